@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/arena.h"
+
+#include <assert.h>
+#include <stdint.h>
+#include <string.h>
+
+#if defined(__SANITIZE_ADDRESS__)
+#define ARENA_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define ARENA_ASAN 1
+#endif
+#endif
+
+#ifdef ARENA_ASAN
+#include <sanitizer/asan_interface.h>
+enum { GAP_BYTES = 16 };
+static void open_block(void *p, size_t n)
+{
+    ASAN_UNPOISON_MEMORY_REGION(p, n);
+}
+static void close_block(void *p, size_t n)
+{
+    ASAN_POISON_MEMORY_REGION(p, n);
+}
+#else
+enum { GAP_BYTES = 0 };
+static void open_block(void *p, size_t n)
+{
+    (void)p, (void)n;
+}
+static void close_block(void *p, size_t n)
+{
+    (void)p, (void)n;
+}
+#endif
+
+enum { ALIGN = _Alignof(max_align_t) };
+
+void arena_init(struct arena *a, void *base, size_t room)
+{
+    *a = (struct arena){.base = base, .room = room};
+}
+
+void *arena_array(struct arena *a, size_t n, size_t size)
+{
+    size_t bytes;
+
+    if (__builtin_mul_overflow(n, size, &bytes))
+        return NULL;
+    const uintptr_t at = (uintptr_t)a->base + a->used;
+    const size_t pad = (size_t)(-at & (ALIGN - 1));
+    const size_t left = a->room - a->used;
+    if (pad > left || bytes > left - pad)
+        return NULL;
+
+    char *const p = a->base + a->used + pad;
+    const size_t after = left - pad - bytes;
+    const size_t gap = after < GAP_BYTES ? after : GAP_BYTES;
+    open_block(p, bytes);
+    memset(p, 0, bytes);
+    close_block(p + bytes, gap);
+    a->used += pad + bytes + gap;
+    return p;
+}
+
+char *arena_copy(struct arena *a, const void *p, size_t n)
+{
+    char *const copy = n == SIZE_MAX ? NULL : arena_array(a, n + 1, 1);
+
+    if (copy && n > 0)
+        memcpy(copy, p, n);
+    return copy;
+}
+
+size_t arena_mark(const struct arena *a)
+{
+    return a->used;
+}
+
+void arena_rewind(struct arena *a, size_t mark)
+{
+    assert(mark <= a->used);
+    close_block(a->base + mark, a->used - mark);
+    a->used = mark;
+    if (mark == 0)
+        open_block(a->base, a->room); /* the block goes back to its owner whole */
+}

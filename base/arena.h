@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A bump allocator over a block of the caller's: one per request, one per object that is replaced
+ * as a whole. Nothing in it is freed one by one.
+ */
+#ifndef BASE_ARENA_H
+#define BASE_ARENA_H
+
+#include <stddef.h>
+
+struct arena {
+    char *base;
+    size_t room; /* bytes of base */
+    size_t used;
+};
+
+/* Use the `room` bytes at `base`, which stay the caller's and outlive everything in the arena. */
+void arena_init(struct arena *a, void *base, size_t room);
+
+/*
+ * `n` zeroed elements of `size` bytes, aligned for any type; n = 0 gives a valid pointer.
+ * Returns NULL when the arena is full (or n * size overflows); the arena is then unchanged.
+ * Under AddressSanitizer each block is followed by a poisoned gap.
+ */
+void *arena_array(struct arena *a, size_t n, size_t size);
+
+/* Copy `n` bytes and a terminating zero. NULL when full. */
+char *arena_copy(struct arena *a, const void *p, size_t n);
+
+/* Where the arena stands; arena_rewind goes back there and drops what came later. */
+size_t arena_mark(const struct arena *a);
+void arena_rewind(struct arena *a, size_t mark);
+
+#endif

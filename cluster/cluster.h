@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The live state: takes deltas, keeps the objects, builds node views, publishes snapshots. One
+ * thread feeds it; any thread takes snapshots.
+ */
+#ifndef CLUSTER_CLUSTER_H
+#define CLUSTER_CLUSTER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "cluster/snapshot.h"
+#include "cluster/source.h"
+
+struct err;
+struct cluster;
+
+struct cluster_options {
+    int64_t max_age_us;      /* topology.maxAge; 0 = never stale */
+    int64_t (*now_us)(void); /* realtime clock; NULL = clock_realtime_us */
+    uint64_t hash_key[2];    /* of the name table; zero is fine in tests */
+};
+
+int cluster_new(struct cluster **out, const struct cluster_options *options,
+                struct err *err) MUST_CHECK;
+void cluster_free(struct cluster *c); /* NULL is fine; snapshots that are out stay valid */
+
+/* The sink to hand to a source. */
+struct source_sink cluster_sink(struct cluster *c);
+
+/* The newest snapshot, with a reference for the caller. Never NULL, from any thread. */
+struct cluster_snapshot *cluster_get(struct cluster *c);
+
+bool cluster_is_synced(const struct cluster *c); /* a source has settled once */
+
+/* Look again at which nodes have become stale by the clock; publishes when any has. */
+void cluster_tick(struct cluster *c);
+
+#endif

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The bodies of kube-scheduler's extender calls (k8s.io/kube-scheduler/extender/v1): one strict
+ * pass over the request; keys without regard to case, the last of duplicate keys wins, as in Go.
+ */
+#ifndef KUBE_EXTENDER_WIRE_H
+#define KUBE_EXTENDER_WIRE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/err.h"
+#include "base/str.h"
+#include "scoring/request.h"
+
+struct arena;
+
+enum kube_args_mode { KUBE_ARGS_NAMES, KUBE_ARGS_NODES };
+
+/* ExtenderArgs of filter and prioritize. Strings are slices of the body or live in the arena. */
+struct kube_extender_args {
+    enum kube_args_mode mode;
+    uint32_t n;               /* candidates, in the order sent */
+    const struct str *names;  /* [n] decoded */
+    const struct str *quoted; /* [n] the name as it stood in the body, quotes included */
+    const struct str
+        *items;   /* [n] the whole Node object as it stood in the body; NODES mode only */
+    bool has_pod; /* false: `pod_err` says why the Pod was not understood */
+    struct score_pod pod;
+    struct err pod_err;
+};
+
+/*
+ * Decode `body`, which must be followed by 64 readable bytes.
+ * -EINVAL: not valid JSON, or not an object, or the names are not strings (`err` names offset and
+ * what was expected); -E2BIG: nested deeper than LIMIT_JSON_DEPTH; -ENOMEM: arena full.
+ * A Pod with a bad field is no error here: has_pod is false.
+ */
+int kube_extender_args_decode(struct kube_extender_args *out, struct str body, struct arena *a,
+                              struct err *err) MUST_CHECK;
+
+#endif

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The Kubernetes objects numawise reads, as plain values, and their decoders from JSON text.
+ * Pods become scoring's struct score_pod; everything borrows from the arena, never from the text.
+ *
+ * Every decoder: unknown fields are skipped; 0, -EINVAL (not valid JSON, wrong type, bad value;
+ * `err` names the field as "spec.containers[0].resources.limits.cpu"), -E2BIG (over a limit),
+ * -ENOMEM (arena full). `out` is written only on success.
+ */
+#ifndef KUBE_OBJECT_H
+#define KUBE_OBJECT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/str.h"
+#include "scoring/node_view.h"
+#include "scoring/request.h"
+
+struct arena;
+struct err;
+
+/* What every object has. */
+struct kube_meta {
+    struct str api_version, kind; /* empty inside extender bodies */
+    struct str ns, name, uid;     /* ns is empty for cluster scoped kinds */
+    struct str resource_version;
+};
+
+struct kube_node {
+    struct kube_meta meta;
+    struct str kubelet_version; /* "v1.36.3" */
+    const struct pod_amount *capacity, *allocatable;
+    uint32_t n_capacity, n_allocatable;
+};
+
+/* --- NodeResourceTopology topology.node.k8s.io/v1alpha2 with the attributes of contract.md 5 ---
+ */
+
+struct kube_nrt_resource {
+    struct str name;
+    enum pod_resource_kind kind;
+    int64_t capacity, allocatable, available; /* cpu in thousandths; missing ones equal the next
+                                                 in the order capacity, allocatable, available */
+};
+
+struct kube_nrt_free {
+    struct str type; /* "memory", "hugepages-2Mi" */
+    uint64_t bytes;
+};
+
+struct kube_nrt_zone {
+    uint32_t id;           /* of "node-<id>" */
+    const uint32_t *costs; /* [n_zones] in the order of the zones; NULL = none given */
+    const struct kube_nrt_resource *resources;
+    uint32_t n_resources;
+    /* Attributes orchestration.gokore.io/...; text is checked to parse, empty = absent. */
+    bool has_socket, has_assignments, has_free_cpus;
+    uint32_t socket, assignments;
+    struct str cpus, free_cpus;       /* CPU lists */
+    struct str cores, l3;             /* CPU lists joined by ';' */
+    uint64_t cells;                   /* zone indices; 0 = absent */
+    const struct kube_nrt_free *free; /* memory-free, hugepages-*-free */
+    uint32_t n_free;
+    uint32_t read_bandwidth_mbs, write_bandwidth_mbs, read_latency_ns, write_latency_ns;
+};
+
+struct kube_nrt_device {
+    struct str resource, id;
+    uint64_t zones; /* indices */
+    bool healthy;
+};
+
+struct kube_nrt_block {
+    uint64_t zones; /* indices */
+    struct str type;
+    uint64_t bytes;
+};
+
+struct kube_nrt_device_use {
+    struct str resource, id;
+};
+
+/* What one container of one pod holds, from the attribute `placements`. */
+struct kube_nrt_holding {
+    struct str ns, pod, uid, container;
+    struct str cpus; /* CPU list, empty = shared pool */
+    const struct kube_nrt_block *blocks;
+    uint32_t n_blocks;
+    const struct kube_nrt_device_use *devices;
+    uint32_t n_devices;
+};
+
+struct kube_nrt {
+    struct kube_meta meta;
+    bool has_policy, has_scope;
+    struct kubelet_config kubelet; /* defaults where nothing is said: none, container, max 8 */
+    bool has_topology_options;
+    bool has_cpu_manager, has_cpu_options, has_memory_manager, has_reserved, has_placements,
+        has_devices, has_generation;
+    struct str reserved_cpus;
+    int64_t observed_us; /* 0 = absent */
+    uint64_t generation;
+    struct str unknown_setting; /* a policy or option we do not know: NODE_NOT_MODELLED; else "" */
+    const struct kube_nrt_zone *zones; /* [n_zones] by ascending id */
+    uint32_t n_zones;
+    const struct kube_nrt_device *devices; /* by resource, then id */
+    uint32_t n_devices;
+    const struct kube_nrt_holding *holdings; /* by ns, pod; the containers of a pod together */
+    uint32_t n_holdings;
+};
+
+int kube_meta_decode(struct kube_meta *out, struct str json, struct arena *a,
+                     struct err *err) MUST_CHECK;
+int kube_node_decode(struct kube_node *out, struct str json, struct arena *a,
+                     struct err *err) MUST_CHECK;
+int kube_nrt_decode(struct kube_nrt *out, struct str json, struct arena *a,
+                    struct err *err) MUST_CHECK;
+
+/*
+ * A Pod, or the pod template of a workload (Deployment, ReplicaSet, StatefulSet, DaemonSet, Job,
+ * CronJob, PodTemplate): the template takes namespace and name of the workload and has no uid.
+ */
+int kube_pod_decode(struct score_pod *out, struct str json, struct arena *a,
+                    struct err *err) MUST_CHECK;
+
+/* True for Pod and the kinds above. */
+bool kube_is_workload(struct str kind);
+
+#endif

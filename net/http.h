@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * HTTP/1.1 server: one event loop and one thread a server, one server a role. libevent and
+ * libevhtp stay behind this header, so that either can be replaced by editing one folder.
+ *
+ * A handler is called on the server's thread with the whole body, answers before it returns, and
+ * never blocks. A request's arena and body live until the last byte of its reply is written.
+ */
+#ifndef NET_HTTP_H
+#define NET_HTTP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/str.h"
+
+struct arena;
+struct err;
+
+enum http_method { HTTP_GET = 1, HTTP_POST = 2, HTTP_PUT = 4, HTTP_DELETE = 8 };
+
+struct http_request {
+    enum http_method method;
+    struct str path;  /* without the query */
+    struct str query; /* without '?', empty where the route takes none */
+    struct str body;  /* contiguous, followed by HTTP_BODY_PADDING readable zero bytes */
+    struct arena *arena;
+    uint64_t start_ns; /* monotonic, first byte of the head */
+    uint64_t id;       /* grows by one a request, for the log */
+};
+
+enum { HTTP_BODY_PADDING = 64 };
+
+/* The reply under construction. Status 200 unless set; Content-Length is always exact. */
+struct http_reply;
+
+void http_status(struct http_reply *r, int status); /* a non-200 is sent without a body */
+void http_content_type(struct http_reply *r, const char *type); /* a literal; default JSON */
+
+/* Append a copy. */
+void http_add(struct http_reply *r, const void *p, size_t n);
+
+/*
+ * Room for at least `n` bytes in one piece; fill some of them and say how many with
+ * http_commit. NULL when out of memory: the reply then turns into a 503.
+ */
+char *http_reserve(struct http_reply *r, size_t n);
+void http_commit(struct http_reply *r, size_t n);
+
+/* Append without copying bytes of the request's body or arena. */
+void http_add_ref(struct http_reply *r, const char *p, size_t n);
+
+typedef void (*http_handler)(void *ctx, const struct http_request *req, struct http_reply *reply);
+
+struct http_route {
+    const char *path; /* exact, or a prefix when it ends in '/' and is longer than "/" */
+    unsigned methods; /* HTTP_GET | HTTP_POST ... ; others answer 405 */
+    bool query;       /* false: a '?' in the target answers 400 */
+    http_handler handler;
+    void *ctx;
+};
+
+/* All 0 = the default of base/limits.h. */
+struct http_limits {
+    size_t head_bytes, body_bytes, arena_bytes;
+    unsigned headers, connections;
+    unsigned head_ms, body_ms, write_ms, idle_ms, drain_ms;
+};
+
+struct http_server;
+
+/*
+ * A server with these routes (copied; `ctx` is borrowed), not listening yet.
+ * Unknown paths answer 404. Returns 0, -ENOMEM, -EIO.
+ */
+int http_server_new(struct http_server **out, const char *role, const struct http_route *routes,
+                    size_t n_routes, const struct http_limits *limits, struct err *err) MUST_CHECK;
+
+/*
+ * Bind and listen on "127.0.0.1:8787", "[::1]:0" (port 0: the kernel chooses).
+ * -EINVAL (not a numeric address and port), -EADDRINUSE, -EACCES, -EIO.
+ */
+int http_server_listen(struct http_server *s, const char *address, struct err *err) MUST_CHECK;
+
+/* "http://127.0.0.1:43117", valid as long as the server. */
+const char *http_server_url(const struct http_server *s);
+
+/* Start the server's thread. */
+int http_server_start(struct http_server *s, struct err *err) MUST_CHECK;
+
+/*
+ * Stop accepting, answer what is in flight with "Connection: close", close idle connections,
+ * wait at most drain_ms, join the thread. Safe to call once, from another thread.
+ */
+void http_server_stop(struct http_server *s);
+void http_server_free(struct http_server *s); /* NULL is fine; stops first */
+
+/* Figures for /metrics and tests; each is read atomically, not all at one moment. */
+struct http_stats {
+    uint64_t connections, open, requests, rejected;
+};
+void http_server_stats(const struct http_server *s, struct http_stats *out);
+
+#endif

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The door of scoring/: one request against one node. decide/ calls score_node for every
+ * candidate, and score_node_explain for those a person will read about.
+ */
+#ifndef SCORING_EVALUATE_H
+#define SCORING_EVALUATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/str.h"
+#include "scoring/node_view.h"
+#include "scoring/request.h"
+#include "scoring/verdict.h"
+#include "scoring/weigh.h"
+
+struct arena;
+struct buf;
+struct err;
+
+/*
+ * What the kubelet derives from a pod, the same for every node (opaque to all but scoring/).
+ * Lives in the arena; borrows from `pod`.
+ */
+struct score_request;
+
+/* 0, -ENOMEM. */
+int score_request_init(struct score_request **out, const struct score_pod *pod, struct arena *a,
+                       struct err *err) MUST_CHECK;
+enum pod_qos score_request_qos(const struct score_request *req);
+
+/* What the terms need to know that is neither pod nor node. */
+struct score_context {
+    int64_t now_us;     /* realtime */
+    int64_t max_age_us; /* topology.maxAge; 0 = never stale */
+};
+
+struct score_result {
+    enum score_verdict verdict;
+    enum score_reason reason;
+    uint32_t known;                  /* bit per score_term: the node has it */
+    uint16_t term[SCORE_TERM_COUNT]; /* permille; 0 where unknown */
+};
+
+/*
+ * Verdict and terms of one node. `scratch` is used and rewound: what it must have free is
+ * bounded by the node's shape, not by the cluster. 0, -ENOMEM.
+ */
+int score_node(struct score_result *out, const struct score_request *req,
+               const struct node_view *node, const struct score_context *ctx,
+               struct arena *scratch) MUST_CHECK;
+
+/* The same with everything that is said about it. */
+struct score_detail {
+    struct score_result result;
+    const struct score_container *containers; /* [pod->n_containers], NULL unless admitted */
+    struct str message; /* proof in the grammar of contract.md 2; "" when admitted */
+    bool interval;      /* some pods' zones are unknown (node_pod UNPLACED) */
+    const struct str *would_fit_without; /* "ns/name" of one running pod whose end lets it in */
+    uint32_t n_would_fit_without;
+};
+
+/* Everything it points to lives in `a`. 0, -ENOMEM. */
+int score_node_explain(struct score_detail *out, const struct score_request *req,
+                       const struct node_view *node, const struct score_context *ctx,
+                       struct arena *a) MUST_CHECK;
+
+#endif

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What is there: one node as the kubelet on it sees it. Immutable once built (cluster/ builds a
+ * new one when anything of the node changes); read by every request at once, without locks.
+ *
+ * The shape is that of the kubelet's own state (CPU bitmaps, device lists, memory groups), never
+ * counts, so that its admission can be replayed exactly. Sizes: Z = machine.n_zones, T =
+ * n_memory_types, W = cpu_words, D = n_devices.
+ */
+#ifndef SCORING_NODE_VIEW_H
+#define SCORING_NODE_VIEW_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/str.h"
+#include "scoring/request.h"
+#include "topology/model.h"
+
+enum kubelet_policy {
+    KUBELET_POLICY_NONE,
+    KUBELET_POLICY_BEST_EFFORT,
+    KUBELET_POLICY_RESTRICTED,
+    KUBELET_POLICY_SINGLE_NUMA_NODE,
+};
+
+enum kubelet_scope { KUBELET_SCOPE_CONTAINER, KUBELET_SCOPE_POD };
+
+/* cpuManagerPolicyOptions */
+enum {
+    KUBELET_FULL_PCPUS_ONLY = 1 << 0,
+    KUBELET_DISTRIBUTE_ACROSS_NUMA = 1 << 1,
+    KUBELET_ALIGN_BY_SOCKET = 1 << 2,
+    KUBELET_ALIGN_BY_UNCORECACHE = 1 << 3,
+    KUBELET_STRICT_CPU_RESERVATION = 1 << 4,
+    KUBELET_DISTRIBUTE_ACROSS_CORES = 1 << 5,
+};
+
+struct kubelet_config {
+    enum kubelet_policy policy;
+    enum kubelet_scope scope;
+    bool prefer_closest;  /* topology manager option prefer-closest-numa-nodes */
+    uint32_t max_zones;   /* option max-allowable-numa-nodes, default 8 */
+    bool cpu_static;      /* cpuManagerPolicy: static */
+    uint32_t cpu_options; /* KUBELET_FULL_PCPUS_ONLY | ... */
+    bool memory_static;   /* memoryManagerPolicy: Static */
+};
+
+/* One memory resource: "memory" is always type 0, then hugepages-* in byte order of the name. */
+struct node_memory_type {
+    struct str name;
+};
+
+/* One resource of the device manager. */
+struct node_resource {
+    struct str name;   /* "nvidia.com/gpu" */
+    uint32_t first, n; /* its devices: node_view.devices[first .. first+n-1] */
+    uint64_t zones;    /* zones that host at least one of them; 0 = none has topology */
+};
+
+struct node_device {
+    struct str id;
+    uint64_t zones; /* by index, 0 = no topology */
+    bool healthy;
+};
+
+/* What changes with every admission: plain arrays, so that a copy is a few hundred bytes. */
+struct node_state {
+    uint64_t *cpu_free;        /* [W] CPUs nobody holds exclusively; reserved ones included */
+    uint64_t *memory_free;     /* [Z*T] bytes, zone-major: zone * T + type */
+    uint64_t *memory_reserved; /* [Z*T] bytes */
+    uint32_t *assignments;     /* [Z] memory blocks that touch the zone */
+    uint64_t *cells;           /* [Z] the memory group of the zone, itself included */
+    uint64_t *device_held;     /* [(D+63)/64] devices some container holds */
+};
+
+/* A block of memory that one container holds. */
+struct node_block {
+    uint64_t zones;
+    uint32_t type;
+    uint64_t bytes;
+};
+
+/* What one container of a running pod holds. */
+struct node_holding {
+    struct str container;
+    const uint64_t *cpus;            /* [W] exclusive CPUs, NULL = shared pool */
+    const struct node_block *blocks; /* [n_blocks] */
+    uint32_t n_blocks;
+    const uint64_t *devices; /* [(D+63)/64], NULL = none */
+};
+
+enum node_pod_placement {
+    NODE_POD_OBSERVED,  /* reported by the node: `holdings` are facts */
+    NODE_POD_PREDICTED, /* bound after the report: `holdings` are the emulation's */
+    NODE_POD_COUNTED,   /* in the report's sums, its zones are not known */
+    NODE_POD_UNPLACED,  /* holds something somewhere: the emulation could not place it */
+};
+
+/* A pod on the node that has not ended. */
+struct node_pod {
+    struct str ns, name, uid;
+    int32_t priority;
+    enum pod_qos qos;
+    enum node_pod_placement placement;
+    const struct node_holding *holdings; /* [n_holdings] */
+    uint32_t n_holdings;
+};
+
+enum node_knowledge {
+    NODE_KNOWN,
+    NODE_NO_TOPOLOGY, /* there is no NodeResourceTopology for it */
+    NODE_STALE,       /* older than topology.maxAge, or from an older configuration */
+    NODE_TOO_MANY_ZONES,
+    NODE_NOT_MODELLED, /* a kubelet setting that the emulation does not know */
+};
+
+/* Inputs that were defaults because the node does not publish them (contract: `assumed`). */
+enum {
+    NODE_ASSUMED_CPU_POLICY = 1 << 0,    /* static where the topology policy is not none */
+    NODE_ASSUMED_MEMORY_POLICY = 1 << 1, /* None */
+    NODE_ASSUMED_RESERVED = 1 << 2,      /* capacity - allocatable, lowest cores */
+    NODE_ASSUMED_DISTANCES = 1 << 3,     /* 10 and 20 */
+    NODE_ASSUMED_SIBLINGS = 1 << 4,      /* one thread a core: SMT rules unchecked */
+    NODE_ASSUMED_OPTIONS = 1 << 5,       /* no options */
+};
+
+struct node_view {
+    struct str name;
+    uint64_t revision; /* never the same for two different contents */
+    enum node_knowledge knowledge;
+    struct str why_unknown; /* words for a person, empty when NODE_KNOWN */
+    uint32_t assumed;       /* NODE_ASSUMED_... */
+    int64_t observed_us;    /* when the node's data was taken, 0 = not said */
+
+    /* Below: only meaningful when NODE_KNOWN. */
+    struct topo_machine machine;
+    struct kubelet_config kubelet;
+    uint32_t cpu_words;           /* W = cpuset_words(machine.n_cpus) */
+    const uint64_t *cpu_reserved; /* [W] */
+    uint32_t n_memory_types;      /* T, at least 1 */
+    const struct node_memory_type *memory_types;
+    const uint64_t *memory_allocatable; /* [Z*T] as the memory manager sees it; may wrap */
+    const uint64_t *memory_total;       /* [Z*T] */
+    uint32_t n_resources;
+    const struct node_resource *resources; /* by byte order of the name */
+    uint32_t n_devices;
+    const struct node_device *devices; /* within a resource by byte order of the id */
+    struct node_state state;
+    uint32_t n_pods;
+    const struct node_pod *pods;
+};
+
+/* The device words of a node: (D+63)/64. */
+static inline uint32_t node_device_words(const struct node_view *v)
+{
+    return (v->n_devices + 63) / 64;
+}
+
+#endif

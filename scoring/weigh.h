@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From terms to one score and to the integer on the wire: the only place where rounding is done. */
+#ifndef SCORING_WEIGH_H
+#define SCORING_WEIGH_H
+
+#include <stdint.h>
+
+/* In the order in which people read them (contract.md 3). */
+enum score_term {
+    SCORE_LOCALITY,
+    SCORE_DEVICES,
+    SCORE_FRAGMENTATION,
+    SCORE_NETWORK,
+    SCORE_COMPUTE,
+    SCORE_INTERFERENCE,
+    SCORE_FRESHNESS,
+    SCORE_TERM_COUNT,
+};
+
+enum { SCORE_MAX = 1000, SCORE_NEUTRAL = 500 };
+
+enum score_class { SCORE_CLASS_DEFAULT, SCORE_CLASS_CRITICAL, SCORE_CLASS_BEST_EFFORT };
+
+struct score_weights {
+    uint16_t w[SCORE_TERM_COUNT];
+};
+
+const char *score_term_text(enum score_term term); /* "locality", ... */
+
+/* The default weights of a class (contract.md 3; each row sums to 100). */
+const struct score_weights *score_default_weights(enum score_class class);
+
+/*
+ * score = sum(w * t) / sum(w), rounded down, over the terms in `any`.
+ *
+ * `any` has a bit per term that at least one admitted candidate has; the others are dropped. A
+ * term that is in `any` but not in `known` counts SCORE_NEUTRAL. Returns 0..1000; SCORE_NEUTRAL
+ * when no weight is left. Source: docs/scoring.md section 1.
+ */
+uint32_t score_weigh(const struct score_weights *weights, const uint16_t term[SCORE_TERM_COUNT],
+                     uint32_t known, uint32_t any);
+
+/* (score * max + 500) / 1000, at least 1: the wire score of an admitted node, 1..max. */
+uint32_t score_wire(uint32_t score, uint32_t max);
+
+#endif
