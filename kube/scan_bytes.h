@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The two loops of the scanner that run wide (SSE2, NEON) where the machine can, and their scalar
+ * twins. Apart so that a test compares them byte by byte; scan.c is the only other reader.
+ */
+#ifndef KUBE_SCAN_BYTES_H
+#define KUBE_SCAN_BYTES_H
+
+/*
+ * The first byte in p..end that is '"', '\', below 0x20 or above 0x7f; `end` when there is none.
+ * The wide one reads up to 15 bytes behind `end`.
+ */
+const char *scan_plain_scalar(const char *p, const char *end);
+const char *scan_plain_wide(const char *p, const char *end);
+
+/* The first byte in p..end that is not a JSON blank; `end` when there is none. */
+const char *scan_blank_scalar(const char *p, const char *end);
+const char *scan_blank_wide(const char *p, const char *end);
+
+#endif
