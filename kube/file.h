@@ -13,12 +13,14 @@
 #include "base/str.h"
 #include "kube/object.h"
 
+struct buf;
+
 /* One object of a file; valid during the callback only. */
 struct kube_document {
     const char *path;      /* as given */
     uint32_t line, column; /* 1-based, where the object starts */
     struct kube_meta meta;
-    struct str json;       /* compact or original JSON text of the object */
+    struct str json;       /* its JSON text; followed by 64 readable bytes */
     const void *positions; /* for kube_document_locate */
 };
 
@@ -34,13 +36,26 @@ struct kube_visitor {
 };
 
 /*
+ * Read a regular file of at most LIMIT_FILE_BYTES into `out`, which must be empty; 64 readable
+ * bytes follow the text. 0; -EISDIR, -EINVAL (a pipe, a device), -E2BIG, or the errno of open and
+ * read, with the path in `err`. The caller frees `out` in any case.
+ */
+int kube_file_read(const char *path, struct buf *out, struct err *err) MUST_CHECK;
+
+/*
  * Read the file at `path` (by its suffix .json, else YAML) and visit its objects in order, the
  * items of a List one by one. Returns 0 also when problems were reported; -errno when the file
  * cannot be read; the visitor's value when it ended the walk.
  */
 int kube_file_visit(const char *path, const struct kube_visitor *visitor, struct err *err);
 
-/* The same for text in memory. `path` is used in messages, and its suffix chooses the format. */
+/*
+ * The same for text in memory, which 64 readable bytes must follow. `path` is used in messages,
+ * and its suffix chooses the format.
+ *
+ * An item of a typed list (PodList) says neither kind nor apiVersion: they come from the list, and
+ * stand in the `json` that the visitor gets.
+ */
 int kube_text_visit(struct str text, const char *path, const struct kube_visitor *visitor,
                     struct err *err);
 

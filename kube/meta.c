@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kube/meta.h"
+
+#include <errno.h>
+
+#include "base/arena.h"
+#include "kube/scan.h"
+
+static void read_object_meta(struct scan *s, struct kube_meta *meta, struct arena *a)
+{
+    if (!scan_object(s))
+        return;
+    while (scan_key(s)) {
+        if (scan_at(s, "namespace"))
+            (void)scan_text(s, &meta->ns, a);
+        else if (scan_at(s, "name"))
+            (void)scan_text(s, &meta->name, a);
+        else if (scan_at(s, "uid"))
+            (void)scan_text(s, &meta->uid, a);
+        else if (scan_at(s, "resourceVersion"))
+            (void)scan_text(s, &meta->resource_version, a);
+    }
+}
+
+bool kube_meta_field(struct scan *s, struct kube_meta *meta, struct arena *a)
+{
+    if (scan_at(s, "apiVersion"))
+        (void)scan_text(s, &meta->api_version, a);
+    else if (scan_at(s, "kind"))
+        (void)scan_text(s, &meta->kind, a);
+    else if (scan_at(s, "metadata"))
+        read_object_meta(s, meta, a);
+    else
+        return false;
+    return true;
+}
+
+int kube_decode_end(struct scan *s, struct arena *a, size_t mark, struct err *err)
+{
+    const int rc = scan_end(s, err);
+
+    if (rc < 0)
+        arena_rewind(a, mark);
+    return rc;
+}
+
+int kube_meta_decode(struct kube_meta *out, struct str json, struct arena *a, struct err *err)
+{
+    const size_t mark = arena_mark(a);
+    struct kube_meta meta = {0};
+    struct scan s;
+
+    scan_init(&s, json, 0);
+    if (scan_kind(&s) == SCAN_NULL)
+        (void)scan_fail(&s, -EINVAL, "expected an object");
+    if (scan_object(&s)) {
+        while (scan_key(&s))
+            (void)kube_meta_field(&s, &meta, a);
+    }
+    const int rc = kube_decode_end(&s, a, mark, err);
+    if (rc == 0)
+        *out = meta;
+    return rc;
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* ObjectMeta, for the decoders of kube/ that read it on their way through an object. */
+#ifndef KUBE_META_H
+#define KUBE_META_H
+
+#include <stdbool.h>
+
+#include "kube/object.h"
+
+struct scan;
+
+/*
+ * In an object at top level: when the current key is apiVersion, kind or metadata, read it into
+ * `meta` (strings in the arena) and return true; also when reading it failed, as the scanner
+ * remembers that. False: another key, nothing is read.
+ */
+bool kube_meta_field(struct scan *s, struct kube_meta *meta, struct arena *a);
+
+/*
+ * How a decoder ends: the scanner's code at the end of the text, and the arena is put back to
+ * `mark` unless it is 0.
+ */
+int kube_decode_end(struct scan *s, struct arena *a, size_t mark, struct err *err) MUST_CHECK;
+
+#endif
