@@ -275,8 +275,7 @@ static bool in_range(const char *p, const char *end, unsigned char low, unsigned
     return c >= low && c <= high;
 }
 
-/* One UTF-8 sequence of two to four bytes (Unicode 15, table 3-7); 0 when it is malformed. */
-static size_t utf8_bytes(const char *p, const char *end)
+size_t scan_utf8_bytes(const char *p, const char *end)
 {
     const unsigned char c = (unsigned char)*p;
 
@@ -343,7 +342,7 @@ static const char *odd_byte(struct scan *s, const char *p)
     if (c < 0x20)
         return bad(s, p, "control character in a string");
     while (p < s->stop && (*p & 0x80)) {
-        n = utf8_bytes(p, s->stop);
+        n = scan_utf8_bytes(p, s->stop);
         if (n == 0)
             return bad(s, p, "invalid UTF-8");
         p += n;
@@ -659,11 +658,17 @@ static bool next(struct scan *s, char close, const char *what)
     return true;
 }
 
+/* `raw` decoded, in `room` where it has escapes and fits. */
+static struct str short_text(struct str raw, char room[SCAN_KEY_BYTES])
+{
+    if (LIKELY(raw.n == 0 || raw.n > SCAN_KEY_BYTES || !memchr(raw.p, '\\', raw.n)))
+        return raw;
+    return (struct str){room, scan_unescape(room, raw)};
+}
+
 static void set_key(struct scan *s, struct str raw)
 {
-    s->key = raw;
-    if (UNLIKELY(raw.n && memchr(raw.p, '\\', raw.n)) && raw.n <= SCAN_KEY_BYTES)
-        s->key = (struct str){s->key_room, scan_unescape(s->key_room, raw)};
+    s->key = short_text(raw, s->key_room);
 }
 
 bool scan_key(struct scan *s)
@@ -777,6 +782,16 @@ bool scan_text(struct scan *s, struct str *out, struct arena *a)
     struct str raw;
 
     return scan_string(s, &raw) && decode(s, out, raw, a);
+}
+
+bool scan_word(struct scan *s, struct str *out)
+{
+    struct str raw;
+
+    if (!scan_string(s, &raw))
+        return false;
+    *out = short_text(raw, s->word_room);
+    return true;
 }
 
 bool scan_key_copy(struct scan *s, struct str *out, struct arena *a)

@@ -75,6 +75,7 @@ struct scan {
     bool pending;                             /* a value is announced and not yet read */
     struct err err;                           /* code 0 = not failed */
     char key_room[SCAN_KEY_BYTES];            /* for decoded keys */
+    char word_room[SCAN_KEY_BYTES];           /* for scan_word */
     struct scan_step steps[LIMIT_JSON_DEPTH]; /* [depth] in use */
 };
 
@@ -125,9 +126,14 @@ bool scan_item(struct scan *s);
  */
 bool scan_count(struct scan *s, uint32_t *out);
 
-/* Typed readers. All: true and `out` written; false on null or failure. */
+/*
+ * Typed readers. All: true and `out` written; false on null or failure. scan_word is for short
+ * texts that are compared and forgotten: it stands until the next scan_word, and one with escapes
+ * and over SCAN_KEY_BYTES stays undecoded.
+ */
 bool scan_string(struct scan *s, struct str *out);                /* raw slice between the quotes */
 bool scan_text(struct scan *s, struct str *out, struct arena *a); /* decoded copy in the arena */
+bool scan_word(struct scan *s, struct str *out);                  /* decoded, until the next */
 bool scan_number(struct scan *s, struct str *out);                /* raw slice */
 bool scan_scalar(struct scan *s, struct str *out, struct arena *a); /* text, or a number's slice */
 bool scan_int64(struct scan *s, int64_t *out); /* no fraction, no exponent, as in Go */

@@ -6,6 +6,8 @@
 #ifndef KUBE_SCAN_BYTES_H
 #define KUBE_SCAN_BYTES_H
 
+#include <stddef.h>
+
 /*
  * The first byte in p..end that is '"', '\', below 0x20 or above 0x7f; `end` when there is none.
  * The wide one reads up to 15 bytes behind `end`.
@@ -16,5 +18,11 @@ const char *scan_plain_wide(const char *p, const char *end);
 /* The first byte in p..end that is not a JSON blank; `end` when there is none. */
 const char *scan_blank_scalar(const char *p, const char *end);
 const char *scan_blank_wide(const char *p, const char *end);
+
+/*
+ * The length of the UTF-8 sequence of two to four bytes at `p` < `end` (Unicode 15, table 3-7);
+ * 0 when it is malformed.
+ */
+size_t scan_utf8_bytes(const char *p, const char *end);
 
 #endif

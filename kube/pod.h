@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The pod decoder as others inside kube/ call it; everyone else: kube_pod_decode in object.h. */
+#ifndef KUBE_POD_H
+#define KUBE_POD_H
+
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/str.h"
+#include "scoring/request.h"
+
+struct arena;
+struct err;
+
+/* More annotations of ours on one pod than there are hints; bounds what duplicates can cost. */
+enum { KUBE_HINTS_MAX = 256 };
+
+/*
+ * A Pod, whatever its `kind` says, with the scanner's flags (SCAN_FOLD inside extender bodies).
+ * `json` is followed by SCAN_PADDING_BYTES. Returns as kube_pod_decode; on failure `out` and the
+ * arena are as before.
+ */
+int kube_pod_read(struct score_pod *out, struct str json, uint32_t scan_flags, struct arena *a,
+                  struct err *err) MUST_CHECK;
+
+#endif
