@@ -57,7 +57,8 @@ void *arena_array(struct arena *a, size_t n, size_t size)
 
     char *const p = a->base + a->used + pad;
     const size_t after = left - pad - bytes;
-    const size_t gap = after < GAP_BYTES ? after : GAP_BYTES;
+    const size_t full = GAP_BYTES;
+    const size_t gap = after < full ? after : full;
     open_block(p, bytes);
     memset(p, 0, bytes);
     close_block(p + bytes, gap);
