@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One decision: a pod over a snapshot, candidate by candidate. The extender asks it for every
+ * filter and prioritize, `explain` for a person; both read the same rows.
+ */
+#ifndef DECIDE_DECIDE_H
+#define DECIDE_DECIDE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/str.h"
+#include "scoring/evaluate.h"
+
+struct arena;
+struct cluster_snapshot;
+struct err;
+
+enum { DECIDE_DEFAULT_MAX_SCORE = 10, DECIDE_LIMIT_MAX_SCORE = 1000 };
+
+enum decide_mode { DECIDE_ENFORCE, DECIDE_SHADOW /* nothing is refused, only counted */ };
+
+struct decide_options {
+    enum decide_mode mode;
+    uint32_t max_score; /* of the wire, 1..DECIDE_LIMIT_MAX_SCORE */
+    struct score_context context;
+};
+
+/* What is asked. Borrowed. */
+struct decide_ask {
+    const struct score_pod *pod; /* NULL: it was not understood, everything passes */
+    uint32_t n;
+    const struct str *names; /* [n] candidates in the order sent */
+};
+
+/* Why candidates pass without being judged. */
+enum decide_pass { DECIDE_JUDGED, DECIDE_NOT_UNDERSTOOD, DECIDE_IGNORED };
+
+/* One candidate. */
+struct decide_row {
+    const struct node_view *node; /* NULL: the snapshot has no such node */
+    struct score_result result;
+    uint16_t score; /* 0..SCORE_MAX; 0 unless admitted */
+    uint16_t wire;  /* 1..max_score when admitted, else 0 */
+    bool repeated;  /* the same name came before: leave it out of answers */
+};
+
+struct decision {
+    uint64_t generation; /* of the snapshot */
+    enum decide_pass pass;
+    enum pod_qos qos;
+    enum score_class class;
+    const struct score_weights *weights;
+    const struct score_request *request; /* NULL unless judged */
+    uint32_t any;                        /* bit per score_term that some admitted candidate has */
+    uint32_t counts[3];                  /* candidates by score_verdict, repeated ones left out */
+    uint32_t n;
+    const struct decide_row *rows; /* [n] in the order sent */
+};
+
+/*
+ * Judge every candidate of `ask`. Linear in the candidates; besides the rows and one table of
+ * names nothing is allocated per node. Everything lives in `a` or in the snapshot.
+ *
+ * A node that the snapshot does not know is Unknown (NoTopology). Not judged: each candidate is
+ * Unknown without a reason, which passes and scores 0. Returns 0 or -ENOMEM.
+ */
+int decide_run(struct decision *out, const struct decide_ask *ask,
+               const struct cluster_snapshot *snapshot, const struct decide_options *options,
+               struct arena *a, struct err *err) MUST_CHECK;
+
+/* May kube-scheduler use the node? Everything but a rejection passes, in Shadow that too. */
+bool decide_passes(const struct decide_row *row, enum decide_mode mode);
+
+const char *decide_class_text(enum score_class class); /* "default", "critical", "best-effort" */
+const char *decide_pass_text(enum decide_pass pass);   /* words for a person; "" when judged */
+
+/*
+ * Order of answers that people read: verdict, then score (best first), then name. Like strcmp for
+ * candidates `i` and `j`.
+ */
+int decide_compare(const struct decision *d, const struct str *names, uint32_t i, uint32_t j);
+
+#endif

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "decide/names.h"
+
+#include <assert.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct names_entry {
+    char *text; /* NULL: the id is free */
+    uint32_t n;
+    uint32_t uses;
+    uint32_t hash;
+    uint32_t next; /* in the bucket or the list of free ids, id + 1 */
+};
+
+enum { FIRST_ROOM = 256, HEAP_OVERHEAD = 16 };
+
+/* Only names of nodes the cluster has, or that kube-scheduler sent: no key is needed, a chain of
+   equal hashes costs the sender alone. */
+static uint32_t hash_of(struct str s)
+{
+    uint64_t h = s.n;
+
+    for (size_t at = 0; at < s.n; at += 8) {
+        uint64_t word = 0;
+        memcpy(&word, s.p + at, s.n - at < 8 ? s.n - at : 8);
+        h = (h ^ word) * UINT64_C(0x9e3779b97f4a7c15);
+        h ^= h >> 29;
+    }
+    return (uint32_t)(h ^ (h >> 32));
+}
+
+static uint32_t *bucket_of(const struct names *t, uint32_t hash)
+{
+    return &t->buckets[hash & (t->n_buckets - 1)];
+}
+
+static void link_all(struct names *t)
+{
+    memset(t->buckets, 0, t->n_buckets * sizeof(*t->buckets));
+    for (uint32_t id = 0; id < t->n_entries; id++) {
+        if (!t->entries[id].text)
+            continue;
+        uint32_t *const bucket = bucket_of(t, t->entries[id].hash);
+        t->entries[id].next = *bucket;
+        *bucket = id + 1;
+    }
+}
+
+/* Twice the room, as many buckets as entries. False when out of memory or ids. */
+static bool grow(struct names *t)
+{
+    const uint32_t room = t->room ? t->room * 2 : FIRST_ROOM;
+    struct names_entry *entries;
+    uint32_t *buckets;
+
+    if (room > NAMES_MAX)
+        return false;
+    entries = realloc(t->entries, room * sizeof(*entries));
+    if (!entries)
+        return false;
+    t->entries = entries;
+    buckets = realloc(t->buckets, room * sizeof(*buckets));
+    if (!buckets)
+        return false;
+    t->bytes += (room - t->room) * (sizeof(*entries) + sizeof(*buckets));
+    t->buckets = buckets;
+    t->n_buckets = room;
+    t->room = room;
+    link_all(t);
+    return true;
+}
+
+static uint32_t find(const struct names *t, struct str name, uint32_t hash)
+{
+    for (uint32_t at = t->n_buckets ? *bucket_of(t, hash) : 0; at; at = t->entries[at - 1].next) {
+        const struct names_entry *const e = &t->entries[at - 1];
+        if (e->hash == hash && e->n == name.n && memcmp(e->text, name.p, name.n) == 0)
+            return at - 1;
+    }
+    return NAMES_NONE;
+}
+
+/* An id that nobody uses. NAMES_NONE stays out of reach: ids end below it. */
+static uint32_t new_id(struct names *t)
+{
+    if (t->free) {
+        const uint32_t id = t->free - 1;
+        t->free = t->entries[id].next;
+        return id;
+    }
+    if (t->n_entries == t->room && !grow(t))
+        return NAMES_NONE;
+    if (t->n_entries == NAMES_NONE)
+        return NAMES_NONE;
+    t->entries[t->n_entries].text = NULL;
+    return t->n_entries++;
+}
+
+static void free_id(struct names *t, uint32_t id)
+{
+    t->entries[id].text = NULL;
+    t->entries[id].next = t->free;
+    t->free = id + 1;
+}
+
+static uint32_t add(struct names *t, struct str name, uint32_t hash)
+{
+    const uint32_t id = new_id(t);
+
+    if (id == NAMES_NONE)
+        return id;
+    char *const text = malloc(name.n + 1);
+    if (!text) {
+        free_id(t, id);
+        return NAMES_NONE;
+    }
+    if (name.n)
+        memcpy(text, name.p, name.n);
+    text[name.n] = 0;
+    uint32_t *const bucket = bucket_of(t, hash);
+    t->entries[id] = (struct names_entry){text, (uint32_t)name.n, 1, hash, *bucket};
+    *bucket = id + 1;
+    t->bytes += name.n + 1 + HEAP_OVERHEAD;
+    return id;
+}
+
+uint32_t names_take(struct names *t, struct str name)
+{
+    const uint32_t hash = hash_of(name);
+    const uint32_t id = find(t, name, hash);
+
+    if (id == NAMES_NONE)
+        return name.n < UINT32_MAX ? add(t, name, hash) : NAMES_NONE;
+    t->entries[id].uses++;
+    return id;
+}
+
+void names_drop(struct names *t, uint32_t id)
+{
+    if (id == NAMES_NONE)
+        return;
+    struct names_entry *const e = &t->entries[id];
+    assert(e->uses > 0);
+    if (--e->uses)
+        return;
+    uint32_t *link = bucket_of(t, e->hash);
+    while (*link != id + 1)
+        link = &t->entries[*link - 1].next;
+    *link = e->next;
+    t->bytes -= e->n + 1 + HEAP_OVERHEAD;
+    free(e->text);
+    free_id(t, id);
+}
+
+struct str names_get(const struct names *t, uint32_t id)
+{
+    if (id == NAMES_NONE)
+        return STR("");
+    return (struct str){t->entries[id].text, t->entries[id].n};
+}
+
+void names_done(struct names *t)
+{
+    for (uint32_t id = 0; id < t->n_entries; id++)
+        free(t->entries[id].text);
+    free(t->entries);
+    free(t->buckets);
+    *t = (struct names){0};
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Node names as small numbers, counted by use: thousands of decisions name the same nodes, and each
+ * keeps four bytes a node.
+ */
+#ifndef DECIDE_NAMES_H
+#define DECIDE_NAMES_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/str.h"
+
+enum { NAMES_MAX = 1 << 18, NAMES_NONE = NAMES_MAX - 1 /* an id that is never given */ };
+
+struct names_entry;
+
+/* Zero-initialise. Not thread-safe. */
+struct names {
+    struct names_entry *entries; /* by id */
+    uint32_t n_entries, room;
+    uint32_t *buckets; /* [n_buckets] first id + 1 */
+    uint32_t n_buckets;
+    uint32_t free; /* first unused id + 1 */
+    size_t bytes;  /* of heap in use, names included */
+};
+
+/* The id of `name`, with one use more; NAMES_NONE when out of memory or ids. */
+uint32_t names_take(struct names *t, struct str name);
+
+/* One use less; the last one frees the id. NAMES_NONE is fine. */
+void names_drop(struct names *t, uint32_t id);
+
+/* "" for NAMES_NONE. Valid until the next names_take or names_drop. */
+struct str names_get(const struct names *t, uint32_t id);
+
+void names_done(struct names *t);
+
+#endif

@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The table of `explain`: a header, what the best node would give, one row a node. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "decide/report.h"
+#include "decide/spread.h"
+#include "kube/hints.h"
+#include "topology/cpuset.h"
+
+enum { COLUMNS = 120, INDENT = 4, LABEL = 11, NODE_MIN = 8 };
+
+static const char *const headings[SCORE_TERM_COUNT] = {
+    "LOCAL", "DEVICES", "FRAGM", "NETWORK", "COMPUTE", "INTERF", "FRESH",
+};
+
+static void label(struct buf *out, const char *text)
+{
+    buf_printf(out, "%-*s", LABEL, text);
+}
+
+/* Append `text` from column `at`, broken at blanks, later lines indented by `indent`. */
+static void wrap(struct buf *out, struct str text, size_t at, size_t indent)
+{
+    bool first = true;
+
+    while (text.n) {
+        struct str word = str_cut(&text, ' ');
+        if (!first && at + 1 + word.n > COLUMNS) {
+            buf_printf(out, "\n%*s", (int)indent, "");
+            at = indent;
+        } else if (!first) {
+            buf_text(out, " ");
+            at++;
+        }
+        buf_str(out, word);
+        at += word.n;
+        first = false;
+    }
+    buf_text(out, "\n");
+}
+
+/* "zone 1" or "zones 0,2" or "any zone" */
+static void say_zones(struct buf *out, const struct topo_machine *m, uint64_t zones)
+{
+    const char *before = __builtin_popcountll(zones) == 1 ? "zone " : "zones ";
+
+    if (!zones)
+        buf_text(out, "any zone");
+    for (uint32_t z = 0; z < m->n_zones; z++)
+        if (zones >> z & 1) {
+            buf_printf(out, "%s%u", before, m->zones[z].id);
+            before = ",";
+        }
+}
+
+/* "0,2" for the ZONES column: what all containers together touch. */
+static void list_zones(struct buf *out, const struct topo_machine *m, uint64_t zones)
+{
+    const char *before = "";
+
+    if (!zones)
+        buf_text(out, "any");
+    for (uint32_t z = 0; z < m->n_zones; z++)
+        if (zones >> z & 1) {
+            buf_printf(out, "%s%u", before, m->zones[z].id);
+            before = ",";
+        }
+}
+
+static void say_devices(struct buf *out, const struct node_view *v, const struct score_container *c)
+{
+    for (uint32_t i = 0; i < v->n_resources; i++)
+        for (uint32_t z = 0; z <= v->machine.n_zones; z++) {
+            const uint32_t n = spread_devices(v, c, &v->resources[i], z);
+            if (n == 0)
+                continue;
+            buf_printf(out, ", %u %.*s on ", n, STR_ARG(v->resources[i].name));
+            say_zones(out, &v->machine, z < v->machine.n_zones ? UINT64_C(1) << z : 0);
+        }
+}
+
+static void say_container(struct buf *out, const struct node_view *v,
+                          const struct pod_container *pc, const struct score_container *c)
+{
+    struct buf line = {0};
+
+    buf_printf(&line, "%.*s%s: ", STR_ARG(pc->name),
+               pc->kind == POD_APP    ? ""
+               : pc->kind == POD_INIT ? " (init)"
+                                      : " (sidecar)");
+    say_zones(&line, &v->machine, spread_zones(v, c));
+    if (c->hinted && c->has_affinity && !c->preferred)
+        buf_text(&line, " (not preferred)");
+    if (c->cpus) {
+        buf_text(&line, ", cpus ");
+        cpuset_format(&line, c->cpus, v->cpu_words);
+    }
+    if (c->n_blocks) {
+        buf_text(&line, ", memory on ");
+        say_zones(&line, &v->machine, spread_memory_zones(c));
+    }
+    say_devices(&line, v, c);
+    buf_printf(out, "%*s", LABEL + 2, "");
+    wrap(out, buf_view(&line), LABEL + 2, LABEL + 2 + INDENT);
+    out->failed |= line.failed;
+    buf_free(&line);
+}
+
+static int say_best(struct buf *out, const struct report *r, const uint32_t *order, uint32_t n,
+                    struct arena *scratch)
+{
+    const size_t mark = arena_mark(scratch);
+    struct score_detail detail;
+
+    label(out, "best");
+    if (n == 0 || r->decision->rows[order[0]].result.verdict != SCORE_ADMITTED) {
+        buf_text(out, "none: no node admits the pod\n");
+        return 0;
+    }
+    const struct decide_row *const row = &r->decision->rows[order[0]];
+    const int rc = report_detail(&detail, r, order[0], scratch);
+    if (rc)
+        return rc;
+    buf_printf(out, "%.*s, score %u of %d, on the wire %u of %u\n",
+               STR_ARG(r->ask->names[order[0]]), row->score, SCORE_MAX, row->wire,
+               r->options->max_score);
+    for (uint32_t i = 0; detail.containers && i < r->ask->pod->n_containers; i++)
+        say_container(out, row->node, &r->ask->pod->containers[i], &detail.containers[i]);
+    arena_rewind(scratch, mark);
+    return 0;
+}
+
+static void say_hints(struct buf *out, const struct score_pod *pod)
+{
+    for (uint32_t i = 0; pod && i < pod->n_hints; i++) {
+        struct err why;
+        if (!report_hint_is_ignored(&pod->hints[i], &why))
+            continue;
+        label(out, "ignored");
+        buf_printf(out, KUBE_HINT_PREFIX "%.*s: %s\n", STR_ARG(pod->hints[i].key), why.text);
+    }
+}
+
+/* "assumed  memoryManagerPolicy (3 nodes), distances (8 nodes)" */
+static void say_assumed(struct buf *out, const struct report *r)
+{
+    const char *before = "";
+
+    for (uint32_t bit = 0; r->decision->request && bit < SPREAD_ASSUMED; bit++) {
+        uint32_t n = 0;
+        for (uint32_t i = 0; i < r->decision->n; i++) {
+            const struct node_view *const v = r->decision->rows[i].node;
+            n += v && !r->decision->rows[i].repeated && v->knowledge == NODE_KNOWN &&
+                 (v->assumed >> bit & 1);
+        }
+        if (n == 0)
+            continue;
+        if (!*before)
+            label(out, "assumed");
+        buf_printf(out, "%s%s (%u node%s)", before, spread_assumed_text(bit), n, n == 1 ? "" : "s");
+        before = ", ";
+    }
+    if (*before)
+        buf_text(out, "\n");
+}
+
+static void say_head(struct buf *out, const struct report *r)
+{
+    const struct decision *const d = r->decision;
+    const struct score_pod *const pod = r->ask->pod;
+
+    label(out, "pod");
+    if (pod)
+        buf_printf(out, "%.*s/%.*s", STR_ARG(pod->ns), STR_ARG(pod->name));
+    buf_printf(out, "  class %s, QoS %s\n", decide_class_text(d->class), pod_qos_text(d->qos));
+    if (r->id.n) {
+        label(out, "decision");
+        buf_printf(out, "%.*s\n", STR_ARG(r->id));
+    }
+    label(out, "snapshot");
+    buf_printf(out, "%llu, %u nodes: %u admitted, %u rejected, %u unknown\n",
+               (unsigned long long)d->generation, d->counts[0] + d->counts[1] + d->counts[2],
+               d->counts[SCORE_ADMITTED], d->counts[SCORE_REJECTED], d->counts[SCORE_UNKNOWN]);
+    if (r->note.n) {
+        label(out, "note");
+        wrap(out, r->note, LABEL, LABEL);
+    }
+    say_assumed(out, r);
+    say_hints(out, pod);
+}
+
+/* Columns that depend on what is shown. */
+struct columns {
+    int node, zones;
+    uint32_t terms; /* bit per score_term */
+};
+
+static void head_row(struct buf *out, const struct columns *c)
+{
+    buf_printf(out, "\n%-*s  %-8s  %-*s  %5s  %4s", c->node, "NODE", "VERDICT", c->zones, "ZONES",
+               "SCORE", "WIRE");
+    for (int t = 0; t < SCORE_TERM_COUNT; t++)
+        if (c->terms >> t & 1)
+            buf_printf(out, "  %s", headings[t]);
+    buf_text(out, "\n");
+}
+
+static uint64_t all_zones(const struct report *r, const struct node_view *v,
+                          const struct score_detail *detail)
+{
+    uint64_t zones = 0;
+
+    for (uint32_t i = 0; detail->containers && i < r->ask->pod->n_containers; i++)
+        zones |= spread_zones(v, &detail->containers[i]);
+    return zones;
+}
+
+static void admitted_row(struct buf *out, const struct report *r, const struct columns *c,
+                         const struct decide_row *row, const struct score_detail *detail)
+{
+    struct buf zones = {0};
+
+    list_zones(&zones, &row->node->machine, all_zones(r, row->node, detail));
+    buf_printf(out, "%-*.*s  %5u  %4u", c->zones, STR_ARG(buf_view(&zones)), row->score, row->wire);
+    for (int t = 0; t < SCORE_TERM_COUNT; t++) {
+        const int width = (int)strlen(headings[t]);
+        if (!(c->terms >> t & 1))
+            continue;
+        if (detail->result.known >> t & 1)
+            buf_printf(out, "  %*u", width, detail->result.term[t]);
+        else
+            buf_printf(out, "  %*s", width, "-");
+    }
+    buf_text(out, "\n");
+    out->failed |= zones.failed;
+    buf_free(&zones);
+}
+
+static void other_row(struct buf *out, const struct columns *c, const struct score_detail *detail)
+{
+    buf_printf(out, "%-*s  %5s  %4s  %s\n", c->zones, "-", "-", "-",
+               score_reason_text(detail->result.reason));
+    if (detail->message.n) {
+        buf_printf(out, "%*s", INDENT, "");
+        wrap(out, detail->message, INDENT, INDENT);
+    }
+    for (uint32_t i = 0; i < detail->n_would_fit_without; i++)
+        buf_printf(out, "%*swould fit without %.*s\n", INDENT, "",
+                   STR_ARG(detail->would_fit_without[i]));
+}
+
+static int node_row(struct buf *out, const struct report *r, const struct columns *c, uint32_t i,
+                    struct arena *scratch)
+{
+    const struct decide_row *const row = &r->decision->rows[i];
+    const size_t mark = arena_mark(scratch);
+    struct score_detail detail;
+    const int rc = report_detail(&detail, r, i, scratch);
+
+    if (rc)
+        return rc;
+    buf_printf(out, "%-*.*s  %-8s  ", c->node, STR_ARG(r->ask->names[i]),
+               score_verdict_text(row->result.verdict));
+    if (row->result.verdict == SCORE_ADMITTED)
+        admitted_row(out, r, c, row, &detail);
+    else
+        other_row(out, c, &detail);
+    arena_rewind(scratch, mark);
+    return 0;
+}
+
+static int zones_width(uint32_t zones)
+{
+    const int width = (int)zones * 2 - 1; /* "0,1" */
+
+    return width < 5 ? 5 : width > 15 ? 15 : width;
+}
+
+static struct columns measure(const struct report *r)
+{
+    struct columns c = {.node = NODE_MIN, .zones = 5, .terms = r->decision->any};
+
+    for (uint32_t i = 0; i < r->decision->n; i++) {
+        const struct decide_row *const row = &r->decision->rows[i];
+        if ((int)r->ask->names[i].n > c.node)
+            c.node = (int)r->ask->names[i].n;
+        if (row->result.verdict == SCORE_ADMITTED &&
+            zones_width(row->node->machine.n_zones) > c.zones)
+            c.zones = zones_width(row->node->machine.n_zones);
+    }
+    return c;
+}
+
+int report_table(struct buf *out, const struct report *r, struct arena *scratch, struct err *err)
+{
+    const size_t mark = arena_mark(scratch);
+    uint32_t *const order = arena_array(scratch, r->decision->n, sizeof(*order));
+    const struct columns columns = measure(r);
+
+    if (!order)
+        return err_set(err, -ENOMEM, "no memory to report on %u nodes", r->decision->n);
+    const uint32_t n = report_order(order, r->decision, r->ask->names);
+    say_head(out, r);
+    int rc = say_best(out, r, order, n, scratch);
+    head_row(out, &columns);
+    for (uint32_t k = 0; rc == 0 && k < n; k++)
+        rc = node_row(out, r, &columns, order[k], scratch);
+    arena_rewind(scratch, mark);
+    return rc || out->failed ? err_set(err, -ENOMEM, "no memory for the report") : 0;
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The decisions made lately, within a fixed number of bytes: the oldest go first. The extender's
+ * thread adds, the console's reads; readers hold the lock for one bounded copy.
+ */
+#ifndef DECIDE_RING_H
+#define DECIDE_RING_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/str.h"
+
+struct arena;
+struct buf;
+struct err;
+struct record_input;
+struct report;
+struct ring;
+
+enum { RING_DEFAULT_BYTES = 8 * 1024 * 1024, RING_LEAST_BYTES = 64 * 1024, RING_LIST = 500 };
+
+/* `max_bytes`, at least RING_LEAST_BYTES, bounds all it keeps. 0, -EINVAL, -ENOMEM. */
+int ring_new(struct ring **out, size_t max_bytes, struct err *err) MUST_CHECK;
+void ring_free(struct ring *r); /* NULL is fine */
+
+/* Change the bound; the oldest decisions go at once. Same limits as ring_new. */
+int ring_resize(struct ring *r, size_t max_bytes, struct err *err) MUST_CHECK;
+
+/*
+ * Keep what was decided. `verb` is one of enum record_verb. A prioritize about the pod and the
+ * snapshot of a recent filter joins its record. A decision too large loses the nodes that are not
+ * told in full. 0, -ENOMEM, -E2BIG (did not fit even so).
+ */
+int ring_add(struct ring *r, const struct report *report, unsigned verb, int64_t now_us,
+             struct arena *scratch) MUST_CHECK;
+
+/*
+ * Append {"decisions": [...]}: newest first, at most RING_LIST; of one pod when `pod` is not empty
+ * ("ns/name"). 0, -ENOMEM.
+ */
+int ring_list(struct ring *r, struct str pod, struct buf *out) MUST_CHECK;
+
+/* Append the decision as the contract's JSON (section 2). 0, -ENOENT, -ENOMEM. */
+int ring_render(struct ring *r, struct str id, struct buf *out) MUST_CHECK;
+
+/* Figures, all of one moment. */
+struct ring_stats {
+    size_t bytes, max_bytes; /* bytes: records and names */
+    uint64_t kept, added, evicted, lost;
+};
+void ring_stats(struct ring *r, struct ring_stats *out);
+
+#endif

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the extender counts; written by its thread, read by the console's. */
+#ifndef EXTENDER_COUNTERS_H
+#define EXTENDER_COUNTERS_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+struct buf;
+struct decision;
+
+enum ext_verb { EXT_FILTER, EXT_PRIORITIZE, EXT_VERBS };
+enum ext_code { EXT_200, EXT_400, EXT_503, EXT_CODES };
+enum { EXT_BUCKETS = 14 };
+
+/* Zero-initialise. */
+struct ext_counters {
+    atomic_uint_fast64_t requests[EXT_VERBS][EXT_CODES];
+    atomic_uint_fast64_t nodes[EXT_VERBS][3]; /* by score_verdict */
+    atomic_uint_fast64_t shadowed;            /* rejections that Shadow let pass */
+    atomic_uint_fast64_t not_understood, ignored;
+    atomic_uint_fast64_t lost; /* decisions the ring could not keep */
+    atomic_uint_fast64_t buckets[EXT_VERBS][EXT_BUCKETS + 1];
+    atomic_uint_fast64_t sum_ns[EXT_VERBS];
+};
+
+void ext_count_request(struct ext_counters *c, enum ext_verb verb, enum ext_code code,
+                       uint64_t duration_ns);
+void ext_count_decision(struct ext_counters *c, enum ext_verb verb, const struct decision *d);
+
+/* Append the families in the Prometheus text format 0.0.4. */
+void ext_counters_text(const struct ext_counters *c, struct buf *out);
+
+#endif

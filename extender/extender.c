@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "extender/extender.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "cluster/cluster.h"
+#include "decide/record.h"
+#include "decide/report.h"
+#include "decide/ring.h"
+#include "extender/counters.h"
+#include "extender/encode.h"
+#include "kube/extender_wire.h"
+
+struct ext {
+    struct cluster *cluster;
+    struct ring *ring;
+    atomic_uint mode, max_score;
+    atomic_int_fast64_t max_age_us;
+    struct ext_counters counters;
+};
+
+int ext_new(struct ext **out, struct cluster *cluster, struct ring *ring,
+            const struct ext_settings *settings, struct err *err)
+{
+    struct ext *const e = calloc(1, sizeof(*e));
+
+    if (!e)
+        return err_set(err, -ENOMEM, "no memory for the extender");
+    e->cluster = cluster;
+    e->ring = ring;
+    ext_set(e, settings);
+    *out = e;
+    return 0;
+}
+
+void ext_free(struct ext *e)
+{
+    free(e);
+}
+
+void ext_set(struct ext *e, const struct ext_settings *settings)
+{
+    atomic_store(&e->mode, (unsigned)settings->mode);
+    atomic_store(&e->max_score, settings->max_score);
+    atomic_store(&e->max_age_us, settings->max_age_us);
+}
+
+static struct decide_options options_now(struct ext *e)
+{
+    return (struct decide_options){
+        .mode = (enum decide_mode)atomic_load(&e->mode),
+        .max_score = atomic_load(&e->max_score),
+        .context = {.now_us = clock_realtime_us(), .max_age_us = atomic_load(&e->max_age_us)},
+    };
+}
+
+/* One call on its way through. */
+struct call {
+    struct ext *e;
+    enum ext_verb verb;
+    const struct http_request *req;
+    struct http_reply *reply;
+    struct kube_extender_args args;
+    struct decide_ask ask;
+    struct decide_options options;
+    struct decision decision;
+};
+
+static void keep(struct call *c)
+{
+    const struct report report = {&c->ask, &c->decision, &c->options, STR(""), STR("")};
+    const unsigned verb = c->verb == EXT_FILTER ? RECORD_FILTER : RECORD_PRIORITIZE;
+
+    if (c->e->ring && ring_add(c->e->ring, &report, verb, c->options.context.now_us, c->req->arena))
+        atomic_fetch_add(&c->e->counters.lost, 1);
+}
+
+static void encode(struct call *c)
+{
+    if (c->verb == EXT_PRIORITIZE) {
+        ext_encode_prioritize(c->reply, &c->args, &c->decision);
+        return;
+    }
+    ext_encode_filter(c->reply, &c->args, &c->decision, c->options.mode);
+    if (c->options.mode == DECIDE_SHADOW)
+        atomic_fetch_add(&c->e->counters.shadowed, c->decision.counts[SCORE_REJECTED]);
+}
+
+static enum ext_code refuse(struct call *c, int rc, const struct err *err)
+{
+    const bool is_full = rc == -ENOMEM;
+
+    log_line(LOG_LEVEL_WARN, "extender", "request %llu answered %d: %s",
+             (unsigned long long)c->req->id, is_full ? 503 : 400, err->text);
+    http_status(c->reply, is_full ? 503 : 400);
+    return is_full ? EXT_503 : EXT_400;
+}
+
+static enum ext_code answer(struct call *c, const struct cluster_snapshot *snapshot)
+{
+    struct err err = {0};
+    int rc = kube_extender_args_decode(&c->args, c->req->body, c->req->arena, &err);
+
+    if (rc)
+        return refuse(c, rc, &err);
+    if (!c->args.has_pod)
+        log_line(LOG_LEVEL_WARN, "extender",
+                 "request %llu: every node passes, pod not understood: %s",
+                 (unsigned long long)c->req->id, c->args.pod_err.text);
+    c->ask = (struct decide_ask){
+        .pod = c->args.has_pod ? &c->args.pod : NULL,
+        .n = c->args.n,
+        .names = c->args.names,
+    };
+    rc = decide_run(&c->decision, &c->ask, snapshot, &c->options, c->req->arena, &err);
+    if (rc)
+        return refuse(c, rc, &err);
+    encode(c);
+    ext_count_decision(&c->e->counters, c->verb, &c->decision);
+    keep(c);
+    return EXT_200;
+}
+
+static void serve(struct ext *e, enum ext_verb verb, const struct http_request *req,
+                  struct http_reply *reply)
+{
+    struct call c = {.e = e, .verb = verb, .req = req, .reply = reply, .options = options_now(e)};
+    struct cluster_snapshot *const snapshot = cluster_get(e->cluster);
+    const enum ext_code code = answer(&c, snapshot);
+
+    cluster_snapshot_unref(snapshot);
+    ext_count_request(&e->counters, verb, code, clock_monotonic_ns() - req->start_ns);
+}
+
+static void filter(void *ctx, const struct http_request *req, struct http_reply *reply)
+{
+    serve(ctx, EXT_FILTER, req, reply);
+}
+
+static void prioritize(void *ctx, const struct http_request *req, struct http_reply *reply)
+{
+    serve(ctx, EXT_PRIORITIZE, req, reply);
+}
+
+void ext_routes(struct ext *e, struct http_route out[EXT_ROUTES])
+{
+    out[0] = (struct http_route){EXT_PREFIX "/filter", HTTP_POST, false, filter, e};
+    out[1] = (struct http_route){EXT_PREFIX "/prioritize", HTTP_POST, false, prioritize, e};
+}
+
+void ext_metrics(void *ctx, struct buf *out)
+{
+    const struct ext *const e = ctx;
+
+    ext_counters_text(&e->counters, out);
+}
