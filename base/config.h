@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The configuration as one table: what a setting is called, what it may be, what it is when
+ * nothing is said, and what it does. Validation, the printed configuration and the page in
+ * docs/reference are made from it. kube/config_file.h fills it from a file; flags and environment
+ * go over it afterwards (flag > environment > file > default).
+ */
+#ifndef BASE_CONFIG_H
+#define BASE_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/err.h"
+#include "base/str.h"
+
+struct buf;
+
+#define CONFIG_API_VERSION "numawise.config.gokore.io/v1alpha1"
+#define CONFIG_KIND        "NumawiseConfiguration"
+
+enum { CONFIG_TEXT_BYTES = 1024 };
+
+/* A text with its terminating zero; empty = not set. */
+struct config_text {
+    char p[CONFIG_TEXT_BYTES];
+};
+
+enum config_role {
+    CONFIG_EXTENDER,
+    CONFIG_OPERATOR,
+    CONFIG_CONSOLE,
+    CONFIG_ADMISSION,
+    CONFIG_ROLES, /* how many */
+};
+
+extern const char *const config_role_names[CONFIG_ROLES]; /* "extender", ... */
+
+enum config_mode { CONFIG_ENFORCE, CONFIG_SHADOW };
+enum config_log_format { CONFIG_LOG_TEXT, CONFIG_LOG_JSON };
+
+struct config_listener {
+    struct config_text address; /* "127.0.0.1:8787", "[::1]:0", or "off" */
+};
+
+struct config_limits {
+    int64_t head_bytes, headers;
+    int64_t body_bytes[CONFIG_ROLES];
+    int64_t head_ms, body_ms, write_ms, idle_ms;
+    int64_t connections;
+};
+
+/* Every setting that this version acts on. A plain value: copy it as you like. */
+struct numawise_config {
+    struct config_listener listeners[CONFIG_ROLES];
+    struct config_text cluster; /* directory; empty: another source */
+    int mode;                   /* enum config_mode */
+    int64_t max_score;
+    int64_t decisions_max_bytes;
+    int64_t topology_max_age_ms; /* 0 = never too old */
+    struct config_limits limits;
+    int log_format;        /* enum config_log_format */
+    int64_t log_verbosity; /* enum log_level */
+};
+
+enum config_type {
+    CONFIG_BOOL,     /* bool */
+    CONFIG_INTEGER,  /* int64_t */
+    CONFIG_BYTES,    /* int64_t; a Kubernetes quantity in the file */
+    CONFIG_DURATION, /* int64_t in ms; "1h30m" in the file */
+    CONFIG_CHOICE,   /* int, index of the word */
+    CONFIG_TEXT,     /* struct config_text */
+    CONFIG_ADDRESS,  /* struct config_text, checked: numeric address and port, or "off" */
+    CONFIG_LIST,     /* of texts; never stored yet */
+};
+
+struct config_setting {
+    const char *path; /* "extender.maxScore" */
+    const char *help; /* one sentence */
+    enum config_type type;
+    int64_t min, max, initial; /* numbers; choice: initial is the index */
+    const char *initial_text;  /* text and address; NULL = empty */
+    const char *const *words;  /* choice: the words, NULL behind the last */
+    bool reloadable;           /* a running server follows a change of the file */
+    bool later;                /* nothing acts on it yet: only the default is accepted */
+    size_t offset;             /* in struct numawise_config; not for `later` */
+};
+
+/* The table, grouped by block, in the order of the printed configuration. */
+extern const struct config_setting config_settings[];
+extern const size_t config_n_settings;
+
+/* The setting with exactly this path, or NULL. */
+const struct config_setting *config_find(struct str path);
+
+/*
+ * Whether a setting is a descendant of `path` ("extender" of "extender.mode"), that is, whether a
+ * block may stand there. The empty path is a block.
+ */
+bool config_is_block(struct str path);
+
+/*
+ * The nearest name that block `path` has for the unknown `name`, for a "did you mean"; NULL when
+ * none is near. The name goes to `out` [room].
+ */
+const char *config_nearest(struct str path, struct str name, char *out, size_t room);
+
+/* All defaults. */
+void config_init(struct numawise_config *c);
+
+/*
+ * Set one setting: config_set_number for bool (0, 1), integer, bytes, duration (ms);
+ * config_set_text for choice, text, address. 0; -EINVAL (wrong type, word or address), -ERANGE
+ * (outside min..max, text too long), -ENOTSUP (nothing acts on it yet). The text in `err` begins
+ * with the path.
+ */
+int config_set_number(struct numawise_config *c, const struct config_setting *s, int64_t v,
+                      struct err *err) MUST_CHECK;
+int config_set_text(struct numawise_config *c, const struct config_setting *s, struct str v,
+                    struct err *err) MUST_CHECK;
+
+/* What belongs together: 0, or -EINVAL with `err` naming the settings that contradict. */
+int config_check(const struct numawise_config *c, struct err *err) MUST_CHECK;
+
+bool config_is_off(const struct config_listener *l);
+
+/*
+ * A duration in Go's form ("500ms", "1h30m", "1.5s", "0"; units ns, us, ms, s, m, h) to whole
+ * milliseconds, rounded to nearest. 0; -EINVAL (syntax, negative); -ERANGE (over 2^53 ms).
+ */
+int config_parse_duration(struct str text, int64_t *out_ms) MUST_CHECK;
+
+/* "1h30m", "500ms", "0s"; "8Mi", "1000". Append to `out`. */
+void config_format_duration(struct buf *out, int64_t ms);
+void config_format_bytes(struct buf *out, int64_t bytes);
+
+/* The configuration that is in force, as a file that can be read again. */
+void config_print(struct buf *out, const struct numawise_config *c);
+
+/* docs/reference/configuration.md, whole. */
+void config_print_reference(struct buf *out);
+
+#endif

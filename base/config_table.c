@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/config.h"
+#include "base/limits.h"
+#include "base/log.h"
+
+#define AT(field) .offset = offsetof(struct numawise_config, field)
+
+enum { KI = 1024, MI = 1024 * KI, SECOND = 1000, MINUTE = 60 * SECOND, HOUR = 60 * MINUTE };
+
+static const char *const modes[] = {"Enforce", "Shadow", NULL};
+static const char *const formats[] = {"text", "json", NULL};
+
+const char *const config_role_names[CONFIG_ROLES] = {"extender", "operator", "console",
+                                                     "admission"};
+
+/* clang-format off: one line a fact */
+const struct config_setting config_settings[] = {
+    {"listeners.extender.address", "Where kube-scheduler calls filter and prioritize.",
+     CONFIG_ADDRESS, .initial_text = "127.0.0.1:8787", AT(listeners[CONFIG_EXTENDER].address)},
+    {"listeners.extender.tls.certFile", "Certificate of this listener, PEM.", CONFIG_TEXT,
+     .later = true},
+    {"listeners.extender.tls.keyFile", "Its private key, PEM.", CONFIG_TEXT, .later = true},
+    {"listeners.extender.tls.clientCAFile", "Who signs the certificates of clients, PEM.",
+     CONFIG_TEXT, .later = true},
+    {"listeners.extender.tls.allowedNames", "Names of clients that may call.", CONFIG_LIST,
+     .later = true},
+    {"listeners.operator.address", "The operator API.", CONFIG_ADDRESS,
+     .initial_text = "127.0.0.1:8788", AT(listeners[CONFIG_OPERATOR].address)},
+    {"listeners.operator.tls.certFile", "Certificate of this listener, PEM.", CONFIG_TEXT,
+     .later = true},
+    {"listeners.operator.tls.keyFile", "Its private key, PEM.", CONFIG_TEXT, .later = true},
+    {"listeners.operator.tls.clientCAFile", "Who signs the certificates of clients, PEM.",
+     CONFIG_TEXT, .later = true},
+    {"listeners.operator.tls.allowedNames", "Names of clients that may call.", CONFIG_LIST,
+     .later = true},
+    {"listeners.console.address", "Decisions, metrics and version, for people.", CONFIG_ADDRESS,
+     .initial_text = "127.0.0.1:8789", AT(listeners[CONFIG_CONSOLE].address)},
+    {"listeners.console.tls.certFile", "Certificate of this listener, PEM.", CONFIG_TEXT,
+     .later = true},
+    {"listeners.console.tls.keyFile", "Its private key, PEM.", CONFIG_TEXT, .later = true},
+    {"listeners.console.tls.clientCAFile", "Who signs the certificates of clients, PEM.",
+     CONFIG_TEXT, .later = true},
+    {"listeners.console.tls.allowedNames", "Names of clients that may call.", CONFIG_LIST,
+     .later = true},
+    {"listeners.admission.address", "The admission webhook.", CONFIG_ADDRESS, .initial_text = "off",
+     AT(listeners[CONFIG_ADMISSION].address)},
+    {"listeners.admission.tls.certFile", "Certificate of this listener, PEM.", CONFIG_TEXT,
+     .later = true},
+    {"listeners.admission.tls.keyFile", "Its private key, PEM.", CONFIG_TEXT, .later = true},
+    {"listeners.admission.tls.clientCAFile", "Who signs the certificates of clients, PEM.",
+     CONFIG_TEXT, .later = true},
+    {"listeners.admission.tls.allowedNames", "Names of clients that may call.", CONFIG_LIST,
+     .later = true},
+
+    {"source.cluster", "Directory of manifests that is the cluster.", CONFIG_TEXT, AT(cluster)},
+    {"source.kubeconfig", "How to reach the API server that is the cluster.", CONFIG_TEXT,
+     .later = true},
+
+    {"extender.mode", "Shadow: filter passes every node and counts what it would have refused.",
+     CONFIG_CHOICE, .words = modes, .initial = CONFIG_ENFORCE, .reloadable = true, AT(mode)},
+    {"extender.bind", "Serve the verb bind.", CONFIG_BOOL, .max = 1, .later = true},
+    {"extender.preempt", "Serve the verb preempt.", CONFIG_BOOL, .max = 1, .later = true},
+    {"extender.maxScore",
+     "The best score on the wire; 10 with the extender's usual weights, up to 100 for finer steps "
+     "with a weight of 1.",
+     CONFIG_INTEGER, .min = 1, .max = 100, .initial = 10, .reloadable = true, AT(max_score)},
+    {"extender.decide", "Give one node the strict maximum and keep its zones for the pod.",
+     CONFIG_BOOL, .max = 1, .later = true},
+    {"extender.shortlist", "Hand back only the best so many nodes; 0 = all that admit the pod.",
+     CONFIG_INTEGER, .max = 5000, .later = true},
+
+    {"decisions.maxBytes", "Memory for decisions that can be read back.", CONFIG_BYTES,
+     .min = 64 * KI, .max = 1024 * MI, .initial = 8 * MI, AT(decisions_max_bytes)},
+
+    {"topology.maxAge", "Older topology of a node counts as unknown; 0 = never too old.",
+     CONFIG_DURATION, .max = INT64_C(720) * HOUR, .initial = 5 * MINUTE, .reloadable = true,
+     AT(topology_max_age_ms)},
+
+    {"limits.head", "Head of a request (431).", CONFIG_BYTES, .min = KI, .max = 64 * KI,
+     .initial = LIMIT_HEAD_BYTES, AT(limits.head_bytes)},
+    {"limits.target", "Target in the request line (414).", CONFIG_BYTES, .min = KI, .max = KI,
+     .initial = LIMIT_TARGET_BYTES, .later = true},
+    {"limits.headers", "Header fields of a request (431).", CONFIG_INTEGER, .min = 8, .max = 256,
+     .initial = LIMIT_HEADERS, AT(limits.headers)},
+    {"limits.jsonNesting", "Arrays and objects inside each other.", CONFIG_INTEGER,
+     .min = LIMIT_JSON_DEPTH, .max = LIMIT_JSON_DEPTH, .initial = LIMIT_JSON_DEPTH, .later = true},
+    {"limits.body.extender", "Body of a request to the extender (413).", CONFIG_BYTES, .min = KI,
+     .max = 1024 * MI, .initial = LIMIT_BODY_EXTENDER_BYTES,
+     AT(limits.body_bytes[CONFIG_EXTENDER])},
+    {"limits.body.operator", "Body of a request to the operator API (413).", CONFIG_BYTES,
+     .min = KI, .max = 64 * MI, .initial = LIMIT_BODY_BYTES,
+     AT(limits.body_bytes[CONFIG_OPERATOR])},
+    {"limits.body.console", "Body of a request to the console (413).", CONFIG_BYTES, .min = KI,
+     .max = 64 * MI, .initial = LIMIT_BODY_BYTES, AT(limits.body_bytes[CONFIG_CONSOLE])},
+    {"limits.body.admission", "Body of an admission review (413).", CONFIG_BYTES, .min = KI,
+     .max = 64 * MI, .initial = LIMIT_BODY_ADMISSION_BYTES,
+     AT(limits.body_bytes[CONFIG_ADMISSION])},
+    {"limits.headTimeout", "From the first byte of a request to the end of its head.",
+     CONFIG_DURATION, .min = 10, .max = 5 * MINUTE, .initial = LIMIT_HEAD_MS, AT(limits.head_ms)},
+    {"limits.bodyTimeout", "From the end of the head to the end of the body.", CONFIG_DURATION,
+     .min = 10, .max = 10 * MINUTE, .initial = LIMIT_BODY_MS, AT(limits.body_ms)},
+    {"limits.writeTimeout", "A reply that makes no progress for so long ends the connection.",
+     CONFIG_DURATION, .min = 10, .max = 10 * MINUTE, .initial = LIMIT_WRITE_MS,
+     AT(limits.write_ms)},
+    {"limits.idleTimeout",
+     "A connection without a request; longer than its clients' own, 90s in Go.", CONFIG_DURATION,
+     .min = 10, .max = 24 * HOUR, .initial = LIMIT_IDLE_MS, AT(limits.idle_ms)},
+    {"limits.connections", "Connections of a listener at a time.", CONFIG_INTEGER, .min = 1,
+     .max = 65536, .initial = LIMIT_CONNECTIONS, AT(limits.connections)},
+
+    {"signals.prometheus.address", "Where to ask for measured bandwidth and utilisation.",
+     CONFIG_TEXT, .later = true},
+
+    {"logging.format", "Lines on stderr as text or as JSON.", CONFIG_CHOICE, .words = formats,
+     .initial = CONFIG_LOG_TEXT, AT(log_format)},
+    {"logging.verbosity", "0 errors, 1 warnings too, 2 information too, 3 everything.",
+     CONFIG_INTEGER, .max = LOG_LEVEL_DEBUG, .initial = LOG_LEVEL_INFO, AT(log_verbosity)},
+};
+/* clang-format on */
+
+const size_t config_n_settings = ARRAY_LEN(config_settings);
