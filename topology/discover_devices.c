@@ -175,14 +175,27 @@ static int set_pci_address(struct topo_device *dev, hwloc_obj_t obj, struct foun
 static uint32_t speed_of(const struct topo_facts *facts, enum topo_device_kind kind,
                          const char *name)
 {
+    int64_t mbps = 0;
+
     if (!name || strchr(name, '/'))
         return 0;
     if (kind == TOPO_NIC)
-        return topo_import_number(facts, "/sys/class/net/%s/speed", name);
-    if (kind != TOPO_INFINIBAND)
-        return 0;
-    const uint32_t gbps = topo_import_number(facts, "/sys/class/infiniband/%s/ports/1/rate", name);
-    return gbps <= UINT32_MAX / 1000 ? gbps * 1000 : 0;
+        mbps = topo_import_number(facts, "/sys/class/net/%s/speed", name);
+    else if (kind == TOPO_INFINIBAND)
+        mbps = topo_import_number(facts, "/sys/class/infiniband/%s/ports/1/rate", name) * 1000;
+    return mbps > 0 && mbps < UINT32_MAX ? (uint32_t)mbps : 0; /* UINT32_MAX: link is down */
+}
+
+/* What device plugins report to the kubelet is the kernel's numa_node, where it has one. */
+static uint64_t kernel_zones(const struct found *f, const struct topo_device *dev)
+{
+    const int64_t id = dev->pci.n == 0
+                           ? -1
+                           : topo_import_number(f->facts, "/sys/bus/pci/devices/%.*s/numa_node",
+                                                STR_ARG(dev->pci));
+    const int zone = id < 0 ? -1 : topo_zone_index(f->m, (uint32_t)id);
+
+    return zone < 0 ? 0 : UINT64_C(1) << zone;
 }
 
 /* Add the device at `obj` under the name `name`, or under its PCI address. */
@@ -197,7 +210,9 @@ static int add(struct found *f, hwloc_obj_t obj, enum topo_device_kind kind, con
     if (rc < 0)
         return rc;
     dev->kind = kind;
-    dev->zones = zones_of(f, obj);
+    dev->zones = kernel_zones(f, dev);
+    if (dev->zones == 0)
+        dev->zones = zones_of(f, obj);
     dev->speed_mbps = speed_of(f->facts, kind, name);
     dev->name = dev->pci;
     if (name && topo_import_text(&dev->name, name, f->a) < 0)

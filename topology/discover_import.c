@@ -50,32 +50,33 @@ int topo_import_text(struct str *out, const char *text, struct arena *a)
     return 0;
 }
 
-static uint32_t first_number(const char *path)
+static int64_t first_number(const char *path)
 {
     char text[64] = "";
     const int fd = open(path, O_RDONLY | O_CLOEXEC);
     const ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
-    const unsigned long value = n > 0 && text[0] != '-' ? strtoul(text, NULL, 10) : 0;
+    const bool is_number = n > 0 && text[0] >= '0' && text[0] <= '9';
+    const unsigned long value = is_number ? strtoul(text, NULL, 10) : 0;
 
     if (fd >= 0)
         close(fd);
-    return value > UINT32_MAX ? 0 : (uint32_t)value;
+    return is_number && value <= UINT32_MAX ? (int64_t)value : -1;
 }
 
-uint32_t topo_import_number(const struct topo_facts *facts, const char *fmt, ...)
+int64_t topo_import_number(const struct topo_facts *facts, const char *fmt, ...)
 {
     char tail[512], path[1024];
     va_list args;
 
     if (!facts->root)
-        return 0;
+        return -1;
     va_start(args, fmt);
     const int n = vsnprintf(tail, sizeof(tail), fmt, args);
     va_end(args);
     if (n < 0 || (size_t)n >= sizeof(tail))
-        return 0;
+        return -1;
     const int m = snprintf(path, sizeof(path), "%s%s", facts->root, tail);
-    return m < 0 || (size_t)m >= sizeof(path) ? 0 : first_number(path);
+    return m < 0 || (size_t)m >= sizeof(path) ? -1 : first_number(path);
 }
 
 static uint32_t clamp_u32(uint64_t v)

@@ -40,7 +40,7 @@ uint64_t topo_import_nodeset(const struct topo_machine *m, const struct hwloc_ob
 /* hwloc's text with everything but printable ASCII replaced, cut at TOPO_MAX_NAME_BYTES. */
 int topo_import_text(struct str *out, const char *text, struct arena *a) MUST_CHECK;
 
-/* The first number in a file below facts->root, 0 when there is none. */
-uint32_t topo_import_number(const struct topo_facts *facts, const char *fmt, ...) PRINTF(2, 3);
+/* The first number in a file below facts->root, -1 when there is none or it is negative. */
+int64_t topo_import_number(const struct topo_facts *facts, const char *fmt, ...) PRINTF(2, 3);
 
 #endif
