@@ -14,9 +14,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/attr.h"
 #include "base/str.h"
 #include "scoring/request.h"
 #include "topology/model.h"
+
+struct arena;
 
 enum kubelet_policy {
     KUBELET_POLICY_NONE,
@@ -126,6 +129,24 @@ enum {
     NODE_ASSUMED_OPTIONS = 1 << 5,       /* no options */
 };
 
+/*
+ * The CPUs once more, in the form the CPU manager thinks in: dense indices in the order of the
+ * ids, so that "lowest id first" is "lowest index first". Filled by node_view_complete.
+ */
+struct node_cpu {
+    uint16_t zone, socket, core, l3; /* zone TOPO_NONE: there is no such CPU */
+};
+
+struct node_cpus {
+    uint32_t n_present, n_sockets, n_cores, n_l3;
+    uint64_t zones;                 /* zones that have CPUs */
+    const struct node_cpu *cpu;     /* [n_cpus] */
+    const uint64_t *zone_set;       /* [Z*W] the CPUs of each zone */
+    const uint32_t *zone_n;         /* [Z] how many they are, reserved ones included */
+    const uint64_t *reserved_cores; /* [W] all thread siblings of reserved CPUs */
+    uint32_t spread; /* most zones of one socket, or sockets of one zone: 1 on regular machines */
+};
+
 struct node_view {
     struct str name;
     uint64_t revision; /* never the same for two different contents */
@@ -143,6 +164,7 @@ struct node_view {
     const struct node_memory_type *memory_types;
     const uint64_t *memory_allocatable; /* [Z*T] as the memory manager sees it; may wrap */
     const uint64_t *memory_total;       /* [Z*T] */
+    const uint64_t *memory_system;      /* [Z*T] reserved for the system */
     uint32_t n_resources;
     const struct node_resource *resources; /* by byte order of the name */
     uint32_t n_devices;
@@ -150,7 +172,17 @@ struct node_view {
     struct node_state state;
     uint32_t n_pods;
     const struct node_pod *pods;
+    struct node_cpus cpus; /* derived: see node_view_complete */
 };
+
+/*
+ * Fill what follows from the rest (`cpus`, zones and counts of resources stay the builder's).
+ * Whoever builds a view calls it last; the arrays live in `a`. 0, -ENOMEM.
+ */
+int node_view_complete(struct node_view *v, struct arena *a) MUST_CHECK;
+
+/* A copy of the node's state that may be changed; lives in `a`. 0, -ENOMEM. */
+int node_state_copy(struct node_state *out, const struct node_view *v, struct arena *a) MUST_CHECK;
 
 /* The device words of a node: (D+63)/64. */
 static inline uint32_t node_device_words(const struct node_view *v)

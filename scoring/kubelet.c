@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "scoring/kubelet.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "scoring/kubelet_run.h"
+#include "topology/cpuset.h"
+
+bool kubelet_fail(struct kubelet_run *run, enum score_reason reason, const char *fmt, ...)
+{
+    struct kubelet_answer *const answer = run->answer;
+    va_list ap;
+
+    answer->verdict = reason == SCORE_TOO_MANY_ZONES ? SCORE_UNKNOWN : SCORE_REJECTED;
+    answer->reason = reason;
+    va_start(ap, fmt);
+    (void)vsnprintf(answer->message, sizeof(answer->message), fmt, ap);
+    va_end(ap);
+    return false;
+}
+
+bool kubelet_fail_unexpected(struct kubelet_run *run, const char *fmt, ...)
+{
+    char why[ERR_TEXT_BYTES - 64];
+    va_list ap;
+
+    va_start(ap, fmt);
+    (void)vsnprintf(why, sizeof(why), fmt, ap);
+    va_end(ap);
+    return kubelet_fail(run, SCORE_UNEXPECTED_ADMISSION_ERROR,
+                        "Allocate failed due to %s, which is unexpected", why);
+}
+
+struct kubelet_hints *kubelet_new_list(struct kubelet_run *run)
+{
+    struct kubelet_hints *const list = &run->lists[run->n_lists++];
+    const size_t bytes = mask_set_words(run->node->machine.n_zones) * sizeof(uint64_t);
+
+    list->any = list->impossible = false;
+    memset(list->masks, 0, bytes);
+    memset(list->preferred, 0, bytes);
+    return list;
+}
+
+/* Are sets of zones worked out at all? The memory manager needs them under policy none, too. */
+static bool needs_hints(const struct kubelet_run *run)
+{
+    return run->node->kubelet.policy != KUBELET_POLICY_NONE ||
+           (run->node->kubelet.memory_static && run->req->qos == POD_GUARANTEED);
+}
+
+/* Room for the widest request: CPU, memory, and one list per device resource. */
+static int lists_init(struct kubelet_run *run, struct arena *a)
+{
+    const uint32_t zones = run->node->machine.n_zones, words = mask_set_words(zones);
+    uint32_t most = run->req->whole.n_devices;
+
+    for (uint32_t i = 0; i < run->req->n_containers; i++) {
+        const uint32_t n = run->req->containers[i].wants.n_devices;
+
+        most = n > most ? n : most;
+    }
+    most += 2;
+    run->lists = arena_array(a, most, sizeof(*run->lists));
+    run->sums = arena_array(a, (size_t)2 << zones, sizeof(*run->sums));
+    uint64_t *const sets = arena_array(a, (size_t)most * 2 * words, sizeof(*sets));
+    if (!run->lists || !run->sums || !sets)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < most; i++) {
+        run->lists[i].masks = sets + (size_t)i * 2 * words;
+        run->lists[i].preferred = run->lists[i].masks + words;
+    }
+    return 0;
+}
+
+/* What the answer will point to: per container CPUs, memory blocks, devices. */
+static int results_init(struct kubelet_run *run, struct arena *a)
+{
+    const uint32_t n = run->req->n_containers, device_words = node_device_words(run->node);
+
+    run->answer->containers = arena_array(a, n, sizeof(*run->answer->containers));
+    run->hint = arena_array(a, n, sizeof(*run->hint));
+    run->cpus = arena_array(a, n, sizeof(*run->cpus));
+    run->blocks = arena_array(a, n, sizeof(*run->blocks));
+    run->devices = arena_array(a, n, sizeof(*run->devices));
+    if (!run->answer->containers || !run->hint || !run->cpus || !run->blocks || !run->devices)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < n; i++) {
+        const struct kubelet_wants *const w = &run->req->containers[i].wants;
+
+        run->cpus[i] = arena_array(a, w->cpus ? run->node->cpu_words : 0, sizeof(uint64_t));
+        run->blocks[i] = arena_array(a, w->n_memory, sizeof(struct node_block));
+        run->devices[i] = arena_array(a, device_words, sizeof(uint64_t));
+        if (!run->cpus[i] || !run->blocks[i] || !run->devices[i])
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+static int run_init(struct kubelet_run *run, struct arena *a)
+{
+    const struct node_view *const node = run->node;
+    uint32_t n_memory = 0;
+
+    for (uint32_t i = 0; i < run->req->n_containers; i++)
+        n_memory += run->req->containers[i].wants.n_memory;
+    run->reuse_cpus = arena_array(a, node->cpu_words, sizeof(uint64_t));
+    run->reuse_devices = arena_array(a, node_device_words(node), sizeof(uint64_t));
+    run->reuse_memory = arena_array(a, n_memory, sizeof(*run->reuse_memory));
+    run->cpu_scratch = arena_array(a, 3 * (size_t)node->cpu_words, sizeof(uint64_t));
+    run->device_scratch = arena_array(a, node_device_words(node), sizeof(uint64_t));
+    if (!run->reuse_cpus || !run->reuse_devices || !run->reuse_memory || !run->cpu_scratch ||
+        !run->device_scratch || results_init(run, a) || kubelet_take_init(&run->take, node, a))
+        return -ENOMEM;
+    return 0;
+}
+
+/* Ask all providers, in the kubelet's order, and merge. False: rejected or crashed. */
+static bool merge(struct kubelet_run *run, const struct kubelet_wants *wants, bool whole,
+                  struct kubelet_hint *out)
+{
+    run->n_lists = 0;
+    kubelet_device_hints(run, wants, whole);
+    kubelet_cpu_hints(run, wants);
+    if (!kubelet_memory_hints(run, wants))
+        return false;
+    const struct kubelet_merge_result r =
+        kubelet_merge(run->node, run->lists, run->n_lists, run->sums);
+    if (r.crash)
+        return kubelet_fail(run, SCORE_KUBELET_CRASH,
+                            "the kubelet dies: prefer-closest-numa-nodes on a machine with holes "
+                            "in its zone ids");
+    if (!r.admit)
+        return kubelet_fail(run, SCORE_TOPOLOGY_AFFINITY_ERROR,
+                            "Resources cannot be allocated with Topology locality");
+    *out = r.hint;
+    return true;
+}
+
+static void store_hint(struct kubelet_run *run, uint32_t i, struct kubelet_hint hint)
+{
+    struct score_container *const c = &run->answer->containers[i];
+
+    run->hint[i] = hint;
+    c->hinted = true;
+    c->has_affinity = hint.has_affinity;
+    c->affinity = hint.affinity;
+    c->preferred = hint.preferred;
+}
+
+static bool allocate(struct kubelet_run *run, uint32_t i)
+{
+    return kubelet_device_allocate(run, i) && kubelet_cpu_allocate(run, i) &&
+           kubelet_memory_allocate(run, i);
+}
+
+static bool admit_containers(struct kubelet_run *run)
+{
+    const bool hints = run->node->kubelet.policy != KUBELET_POLICY_NONE;
+    const bool whole = hints && run->node->kubelet.scope == KUBELET_SCOPE_POD;
+    struct kubelet_hint hint = {0};
+
+    if (whole && !merge(run, &run->req->whole, true, &hint))
+        return false;
+    for (uint32_t i = 0; i < run->req->n_containers; i++) {
+        if (hints && !whole && !merge(run, &run->req->containers[i].wants, false, &hint))
+            return false;
+        if (hints)
+            store_hint(run, i, hint);
+        if (!allocate(run, i))
+            return false;
+    }
+    return true;
+}
+
+int kubelet_admit(struct node_state *state, const struct node_view *node,
+                  const struct score_request *req, struct kubelet_answer *out, struct arena *a)
+{
+    struct kubelet_run run = {.node = node, .state = state, .req = req, .answer = out};
+
+    out->verdict = SCORE_ADMITTED;
+    out->reason = SCORE_REASON_NONE;
+    out->message[0] = 0;
+    out->containers = NULL;
+    const char *const broken = kubelet_start_error(node);
+    if (broken) {
+        (void)kubelet_fail(&run, SCORE_KUBELET_CRASH, "the kubelet does not start: %s", broken);
+        return 0;
+    }
+    if (needs_hints(&run)) {
+        if (node->machine.n_zones > KUBELET_HINT_ZONES) {
+            (void)kubelet_fail(&run, SCORE_TOO_MANY_ZONES,
+                               "%u zones: sets of more than %d are "
+                               "not worked out",
+                               node->machine.n_zones, KUBELET_HINT_ZONES);
+            return 0;
+        }
+        if (lists_init(&run, a))
+            return -ENOMEM;
+    }
+    if (run_init(&run, a))
+        return -ENOMEM;
+    (void)admit_containers(&run);
+    return 0;
+}
+
+void kubelet_start(struct node_state *state, const struct node_view *node,
+                   const struct score_request *req, struct score_container *containers)
+{
+    for (uint32_t i = 0; i + 1 < req->n_containers; i++) {
+        if (req->containers[i].kind != POD_INIT)
+            continue;
+        kubelet_memory_release(state, node, containers[i].blocks, containers[i].n_blocks);
+        containers[i].n_blocks = 0;
+    }
+}
+
+static void release(struct node_state *state, const struct node_view *node, const uint64_t *cpus,
+                    const uint64_t *devices, const struct node_block *blocks, uint32_t n_blocks)
+{
+    for (uint32_t w = 0; cpus && w < node->cpu_words; w++)
+        state->cpu_free[w] |= cpus[w];
+    for (uint32_t w = 0; devices && w < node_device_words(node); w++)
+        state->device_held[w] &= ~devices[w];
+    kubelet_memory_release(state, node, blocks, n_blocks);
+}
+
+void kubelet_release(struct node_state *state, const struct node_view *node,
+                     const struct score_container *c)
+{
+    release(state, node, c->cpus, c->devices, c->blocks, c->n_blocks);
+}
+
+void kubelet_release_holding(struct node_state *state, const struct node_view *node,
+                             const struct node_holding *h)
+{
+    release(state, node, h->cpus, h->devices, h->blocks, h->n_blocks);
+}
+
+static bool nothing_reserved(const struct node_view *node)
+{
+    for (uint32_t w = 0; w < node->cpu_words; w++) {
+        if (node->cpu_reserved[w])
+            return false;
+    }
+    return true;
+}
+
+static bool no_memory_reserved(const struct node_view *node)
+{
+    for (uint32_t z = 0; z < node->machine.n_zones; z++) {
+        if (node->memory_system[(size_t)z * node->n_memory_types])
+            return false;
+    }
+    return true;
+}
+
+const char *kubelet_start_error(const struct node_view *node)
+{
+    const struct kubelet_config *const k = &node->kubelet;
+    const uint32_t o = k->cpu_static ? k->cpu_options : 0;
+    /* Nobody published what is reserved: the kubelet knows better than a guess. */
+    const bool reserved_known = !(node->assumed & NODE_ASSUMED_RESERVED);
+
+    if (k->max_zones < 8)
+        return "max-allowable-numa-nodes is below 8";
+    if (k->policy != KUBELET_POLICY_NONE && node->machine.n_zones > k->max_zones)
+        return "more zones than max-allowable-numa-nodes";
+    if (reserved_known && k->cpu_static && nothing_reserved(node))
+        return "the static CPU manager policy needs reserved CPUs";
+    if (reserved_known && k->memory_static && no_memory_reserved(node))
+        return "the Static memory manager policy needs reserved memory";
+    if (o & KUBELET_ALIGN_BY_SOCKET && k->policy == KUBELET_POLICY_SINGLE_NUMA_NODE)
+        return "align-by-socket does not go with single-numa-node";
+    if (o & KUBELET_DISTRIBUTE_ACROSS_CORES &&
+        o & (KUBELET_FULL_PCPUS_ONLY | KUBELET_DISTRIBUTE_ACROSS_NUMA |
+             KUBELET_ALIGN_BY_UNCORECACHE))
+        return "distribute-cpus-across-cores does not go with the other options";
+    if (o & KUBELET_ALIGN_BY_UNCORECACHE && o & KUBELET_DISTRIBUTE_ACROSS_NUMA)
+        return "prefer-align-cpus-by-uncorecache does not go with distribute-cpus-across-numa";
+    return NULL;
+}
+
+int kubelet_choose_reserved(uint64_t *out, const struct node_view *node, uint32_t count,
+                            struct arena *a)
+{
+    struct kubelet_take take;
+    const size_t mark = arena_mark(a);
+    uint64_t *const all = arena_array(a, node->cpu_words, sizeof(*all));
+    int rc = -ENOMEM;
+
+    if (all && kubelet_take_init(&take, node, a) == 0) {
+        for (uint32_t c = 0; c < node->machine.n_cpus; c++) {
+            if (node->cpus.cpu[c].zone != TOPO_NONE)
+                cpuset_add(all, c);
+        }
+        rc = kubelet_take_cpus(&take, all, count, out) ? 0 : -ENOENT;
+    }
+    arena_rewind(a, mark);
+    return rc;
+}

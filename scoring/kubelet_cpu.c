@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* CPU Manager, static policy. k8s: cpumanager/policy_static.go. */
+#include <string.h>
+
+#include "scoring/kubelet_run.h"
+#include "topology/cpuset.h"
+
+/* into = default set - reserved + what init containers left: the pool to allocate from. */
+static void pool(const struct kubelet_run *run, uint64_t *into)
+{
+    const struct node_view *const node = run->node;
+
+    for (uint32_t w = 0; w < node->cpu_words; w++)
+        into[w] = (run->state->cpu_free[w] & ~node->cpu_reserved[w]) | run->reuse_cpus[w];
+}
+
+static uint32_t zone_count(const struct node_view *node, const uint64_t *set, uint32_t zone)
+{
+    const uint64_t *const in = &node->cpus.zone_set[(size_t)zone * node->cpu_words];
+    uint32_t n = 0;
+
+    for (uint32_t w = 0; w < node->cpu_words; w++)
+        n += (uint32_t)__builtin_popcountll(set[w] & in[w]);
+    return n;
+}
+
+static uint32_t sockets_in(const struct node_view *node, uint64_t zones)
+{
+    uint64_t seen[TOPO_MAX_CPUS / 64] = {0};
+    uint32_t n = 0;
+
+    for (uint32_t c = 0; c < node->machine.n_cpus; c++) {
+        const struct node_cpu *const cpu = &node->cpus.cpu[c];
+
+        if (cpu->zone == TOPO_NONE || !(zones >> cpu->zone & 1) || cpuset_has(seen, cpu->socket))
+            continue;
+        cpuset_add(seen, cpu->socket);
+        n++;
+    }
+    return n;
+}
+
+/* align-by-socket: the mask spans no more sockets than the narrowest fit needs. */
+static bool is_socket_aligned(const struct node_view *node, uint64_t mask, uint32_t width)
+{
+    const uint32_t zones = (uint32_t)__builtin_popcountll(node->cpus.zones);
+    const uint32_t per_socket = zones / node->cpus.n_sockets;
+
+    return per_socket && sockets_in(node, mask) == (width + per_socket - 1) / per_socket;
+}
+
+/*
+ * Every set of zones whose free CPUs suffice and that holds all reusable CPUs. The width that is
+ * preferred counts all CPUs of the zones, free or not, reserved or not: the quirk by which a
+ * request that no single zone can ever free is rejected for ever.
+ */
+void kubelet_cpu_hints(struct kubelet_run *run, const struct kubelet_wants *wants)
+{
+    const struct node_view *const node = run->node;
+    const uint64_t zones = node->cpus.zones;
+    const uint32_t want = wants->cpus;
+    uint32_t width = (uint32_t)__builtin_popcountll(zones);
+    uint32_t free[TOPO_MAX_ZONES];
+    uint64_t must = 0; /* zones of reusable CPUs */
+    bool any = false;
+
+    if (!node->kubelet.cpu_static || want == 0)
+        return;
+    struct kubelet_hints *const list = kubelet_new_list(run);
+    pool(run, run->cpu_scratch);
+    for (uint64_t z = zones; z; z &= z - 1) {
+        const uint32_t zone = (uint32_t)__builtin_ctzll(z);
+
+        free[zone] = zone_count(node, run->cpu_scratch, zone);
+        if (zone_count(node, run->reuse_cpus, zone))
+            must |= UINT64_C(1) << zone;
+    }
+    uint64_t mask = 0;
+    do {
+        uint32_t total = 0, have = 0;
+
+        mask = (mask - zones) & zones; /* the next subset of `zones` */
+        for (uint64_t z = mask; z; z &= z - 1) {
+            total += node->cpus.zone_n[__builtin_ctzll(z)];
+            have += free[__builtin_ctzll(z)];
+        }
+        if (total >= want && (uint32_t)__builtin_popcountll(mask) < width)
+            width = (uint32_t)__builtin_popcountll(mask);
+        if (have >= want && (mask & must) == must) {
+            list->masks[mask / 64] |= UINT64_C(1) << (mask % 64);
+            any = true;
+        }
+    } while (mask != zones);
+    list->impossible = !any;
+    mask = 0;
+    do {
+        mask = (mask - zones) & zones;
+        if (!(list->masks[mask / 64] >> (mask % 64) & 1))
+            continue;
+        if ((uint32_t)__builtin_popcountll(mask) == width ||
+            (node->kubelet.cpu_options & KUBELET_ALIGN_BY_SOCKET &&
+             is_socket_aligned(node, mask, width)))
+            list->preferred[mask / 64] |= UINT64_C(1) << (mask % 64);
+    } while (mask != zones);
+}
+
+/* Zones to take from first: those of the hint, with align-by-socket all of their sockets. */
+static void aligned_pool(const struct kubelet_run *run, const uint64_t *from, uint64_t affinity,
+                         uint64_t *into)
+{
+    const struct node_view *const node = run->node;
+    uint64_t sockets[TOPO_MAX_CPUS / 64] = {0};
+    const bool by_socket = node->kubelet.cpu_options & KUBELET_ALIGN_BY_SOCKET;
+
+    memset(into, 0, node->cpu_words * sizeof(*into));
+    for (uint32_t c = 0; c < node->machine.n_cpus; c++) {
+        const struct node_cpu *const cpu = &node->cpus.cpu[c];
+
+        if (cpu->zone != TOPO_NONE && affinity >> cpu->zone & 1)
+            cpuset_add(sockets, cpu->socket);
+    }
+    for (uint32_t c = 0; c < node->machine.n_cpus; c++) {
+        const struct node_cpu *const cpu = &node->cpus.cpu[c];
+
+        if (cpu->zone == TOPO_NONE || !cpuset_has(from, c))
+            continue;
+        if (by_socket ? cpuset_has(sockets, cpu->socket) : affinity >> cpu->zone & 1)
+            cpuset_add(into, c);
+    }
+}
+
+static bool take(struct kubelet_run *run, const uint64_t *from, uint32_t count, uint64_t *into)
+{
+    if (kubelet_take_cpus(&run->take, from, count, into))
+        return true;
+    return kubelet_fail_unexpected(
+        run, "not enough cpus available to satisfy request: requested=%u, available=%u", count,
+        cpuset_count(from, run->node->cpu_words));
+}
+
+/* full-pcpus-only: whole cores or nothing. CPUs left by init containers do not count here. */
+static bool whole_cores(struct kubelet_run *run, uint32_t want)
+{
+    const struct node_view *const node = run->node;
+    const uint32_t threads = node->cpus.n_present / node->cpus.n_cores;
+    uint32_t free = 0;
+
+    if (want % threads != 0)
+        return kubelet_fail(run, SCORE_SMT_ALIGNMENT_ERROR,
+                            "SMT Alignment Error: requested %u cpus not multiple cpus per core "
+                            "= %u",
+                            want, threads);
+    for (uint32_t w = 0; w < node->cpu_words; w++)
+        free +=
+            (uint32_t)__builtin_popcountll(run->state->cpu_free[w] & ~node->cpus.reserved_cores[w]);
+    if (want > free)
+        return kubelet_fail(run, SCORE_SMT_ALIGNMENT_ERROR,
+                            "SMT Alignment Error: not enough free physical CPUs: available "
+                            "physical CPUs = %u, requested CPUs = %u, CPUs per core = %u",
+                            free, want, threads);
+    return true;
+}
+
+/* Add to, or take off, what later containers of the pod may reuse. */
+static void update_reuse(struct kubelet_run *run, uint32_t i, const uint64_t *got)
+{
+    const bool leaves = run->req->containers[i].kind == POD_INIT;
+
+    for (uint32_t w = 0; w < run->node->cpu_words; w++) {
+        if (leaves)
+            run->reuse_cpus[w] |= got[w];
+        else
+            run->reuse_cpus[w] &= ~got[w];
+    }
+}
+
+bool kubelet_cpu_allocate(struct kubelet_run *run, uint32_t i)
+{
+    const struct node_view *const node = run->node;
+    const struct kubelet_hint *const hint = &run->hint[i];
+    const uint32_t want = run->req->containers[i].wants.cpus, words = node->cpu_words;
+    uint64_t *const from = run->cpu_scratch, *const aligned = from + words,
+                    *const got = from + 2 * words;
+
+    if (!node->kubelet.cpu_static || want == 0)
+        return true; /* the shared pool */
+    if (node->kubelet.cpu_options & KUBELET_FULL_PCPUS_ONLY && !whole_cores(run, want))
+        return false;
+    pool(run, from);
+    memset(got, 0, words * sizeof(*got));
+    if (hint->has_affinity) {
+        aligned_pool(run, from, hint->affinity, aligned);
+        const uint32_t there = cpuset_count(aligned, words);
+
+        if (!take(run, aligned, want < there ? want : there, got))
+            return false;
+    }
+    for (uint32_t w = 0; w < words; w++)
+        from[w] &= ~got[w];
+    const uint32_t have = cpuset_count(got, words);
+    if (!take(run, from, have < want ? want - have : 0, got))
+        return false;
+
+    uint64_t *const cpus = run->cpus[i];
+    for (uint32_t w = 0; w < words; w++) {
+        cpus[w] = got[w];
+        run->state->cpu_free[w] &= ~got[w];
+    }
+    run->answer->containers[i].cpus = cpus;
+    update_reuse(run, i, got);
+    return true;
+}

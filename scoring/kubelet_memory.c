@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Memory Manager, policy Static. A block of memory lies in one zone or in a group of zones; zones
+ * joined to a group serve nothing else while a block lives there. k8s:
+ * memorymanager/policy_static.go.
+ */
+#include <string.h>
+
+#include "scoring/kubelet_run.h"
+
+static const uint32_t no_type = UINT32_MAX;
+
+static uint32_t type_index(const struct node_view *node, struct str name)
+{
+    for (uint32_t t = 0; t < node->n_memory_types; t++) {
+        if (str_eq(node->memory_types[t].name, name))
+            return t;
+    }
+    return no_type;
+}
+
+static uint64_t reusable(const struct kubelet_run *run, uint64_t mask, uint32_t type)
+{
+    for (uint32_t i = 0; i < run->n_reuse; i++) {
+        if (run->reuse_memory[i].zones == mask && run->reuse_memory[i].type == type)
+            return run->reuse_memory[i].bytes;
+    }
+    return 0;
+}
+
+/* sums[m] = sum over the zones of m, for all masks; wraps like the kubelet's uint64. */
+static void sum_masks(uint64_t *sums, const uint64_t *by_zone, uint32_t n_types, uint32_t type,
+                      uint32_t zones)
+{
+    sums[0] = 0;
+    for (uint64_t m = 1; m < UINT64_C(1) << zones; m++)
+        sums[m] = sums[m & (m - 1)] + by_zone[(uint32_t)__builtin_ctzll(m) * n_types + type];
+}
+
+/* A block may not mix: a zone of a group serves that group only, a zone with blocks no group. */
+static bool breaks_group(const struct node_state *state, uint64_t mask, uint64_t busy)
+{
+    for (uint64_t z = mask & busy; z; z &= z - 1) {
+        const uint64_t cells = state->cells[__builtin_ctzll(z)];
+
+        if ((cells & (cells - 1)) == 0 || cells != mask)
+            return true;
+    }
+    return false;
+}
+
+static uint64_t busy_zones(const struct kubelet_run *run)
+{
+    uint64_t busy = 0;
+
+    for (uint32_t z = 0; z < run->node->machine.n_zones; z++)
+        busy |= (uint64_t)(run->state->assignments[z] > 0) << z;
+    return busy;
+}
+
+static bool may_hint(const struct kubelet_run *run, uint64_t mask, uint64_t busy)
+{
+    if ((mask & (mask - 1)) == 0) {
+        const uint64_t cells = run->state->cells[__builtin_ctzll(mask)];
+
+        return (cells & (cells - 1)) == 0;
+    }
+    return !breaks_group(run->state, mask, busy);
+}
+
+static void drop(uint64_t *set, uint64_t mask)
+{
+    set[mask / 64] &= ~(UINT64_C(1) << (mask % 64));
+}
+
+/* Drop from `set` the masks that one type of memory does not fit in, by the sums given. */
+static void keep_fitting(const struct kubelet_run *run, uint64_t *set, const uint64_t *sums,
+                         uint64_t want, uint32_t type, bool reuse)
+{
+    for (uint64_t m = 1; m < UINT64_C(1) << run->node->machine.n_zones; m++) {
+        if (sums[m] + (reuse ? reusable(run, m, type) : 0) < want)
+            drop(set, m);
+    }
+}
+
+/*
+ * One list for all types together (calculateHints): a mask must hold each type. False where
+ * nothing is left: the kubelet then offers an empty map, which the Topology Manager reads as "does
+ * not care". `list` is cleared first.
+ */
+static bool calculate(struct kubelet_run *run, const struct kubelet_wants *wants,
+                      struct kubelet_hints *list)
+{
+    const struct node_view *const node = run->node;
+    const uint32_t zones = node->machine.n_zones, words = mask_set_words(zones);
+    const uint64_t masks = UINT64_C(1) << zones, busy = busy_zones(run);
+    uint32_t width = zones;
+    bool any = false;
+
+    memset(list->masks, 0, words * sizeof(*list->masks));
+    memset(list->preferred, 0, words * sizeof(*list->preferred));
+    for (uint64_t m = 1; m < masks; m++)
+        list->masks[m / 64] |= UINT64_C(1) << (m % 64);
+    for (uint32_t i = 0; i < wants->n_memory; i++) {
+        const uint32_t type = type_index(node, wants->memory[i].name);
+
+        sum_masks(run->sums, node->memory_allocatable, node->n_memory_types, type, zones);
+        keep_fitting(run, list->masks, run->sums, wants->memory[i].amount, type, false);
+    }
+    for (uint64_t m = 1; m < masks; m++) {
+        const uint32_t size = (uint32_t)__builtin_popcountll(m);
+
+        if (!(list->masks[m / 64] >> (m % 64) & 1))
+            continue;
+        width = size < width ? size : width;
+        if (!may_hint(run, m, busy))
+            drop(list->masks, m);
+    }
+    for (uint32_t i = 0; i < wants->n_memory; i++) {
+        const uint32_t type = type_index(node, wants->memory[i].name);
+
+        sum_masks(run->sums, run->state->memory_free, node->n_memory_types, type, zones);
+        keep_fitting(run, list->masks, run->sums, wants->memory[i].amount, type, true);
+    }
+    for (uint64_t m = 1; m < masks; m++) {
+        if (!(list->masks[m / 64] >> (m % 64) & 1))
+            continue;
+        any = true;
+        if ((uint32_t)__builtin_popcountll(m) == width)
+            list->preferred[m / 64] |= UINT64_C(1) << (m % 64);
+    }
+    return any;
+}
+
+/* A page size that the machine lacks is a nil dereference in the kubelet. */
+static bool types_exist(struct kubelet_run *run, const struct kubelet_wants *wants)
+{
+    for (uint32_t i = 0; i < wants->n_memory; i++) {
+        if (type_index(run->node, wants->memory[i].name) == no_type)
+            return kubelet_fail(run, SCORE_KUBELET_CRASH,
+                                "the kubelet dies of %.*s, which this machine does not have",
+                                STR_ARG(wants->memory[i].name));
+    }
+    return true;
+}
+
+bool kubelet_memory_hints(struct kubelet_run *run, const struct kubelet_wants *wants)
+{
+    if (!run->node->kubelet.memory_static || run->req->qos != POD_GUARANTEED)
+        return true;
+    if (!types_exist(run, wants))
+        return false;
+    if (wants->n_memory > 0) {
+        struct kubelet_hints *const list = kubelet_new_list(run);
+
+        /* All types have the same hints: one list stands for all, except that nothing at all is
+           the empty map. */
+        list->any = !calculate(run, wants, list);
+    }
+    return true;
+}
+
+/* findBestHint: preferred first, then the narrowest, then the lowest; among supersets of `of`. */
+static bool best_hint(const struct kubelet_hints *list, uint32_t zones, uint64_t of,
+                      struct kubelet_hint *out)
+{
+    struct kubelet_hint best = {0};
+
+    for (uint64_t m = 1; m < UINT64_C(1) << zones; m++) {
+        const bool preferred = list->preferred[m / 64] >> (m % 64) & 1;
+
+        if (!(list->masks[m / 64] >> (m % 64) & 1) || (m & of) != of)
+            continue;
+        if (best.has_affinity && best.preferred && !preferred)
+            continue;
+        if (!best.has_affinity || (preferred && !best.preferred) ||
+            __builtin_popcountll(m) < __builtin_popcountll(best.affinity))
+            best = (struct kubelet_hint){true, preferred, m};
+    }
+    *out = best;
+    return best.has_affinity;
+}
+
+static bool has_free(const struct kubelet_run *run, const struct kubelet_wants *wants,
+                     uint64_t mask)
+{
+    const struct node_view *const node = run->node;
+
+    for (uint32_t i = 0; i < wants->n_memory; i++) {
+        const uint32_t type = type_index(node, wants->memory[i].name);
+        uint64_t free = 0;
+
+        for (uint64_t z = mask; z; z &= z - 1)
+            free +=
+                run->state->memory_free[(uint32_t)__builtin_ctzll(z) * node->n_memory_types + type];
+        if (free < wants->memory[i].amount)
+            return false;
+    }
+    return true;
+}
+
+/*
+ * The zones the blocks will lie in: the stored hint, or the manager's own choice where that is
+ * nil, extended where it lacks free memory. What init containers left does not count here.
+ */
+static bool choose_zones(struct kubelet_run *run, const struct kubelet_wants *wants,
+                         const struct kubelet_hint *stored, uint64_t *out)
+{
+    const uint32_t zones = run->node->machine.n_zones;
+    struct kubelet_hints *const list = &run->lists[0]; /* the merge is over: its room is free */
+    struct kubelet_hint hint = *stored;
+
+    if (!hint.has_affinity) {
+        if (!calculate(run, wants, list) || !best_hint(list, zones, 0, &hint))
+            return kubelet_fail_unexpected(run, "[memorymanager] failed to get the default NUMA "
+                                                "affinity, no NUMA nodes with enough memory is "
+                                                "available");
+        if (!hint.preferred && stored->preferred)
+            return kubelet_fail_unexpected(
+                run, "[memorymanager] failed to find the default preferred hint");
+    }
+    if (!has_free(run, wants, hint.affinity)) {
+        const struct kubelet_hint was = hint;
+
+        if (!calculate(run, wants, list) || !best_hint(list, zones, was.affinity, &hint))
+            return kubelet_fail_unexpected(run, "[memorymanager] failed to find NUMA nodes to "
+                                                "extend the current topology hint");
+        if (!hint.preferred && was.preferred)
+            return kubelet_fail_unexpected(
+                run, "[memorymanager] failed to find the extended preferred hint");
+    }
+    /* A single zone is not checked: it may break into a living group (k/k#113035). */
+    if ((hint.affinity & (hint.affinity - 1)) != 0 &&
+        breaks_group(run->state, hint.affinity, busy_zones(run)))
+        return kubelet_fail_unexpected(run, "[memorymanager] preferred hint violates NUMA node "
+                                            "allocation");
+    *out = hint.affinity;
+    return true;
+}
+
+/* Take `need` bytes from the zones, lowest first, as much as each has. */
+static void reserve(struct kubelet_run *run, uint64_t zones, uint32_t type, uint64_t need)
+{
+    struct node_state *const s = run->state;
+
+    for (uint64_t z = zones; z; z &= z - 1) {
+        const uint32_t zone = (uint32_t)__builtin_ctzll(z);
+        const size_t at = (size_t)zone * run->node->n_memory_types + type;
+        const uint64_t part = s->memory_free[at] < need ? s->memory_free[at] : need;
+
+        s->assignments[zone]++;
+        s->cells[zone] = zones;
+        s->memory_free[at] -= part;
+        s->memory_reserved[at] += part;
+        need -= part;
+    }
+}
+
+static void update_reuse(struct kubelet_run *run, uint32_t i, const struct node_block *b)
+{
+    struct kubelet_reuse *entry = NULL;
+
+    for (uint32_t k = 0; k < run->n_reuse && !entry; k++) {
+        if (run->reuse_memory[k].zones == b->zones && run->reuse_memory[k].type == b->type)
+            entry = &run->reuse_memory[k];
+    }
+    if (run->req->containers[i].kind == POD_INIT) {
+        if (!entry) {
+            entry = &run->reuse_memory[run->n_reuse++];
+            *entry = (struct kubelet_reuse){b->zones, b->type, 0};
+        }
+        entry->bytes = b->bytes > entry->bytes ? b->bytes : entry->bytes;
+    } else if (entry) {
+        entry->bytes -= b->bytes < entry->bytes ? b->bytes : entry->bytes;
+    }
+}
+
+/* The blocks of finished init containers shrink by what this container takes over. */
+static void shrink_init_blocks(struct kubelet_run *run, uint32_t i, const struct node_block *b)
+{
+    uint64_t left = b->bytes;
+
+    for (uint32_t c = 0; c < i && left > 0; c++) {
+        if (run->req->containers[c].kind != POD_INIT)
+            continue;
+        struct node_block *const blocks = run->blocks[c];
+
+        for (uint32_t k = 0; k < run->answer->containers[c].n_blocks; k++) {
+            if (blocks[k].type != b->type || blocks[k].zones != b->zones)
+                continue;
+            const uint64_t part = blocks[k].bytes < left ? blocks[k].bytes : left;
+
+            blocks[k].bytes -= part;
+            left -= part;
+        }
+    }
+}
+
+bool kubelet_memory_allocate(struct kubelet_run *run, uint32_t i)
+{
+    const struct kubelet_wants *const wants = &run->req->containers[i].wants;
+    struct score_container *const got = &run->answer->containers[i];
+    struct node_block *const blocks = run->blocks[i];
+    uint64_t zones = 0;
+
+    if (!run->node->kubelet.memory_static || run->req->qos != POD_GUARANTEED)
+        return true;
+    if (!types_exist(run, wants) || !choose_zones(run, wants, &run->hint[i], &zones))
+        return false;
+    for (uint32_t k = 0; k < wants->n_memory; k++) {
+        const uint32_t type = type_index(run->node, wants->memory[k].name);
+        const uint64_t want = wants->memory[k].amount, reuse = reusable(run, zones, type);
+
+        blocks[k] = (struct node_block){zones, type, want};
+        reserve(run, zones, type, reuse < want ? want - reuse : 0);
+    }
+    got->blocks = blocks;
+    got->n_blocks = wants->n_memory;
+    for (uint32_t k = 0; k < wants->n_memory; k++) {
+        update_reuse(run, i, &blocks[k]);
+        shrink_init_blocks(run, i, &blocks[k]);
+    }
+    return true;
+}
+
+/*
+ * Memory goes back to the lowest zones first, out of whatever is reserved there, other pods'
+ * memory included: so it wanders between the zones of a group, and what finds too little reserved
+ * is lost to all (corrections 4 and 5 of the recorded vectors; docs/scoring.md).
+ */
+void kubelet_memory_release(struct node_state *s, const struct node_view *node,
+                            const struct node_block *blocks, uint32_t n)
+{
+    for (uint32_t k = 0; k < n; k++) {
+        uint64_t left = blocks[k].bytes;
+
+        for (uint64_t z = blocks[k].zones; z; z &= z - 1) {
+            const uint32_t zone = (uint32_t)__builtin_ctzll(z);
+            const size_t at = (size_t)zone * node->n_memory_types + blocks[k].type;
+            const uint64_t part = s->memory_reserved[at] < left ? s->memory_reserved[at] : left;
+
+            if (s->assignments[zone] > 0 && --s->assignments[zone] == 0)
+                s->cells[zone] = UINT64_C(1) << zone;
+            s->memory_free[at] += part;
+            s->memory_reserved[at] -= part;
+            left -= part;
+        }
+    }
+}

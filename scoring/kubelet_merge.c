@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "scoring/kubelet_merge.h"
+
+#include <string.h>
+
+#include "scoring/kubelet.h"
+
+enum {
+    SET_WORDS = 1 << (KUBELET_HINT_ZONES - 6),
+    CRASH_STEPS = 1 << 20, /* permutations followed before a possible crash counts as one */
+};
+
+static uint32_t bits(uint64_t mask)
+{
+    return (uint32_t)__builtin_popcountll(mask);
+}
+
+static bool set_next(const uint64_t *set, uint32_t words, uint64_t *mask)
+{
+    uint32_t w = (uint32_t)(*mask / 64);
+    uint64_t rest = w < words ? set[w] >> (*mask % 64) << (*mask % 64) : 0;
+
+    while (!rest) {
+        if (++w >= words)
+            return false;
+        rest = set[w];
+    }
+    *mask = (uint64_t)w * 64 + (uint64_t)__builtin_ctzll(rest);
+    return true;
+}
+
+/* For every mask of a set, ascending: for (m = 0; set_next(set, words, &m); m++) */
+
+/*
+ * Sum of the distances of all ordered pairs in the mask, the diagonal included. The kubelet looks
+ * distances up by zone id in a list that has one entry per zone, so with holes in the ids it reads
+ * another zone's distance, or beyond the end: then *crash.
+ */
+static uint64_t distance_sum(const struct node_view *node, uint64_t mask, bool *crash)
+{
+    const struct topo_machine *const m = &node->machine;
+    uint64_t sum = 0;
+
+    for (uint64_t rows = mask; rows; rows &= rows - 1) {
+        const uint32_t row = (uint32_t)__builtin_ctzll(rows);
+
+        for (uint64_t cols = mask; cols; cols &= cols - 1) {
+            const uint32_t id = m->zones[__builtin_ctzll(cols)].id;
+
+            if (id >= m->n_zones)
+                *crash = true;
+            else
+                sum += m->distances.d[row * m->n_zones + id];
+        }
+    }
+    return sum;
+}
+
+/* compareMasks: the better of two different masks that are equally preferred. */
+static uint64_t better_mask(const struct node_view *node, uint64_t cur, uint64_t cand, bool *crash)
+{
+    if (bits(cur) != bits(cand))
+        return bits(cand) < bits(cur) ? cand : cur;
+    if (cur != cand && node->kubelet.prefer_closest &&
+        node->kubelet.policy != KUBELET_POLICY_SINGLE_NUMA_NODE) {
+        const uint64_t a = distance_sum(node, cur, crash), b = distance_sum(node, cand, crash);
+
+        if (a != b)
+            return a < b ? cur : cand; /* equal counts: no need to divide by |m|^2 */
+    }
+    return cand < cur ? cand : cur;
+}
+
+/*
+ * Of two hints that are not preferred: the one whose size is nearest to `b`, the size that the
+ * most demanding resource needs at least; below b the wider, above it the narrower.
+ */
+static uint64_t better_unpreferred(const struct node_view *node, uint64_t cur, uint64_t cand,
+                                   uint32_t b, bool *crash)
+{
+    const uint32_t n = bits(cur), k = bits(cand);
+
+    if (n > b)
+        return better_mask(node, cur, cand, crash);
+    if (n == b)
+        return k != b ? cur : better_mask(node, cur, cand, crash);
+    if (k > b)
+        return cur;
+    if (k == b || k > n)
+        return cand;
+    return k < n ? cur : better_mask(node, cur, cand, crash);
+}
+
+/* max over the lists of the size of their narrowest mask (maxOfMinAffinityCounts) */
+static uint32_t widest_need(const struct kubelet_hints *lists, uint32_t n, uint32_t words)
+{
+    uint32_t most = 0;
+
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t least = 0;
+
+        if (lists[i].any || lists[i].impossible)
+            continue;
+        for (uint64_t m = 0; set_next(lists[i].masks, words, &m); m++)
+            least = !least || bits(m) < least ? bits(m) : least;
+        most = least > most ? least : most;
+    }
+    return most;
+}
+
+/* Masks of one zone. */
+static uint64_t one_zone_word(uint32_t word)
+{
+    if (word == 0)
+        return UINT64_C(1) << 1 | UINT64_C(1) << 2 | UINT64_C(1) << 4 | UINT64_C(1) << 8 |
+               UINT64_C(1) << 16 | UINT64_C(1) << 32;
+    return word & (word - 1) ? 0 : 1;
+}
+
+/*
+ * A merged hint is preferred only where every list prefers the very same mask (or does not care):
+ * the intersection. Returns 0 when there is none, `all` when nobody cares.
+ */
+static uint64_t best_preferred(const struct node_view *node, const struct kubelet_hints *lists,
+                               uint32_t n, uint64_t all, uint32_t words)
+{
+    const bool single = node->kubelet.policy == KUBELET_POLICY_SINGLE_NUMA_NODE;
+    uint64_t common[SET_WORDS], best = 0;
+    bool cares = false, crash = false;
+
+    for (uint32_t w = 0; w < words; w++)
+        common[w] = single ? one_zone_word(w) : ~UINT64_C(0);
+    for (uint32_t i = 0; i < n; i++) {
+        if (lists[i].impossible)
+            return 0;
+        if (lists[i].any)
+            continue;
+        cares = true;
+        for (uint32_t w = 0; w < words; w++)
+            common[w] &= lists[i].preferred[w];
+    }
+    if (!cares)
+        return all;
+    for (uint64_t m = 1; set_next(common, words, &m); m++)
+        best = best ? better_mask(node, best, m, &crash) : m;
+    return best;
+}
+
+/* sums[m] = how many masks of the set contain m; sums has one entry per mask. */
+static void count_supersets(uint64_t *sums, const uint64_t *set, uint32_t zones)
+{
+    const uint64_t masks = UINT64_C(1) << zones;
+
+    for (uint64_t m = 0; m < masks; m++)
+        sums[m] = set[m / 64] >> (m % 64) & 1;
+    for (uint64_t bit = 1; bit < masks; bit <<= 1) {
+        for (uint64_t m = 0; m < masks; m++) {
+            if (!(m & bit))
+                sums[m] += sums[m | bit];
+        }
+    }
+}
+
+/*
+ * into = {a & b : a in into, b in masks}. Counting supersets turns the pairwise AND into a product
+ * (the zeta transform over subsets), taken back by inclusion and exclusion: zones * 2^zones steps
+ * instead of 4^zones.
+ */
+static void and_all(uint64_t *into, const uint64_t *masks_set, uint32_t zones, uint64_t *sums)
+{
+    const uint64_t masks = UINT64_C(1) << zones;
+    uint64_t *const other = sums + masks;
+
+    count_supersets(sums, into, zones);
+    count_supersets(other, masks_set, zones);
+    for (uint64_t m = 0; m < masks; m++)
+        sums[m] *= other[m]; /* at most 2^24 */
+    for (uint64_t bit = 1; bit < masks; bit <<= 1) {
+        for (uint64_t m = 0; m < masks; m++) {
+            if (!(m & bit))
+                sums[m] -= sums[m | bit];
+        }
+    }
+    memset(into, 0, mask_set_words(zones) * sizeof(*into));
+    for (uint64_t m = 0; m < masks; m++)
+        into[m / 64] |= (uint64_t)(sums[m] != 0) << (m % 64);
+}
+
+/* No mask is preferred by all: the best of everything the lists' masks can meet in. */
+static uint64_t best_unpreferred(const struct node_view *node, const struct kubelet_hints *lists,
+                                 uint32_t n, uint64_t all, uint32_t words, uint64_t *sums)
+{
+    const uint32_t b = widest_need(lists, n, words);
+    uint64_t meets[SET_WORDS] = {0}, best = 0;
+    bool crash = false;
+
+    meets[all / 64] |= UINT64_C(1) << (all % 64);
+    for (uint32_t i = 0; i < n; i++) {
+        if (!lists[i].any && !lists[i].impossible)
+            and_all(meets, lists[i].masks, node->machine.n_zones, sums);
+    }
+    for (uint64_t m = 1; set_next(meets, words, &m); m++)
+        best = best ? better_unpreferred(node, best, m, b, &crash) : m;
+    return best ? best : all;
+}
+
+/* The kubelet's own walk, for the one thing that depends on its order: whether it crashes. */
+struct walk {
+    const struct node_view *node;
+    const struct kubelet_hints *lists;
+    uint32_t n, words, b, steps;
+    uint64_t all;
+    struct kubelet_hint best; /* has_affinity: something survived */
+    bool crash;
+};
+
+static void walk_meet(struct walk *w, uint64_t mask, bool preferred)
+{
+    if (!mask)
+        return;
+    if (!w->best.has_affinity || (preferred && !w->best.preferred))
+        w->best = (struct kubelet_hint){true, preferred, mask};
+    else if (preferred == w->best.preferred)
+        w->best.affinity =
+            preferred ? better_mask(w->node, w->best.affinity, mask, &w->crash)
+                      : better_unpreferred(w->node, w->best.affinity, mask, w->b, &w->crash);
+}
+
+/*
+ * The next mask in the kubelet's order (IterateBitMasks): narrow first, masks of one size by their
+ * ascending elements. The last element that can still move up moves, those behind it follow.
+ */
+static bool combination_next(uint64_t *mask, uint32_t zones)
+{
+    const uint64_t m = *mask;
+    uint32_t behind = 0;
+
+    for (uint32_t top = zones; top-- > 0;) {
+        if (!(m >> top & 1))
+            continue;
+        if (top + behind + 1 < zones) {
+            const uint64_t moved = ((UINT64_C(1) << (behind + 1)) - 1) << (top + 1);
+
+            *mask = (m & ((UINT64_C(1) << top) - 1)) | moved;
+            return true;
+        }
+        behind++;
+    }
+    *mask = (UINT64_C(1) << (behind + 1)) - 1;
+    return behind < zones;
+}
+
+static void walk_list(struct walk *w, uint32_t i, uint64_t mask, uint64_t first, bool preferred)
+{
+    if (w->crash)
+        return;
+    if (i == w->n) {
+        walk_meet(w, mask, preferred);
+        w->crash = w->crash || ++w->steps > CRASH_STEPS;
+        return;
+    }
+    const struct kubelet_hints *const list = &w->lists[i];
+    if (list->any || list->impossible) {
+        walk_list(w, i + 1, mask, first, preferred && list->any);
+        return;
+    }
+    uint64_t m = 1;
+    do {
+        if (!(list->masks[m / 64] >> (m % 64) & 1))
+            continue;
+        const bool liked = list->preferred[m / 64] >> (m % 64) & 1;
+
+        walk_list(w, i + 1, mask & m, first ? first : m,
+                  preferred && liked && (!first || first == m));
+    } while (combination_next(&m, w->node->machine.n_zones));
+}
+
+/* Only a kubelet that compares distances by id, on a machine whose ids reach beyond their count. */
+static bool may_crash(const struct node_view *node)
+{
+    const struct topo_machine *const m = &node->machine;
+
+    return node->kubelet.prefer_closest &&
+           node->kubelet.policy != KUBELET_POLICY_SINGLE_NUMA_NODE &&
+           m->zones[m->n_zones - 1].id >= m->n_zones;
+}
+
+struct kubelet_merge_result kubelet_merge(const struct node_view *node,
+                                          const struct kubelet_hints *lists, uint32_t n,
+                                          uint64_t *sums)
+{
+    const uint64_t all = (UINT64_C(1) << node->machine.n_zones) - 1;
+    const uint32_t words = mask_set_words(node->machine.n_zones);
+    const enum kubelet_policy policy = node->kubelet.policy;
+    struct kubelet_merge_result r = {.admit = true};
+
+    if (may_crash(node)) {
+        struct walk w = {.node = node,
+                         .lists = lists,
+                         .n = n,
+                         .words = words,
+                         .all = all,
+                         .b = widest_need(lists, n, words)};
+
+        walk_list(&w, 0, all, 0, true);
+        if (w.crash) {
+            r.crash = true;
+            return r;
+        }
+    }
+    r.hint = (struct kubelet_hint){.has_affinity = true,
+                                   .affinity = best_preferred(node, lists, n, all, words)};
+    r.hint.preferred = r.hint.affinity != 0;
+    if (!r.hint.preferred) {
+        r.admit = policy == KUBELET_POLICY_BEST_EFFORT;
+        r.hint.affinity = r.admit ? best_unpreferred(node, lists, n, all, words, sums) : all;
+    }
+    /* single-numa-node stores "any zone" as nil, so on a machine of one zone it always does */
+    if (policy == KUBELET_POLICY_SINGLE_NUMA_NODE && r.hint.affinity == all)
+        r.hint = (struct kubelet_hint){.preferred = r.hint.preferred};
+    return r;
+}

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One admission under way: the state it changes and all the room it will need, taken from the
+ * arena before anything changes, so that the managers behind it cannot fail for want of memory.
+ * Private to kubelet*.c.
+ */
+#ifndef SCORING_KUBELET_RUN_H
+#define SCORING_KUBELET_RUN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "scoring/kubelet.h"
+#include "scoring/kubelet_merge.h"
+#include "scoring/kubelet_request.h"
+#include "scoring/kubelet_take.h"
+
+/* Memory of finished init containers that later containers may use, by exact mask and type. */
+struct kubelet_reuse {
+    uint64_t zones;
+    uint32_t type;
+    uint64_t bytes;
+};
+
+struct kubelet_run {
+    const struct node_view *node;
+    struct node_state *state;
+    const struct score_request *req;
+    struct kubelet_answer *answer;
+    struct kubelet_hint *hint; /* [n_containers] what the Topology Manager stored */
+    /* What the answer's containers point to, still to be changed. */
+    uint64_t **cpus, **devices; /* [n_containers] */
+    struct node_block **blocks; /* [n_containers] */
+    /* What this pod's ordinary init containers leave to later ones. */
+    uint64_t *reuse_cpus;               /* [W] */
+    uint64_t *reuse_devices;            /* [device words] */
+    struct kubelet_reuse *reuse_memory; /* [n_reuse] */
+    uint32_t n_reuse;
+    /* Room to work in. */
+    struct kubelet_hints *lists; /* one per provider and resource of the widest request */
+    uint32_t n_lists;
+    uint64_t *sums; /* [2 << hint zones] */
+    struct kubelet_take take;
+    uint64_t *cpu_scratch;    /* [3*W] */
+    uint64_t *device_scratch; /* [device words] */
+};
+
+/* Fail the admission: fills the answer; always returns false, for the caller to pass on. */
+bool kubelet_fail(struct kubelet_run *run, enum score_reason reason, const char *fmt, ...)
+    PRINTF(3, 4);
+
+/* "Allocate failed due to ..., which is unexpected" */
+bool kubelet_fail_unexpected(struct kubelet_run *run, const char *fmt, ...) PRINTF(2, 3);
+
+/* The next unused hint list, cleared. */
+struct kubelet_hints *kubelet_new_list(struct kubelet_run *run);
+
+/*
+ * The providers. `hints` appends lists to run->lists for what is wanted (of a container, or of
+ * the whole pod); `allocate` serves container i, false after kubelet_fail.
+ */
+void kubelet_cpu_hints(struct kubelet_run *run, const struct kubelet_wants *wants);
+bool kubelet_cpu_allocate(struct kubelet_run *run, uint32_t i);
+/* False after a crash: a type of memory that the machine does not have. */
+bool kubelet_memory_hints(struct kubelet_run *run, const struct kubelet_wants *wants);
+bool kubelet_memory_allocate(struct kubelet_run *run, uint32_t i);
+void kubelet_memory_release(struct node_state *state, const struct node_view *node,
+                            const struct node_block *blocks, uint32_t n);
+/* `whole`: reusable devices do not count for the pod as a whole. */
+void kubelet_device_hints(struct kubelet_run *run, const struct kubelet_wants *wants, bool whole);
+bool kubelet_device_allocate(struct kubelet_run *run, uint32_t i);
+
+#endif

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "scoring/node_view.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "topology/cpuset.h"
+
+enum { IDS = 65536 }; /* values of a uint16_t */
+
+enum unit { UNIT_SOCKET, UNIT_CORE, UNIT_L3 };
+
+static uint16_t unit_id(const struct topo_cpu *c, enum unit unit)
+{
+    switch (unit) {
+    case UNIT_SOCKET:
+        return c->socket;
+    case UNIT_CORE:
+        return c->core;
+    case UNIT_L3:
+        break;
+    }
+    return c->l3;
+}
+
+static void set_unit(struct node_cpu *c, enum unit unit, uint16_t index)
+{
+    switch (unit) {
+    case UNIT_SOCKET:
+        c->socket = index;
+        break;
+    case UNIT_CORE:
+        c->core = index;
+        break;
+    case UNIT_L3:
+        c->l3 = index;
+        break;
+    }
+}
+
+/* Number the ids of one kind of unit from 0 in ascending order; returns how many there are. */
+static uint32_t number_units(struct node_cpu *out, const struct topo_machine *m, enum unit unit)
+{
+    uint32_t n = 0;
+    uint64_t seen[IDS / 64] = {0};
+    uint16_t before[IDS / 64]; /* ids in earlier words */
+
+    for (uint32_t i = 0; i < m->n_cpus; i++) {
+        if (m->cpus[i].zone != TOPO_NONE)
+            cpuset_add(seen, unit_id(&m->cpus[i], unit));
+    }
+    for (uint32_t w = 0; w < IDS / 64; w++) {
+        before[w] = (uint16_t)n;
+        n += (uint32_t)__builtin_popcountll(seen[w]);
+    }
+    for (uint32_t i = 0; i < m->n_cpus; i++) {
+        const uint32_t id = unit_id(&m->cpus[i], unit);
+        const uint64_t lower = seen[id / 64] & ((UINT64_C(1) << (id % 64)) - 1);
+
+        set_unit(&out[i], unit, (uint16_t)(before[id / 64] + __builtin_popcountll(lower)));
+    }
+    return n;
+}
+
+/*
+ * On odd machines a socket has CPUs in several zones of which another socket has some, too: how
+ * many times one unit can then turn up in a list of units by their outer unit.
+ */
+static uint32_t most_shared(const struct node_cpu *cpu, uint32_t n_cpus, uint64_t *pairs,
+                            uint32_t n_sockets)
+{
+    uint32_t sockets_of[TOPO_MAX_ZONES] = {0}, most = 1;
+
+    for (uint32_t i = 0; i < n_cpus; i++) {
+        if (cpu[i].zone != TOPO_NONE)
+            pairs[cpu[i].socket] |= UINT64_C(1) << cpu[i].zone;
+    }
+    for (uint32_t s = 0; s < n_sockets; s++) {
+        const uint32_t zones = (uint32_t)__builtin_popcountll(pairs[s]);
+
+        most = zones > most ? zones : most;
+        for (uint64_t z = pairs[s]; z; z &= z - 1) {
+            const uint32_t sockets = ++sockets_of[__builtin_ctzll(z)];
+
+            most = sockets > most ? sockets : most;
+        }
+    }
+    return most;
+}
+
+static void reserve_cores(uint64_t *out, const struct node_view *v, const struct node_cpu *cpu,
+                          bool *reserved_core)
+{
+    const uint32_t n = v->machine.n_cpus;
+
+    for (uint32_t i = 0; i < n; i++) {
+        if (cpu[i].zone != TOPO_NONE && cpuset_has(v->cpu_reserved, i))
+            reserved_core[cpu[i].core] = true;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        if (cpu[i].zone != TOPO_NONE && reserved_core[cpu[i].core])
+            cpuset_add(out, i);
+    }
+}
+
+int node_view_complete(struct node_view *v, struct arena *a)
+{
+    const struct topo_machine *const m = &v->machine;
+    const uint32_t words = v->cpu_words, zones = m->n_zones;
+    struct node_cpu *const cpu = arena_array(a, m->n_cpus, sizeof(*cpu));
+    uint64_t *const set = arena_array(a, (size_t)zones * words, sizeof(*set));
+    uint32_t *const zone_n = arena_array(a, zones, sizeof(*zone_n));
+    uint64_t *const reserved = arena_array(a, words, sizeof(*reserved));
+    const size_t mark = arena_mark(a);
+    uint64_t *const zones_of = arena_array(a, m->n_cpus, sizeof(*zones_of));
+    bool *const reserved_core = arena_array(a, m->n_cpus, sizeof(*reserved_core));
+    struct node_cpus c = {
+        .cpu = cpu, .zone_set = set, .zone_n = zone_n, .reserved_cores = reserved};
+
+    if (!cpu || !set || !zone_n || !reserved || !zones_of || !reserved_core)
+        return -ENOMEM;
+    c.n_sockets = number_units(cpu, m, UNIT_SOCKET);
+    c.n_cores = number_units(cpu, m, UNIT_CORE);
+    c.n_l3 = number_units(cpu, m, UNIT_L3);
+    for (uint32_t i = 0; i < m->n_cpus; i++) {
+        const uint16_t zone = cpu[i].zone = m->cpus[i].zone;
+
+        if (zone == TOPO_NONE)
+            continue;
+        c.n_present++;
+        c.zones |= UINT64_C(1) << zone;
+        zone_n[zone]++;
+        cpuset_add(&set[(size_t)zone * words], i);
+    }
+    c.spread = most_shared(cpu, m->n_cpus, zones_of, c.n_sockets);
+    reserve_cores(reserved, v, cpu, reserved_core);
+    arena_rewind(a, mark);
+    v->cpus = c;
+    return 0;
+}
+
+static void *copied(struct arena *a, const void *from, size_t n, size_t size)
+{
+    void *const to = arena_array(a, n, size);
+
+    if (to && n)
+        memcpy(to, from, n * size);
+    return to;
+}
+
+int node_state_copy(struct node_state *out, const struct node_view *v, struct arena *a)
+{
+    const size_t zones = v->machine.n_zones, types = zones * v->n_memory_types;
+    const struct node_state *const from = &v->state;
+    struct node_state s = {
+        .cpu_free = copied(a, from->cpu_free, v->cpu_words, sizeof(uint64_t)),
+        .memory_free = copied(a, from->memory_free, types, sizeof(uint64_t)),
+        .memory_reserved = copied(a, from->memory_reserved, types, sizeof(uint64_t)),
+        .assignments = copied(a, from->assignments, zones, sizeof(uint32_t)),
+        .cells = copied(a, from->cells, zones, sizeof(uint64_t)),
+        .device_held = copied(a, from->device_held, node_device_words(v), sizeof(uint64_t)),
+    };
+
+    if (!s.cpu_free || !s.memory_free || !s.memory_reserved || !s.assignments || !s.cells ||
+        !s.device_held)
+        return -ENOMEM;
+    *out = s;
+    return 0;
+}
