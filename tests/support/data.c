@@ -77,6 +77,18 @@ int test_data_read(const char *relative_path, struct buf *out)
     return rc;
 }
 
+char *test_padded(struct str text, char fill)
+{
+    char *const p = malloc(text.n + PADDING_BYTES);
+
+    if (!p)
+        return NULL;
+    if (text.n > 0)
+        memcpy(p, text.p, text.n);
+    memset(p + text.n, fill, PADDING_BYTES);
+    return p;
+}
+
 struct str test_http_body(struct str message)
 {
     const char *const at = memmem(message.p, message.n, "\r\n\r\n", 4);

@@ -19,6 +19,12 @@ int test_data_read(const char *relative_path, struct buf *out) MUST_CHECK;
 /* The same for any path. */
 int test_file_read(const char *path, struct buf *out) MUST_CHECK;
 
+/*
+ * A heap copy of `text` followed by exactly 64 bytes of `fill`: AddressSanitizer sees who reads
+ * further. To be freed; NULL when the heap is full.
+ */
+char *test_padded(struct str text, char fill);
+
 /* The body of a recorded HTTP message: what follows the empty line. */
 struct str test_http_body(struct str message);
 
