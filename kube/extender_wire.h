@@ -16,13 +16,14 @@
 
 struct arena;
 
+/* NAMES also when neither list is given (n = 0), and when both are. */
 enum kube_args_mode { KUBE_ARGS_NAMES, KUBE_ARGS_NODES };
 
 /* ExtenderArgs of filter and prioritize. Strings are slices of the body or live in the arena. */
 struct kube_extender_args {
     enum kube_args_mode mode;
     uint32_t n;               /* candidates, in the order sent */
-    const struct str *names;  /* [n] decoded */
+    const struct str *names;  /* [n] decoded; "" where a node has none */
     const struct str *quoted; /* [n] the name as it stood in the body, quotes included */
     const struct str
         *items;   /* [n] the whole Node object as it stood in the body; NODES mode only */
@@ -32,7 +33,12 @@ struct kube_extender_args {
 };
 
 /*
- * Decode `body`, which must be followed by 64 readable bytes.
+ * Decode `body`, which must be followed by 64 readable bytes (SCAN_PADDING_BYTES). Linear in it.
+ * Keys fold ASCII letters only; null is as good as absent; duplicates of a list replace it whole.
+ *
+ * The arena needs at most 128 bytes a candidate, 64 KiB, and 16 bytes for each byte of the Pod;
+ * names with escapes take their length in addition. On failure it is as before.
+ *
  * -EINVAL: not valid JSON, or not an object, or the names are not strings (`err` names offset and
  * what was expected); -E2BIG: nested deeper than LIMIT_JSON_DEPTH; -ENOMEM: arena full.
  * A Pod with a bad field is no error here: has_pod is false.
