@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034
 # What ./quickstart and ./check share: progress lines, the Debian packages, the build directory.
 # Source it from the top of the checkout.
 
