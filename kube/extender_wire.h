@@ -36,7 +36,7 @@ struct kube_extender_args {
  * Decode `body`, which must be followed by 64 readable bytes (SCAN_PADDING_BYTES). Linear in it.
  * Keys fold ASCII letters only; null is as good as absent; duplicates of a list replace it whole.
  *
- * The arena needs at most 128 bytes a candidate, 64 KiB, and 16 bytes for each byte of the Pod;
+ * The arena needs at most 128 bytes a candidate, 64 KiB, and 48 bytes for each byte of the Pod;
  * names with escapes take their length in addition. On failure it is as before.
  *
  * -EINVAL: not valid JSON, or not an object, or the names are not strings (`err` names offset and
