@@ -1,0 +1,440 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * kubelet_vectors FILE...: replays admissions judged by the real kubelet
+ * (tests/data/kubelet-vectors) and compares every field that can be compared. Prints each
+ * difference with the case's name and the step; ends with "N passed, M failed" (cases); exits 1 on
+ * any difference.
+ */
+#include <assert.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "scoring/evaluate.h"
+#include "scoring/kubelet.h"
+#include "scoring/kubelet_request.h"
+#include "tests/support/data.h"
+#include "tests/vectors/vector_case.h"
+#include "topology/cpuset.h"
+
+enum { ROOM = 32 << 20, MAX_PODS = 64, SHOWN = 4 };
+
+/* A pod that was admitted and not removed, or rejected and not yet cleaned up. */
+struct pod {
+    struct str uid;
+    const struct score_request *req;
+    struct score_container *containers;
+};
+
+struct replay {
+    struct node_view node;
+    struct arena *arena;
+    struct str name; /* of the case */
+    size_t step;
+    uint32_t differences;
+    struct pod pods[MAX_PODS];
+    uint32_t n_pods;
+};
+
+static uint64_t admissions, agreed;
+
+/* --- our values as the recorded JSON has them --- */
+
+static json_t *zones_json(const struct node_view *node, uint64_t zones)
+{
+    json_t *const list = json_array();
+
+    for (uint64_t z = zones; z; z &= z - 1)
+        json_array_append_new(list, json_integer(node->machine.zones[__builtin_ctzll(z)].id));
+    return list;
+}
+
+static json_t *cpus_json(const struct node_view *node, const uint64_t *cpus)
+{
+    struct buf b = {0};
+
+    if (!cpus)
+        return json_null();
+    cpuset_format(&b, cpus, node->cpu_words);
+    json_t *const text = json_stringn(b.p ? b.p : "", b.n);
+    buf_free(&b);
+    return text;
+}
+
+/* Devices held by one container, or (free_ones) healthy and held by nobody, by resource. */
+static json_t *devices_json(const struct node_view *node, const uint64_t *held, bool free_ones)
+{
+    json_t *const all = json_object();
+
+    for (uint32_t i = 0; i < node->n_resources; i++) {
+        const struct node_resource *const r = &node->resources[i];
+        json_t *const list = json_array();
+
+        for (uint32_t d = r->first; d < r->first + r->n; d++) {
+            const bool in = held && cpuset_has(held, d);
+
+            if (free_ones ? !in && node->devices[d].healthy : in)
+                json_array_append_new(list,
+                                      json_stringn(node->devices[d].id.p, node->devices[d].id.n));
+        }
+        if (free_ones || json_array_size(list) > 0)
+            json_object_setn_new(all, r->name.p, r->name.n, list);
+        else
+            json_decref(list);
+    }
+    return all;
+}
+
+static json_t *blocks_json(const struct node_view *node, const struct score_container *c)
+{
+    json_t *const list = json_array();
+
+    for (uint32_t i = 0; i < c->n_blocks; i++) {
+        const struct node_block *const b = &c->blocks[i];
+        const struct str type = node->memory_types[b->type].name;
+
+        json_array_append_new(list,
+                              json_pack("{s:o, s:s%, s:I}", "zones", zones_json(node, b->zones),
+                                        "type", type.p, type.n, "bytes", (json_int_t)b->bytes));
+    }
+    return list;
+}
+
+static json_t *memory_json(const struct node_view *node, const struct node_state *s, uint32_t zone)
+{
+    json_t *const free_by = json_object(), *const reserved = json_object();
+
+    for (uint32_t t = 0; t < node->n_memory_types; t++) {
+        const struct str type = node->memory_types[t].name;
+        const size_t at = (size_t)zone * node->n_memory_types + t;
+
+        json_object_setn_new(free_by, type.p, type.n, json_integer((json_int_t)s->memory_free[at]));
+        json_object_setn_new(reserved, type.p, type.n,
+                             json_integer((json_int_t)s->memory_reserved[at]));
+    }
+    return json_pack("{s:i, s:o, s:o, s:o}", "assignments", (int)s->assignments[zone], "cells",
+                     zones_json(node, s->cells[zone]), "free", free_by, "reserved", reserved);
+}
+
+static json_t *free_cpus_json(const struct node_view *node, const struct node_state *s,
+                              uint32_t zone)
+{
+    const uint64_t *const in = &node->cpus.zone_set[(size_t)zone * node->cpu_words];
+    uint64_t set[TOPO_MAX_CPUS / 64];
+
+    for (uint32_t w = 0; w < node->cpu_words; w++)
+        set[w] = s->cpu_free[w] & ~node->cpu_reserved[w] & in[w];
+    return cpus_json(node, set);
+}
+
+static json_t *state_json(const struct node_view *node, const struct node_state *s)
+{
+    json_t *const cpus = json_object(), *const memory = json_object(), *const all = json_object();
+
+    for (uint32_t z = 0; z < node->machine.n_zones; z++) {
+        char id[16];
+
+        (void)snprintf(id, sizeof(id), "%u", node->machine.zones[z].id);
+        if (node->kubelet.cpu_static)
+            json_object_set_new(cpus, id, free_cpus_json(node, s, z));
+        if (node->kubelet.memory_static)
+            json_object_set_new(memory, id, memory_json(node, s, z));
+    }
+    json_object_set_new(all, "freeCPUs", cpus);
+    if (node->kubelet.memory_static)
+        json_object_set_new(all, "memory", memory);
+    else
+        json_decref(memory);
+    if (node->n_resources > 0)
+        json_object_set_new(all, "freeDevices", devices_json(node, s->device_held, true));
+    return all;
+}
+
+/* --- comparing --- */
+
+static bool is_unspecified(const json_t *result, const char *field)
+{
+    size_t i;
+    json_t *name;
+
+    json_array_foreach(json_object_get(result, "unspecified"), i,
+                       name) if (strcmp(json_string_value(name), field) == 0) return true;
+    return false;
+}
+
+/* Steals `got`. An absent field of the record is null. */
+static void compare(struct replay *r, const char *what, const json_t *want, json_t *got)
+{
+    if (!json_equal(want ? want : json_null(), got) && r->differences++ < SHOWN) {
+        char *const w = json_dumps(want, JSON_ENCODE_ANY | JSON_SORT_KEYS);
+        char *const g = json_dumps(got, JSON_ENCODE_ANY | JSON_SORT_KEYS);
+
+        printf("%.*s: step %zu: %s: kubelet %s, numawise %s\n", STR_ARG(r->name), r->step, what, w,
+               g);
+        free(w);
+        free(g);
+    }
+    json_decref(got);
+}
+
+static void compare_container(struct replay *r, const json_t *result, const json_t *want,
+                              const struct score_container *got)
+{
+    const char *const name = json_string_value(json_object_get(want, "name"));
+    char field[128];
+
+#define FIELD(suffix) ((void)snprintf(field, sizeof(field), "containers.%s." suffix, name), field)
+    compare(r, FIELD("hinted"), json_object_get(want, "hinted"), json_boolean(got->hinted));
+    compare(r, FIELD("affinity"), json_object_get(want, "affinity"),
+            got->has_affinity ? zones_json(&r->node, got->affinity) : json_null());
+    compare(r, FIELD("preferred"), json_object_get(want, "preferred"),
+            json_boolean(got->preferred));
+    compare(r, FIELD("cpus"), json_object_get(want, "cpus"), cpus_json(&r->node, got->cpus));
+    compare(r, FIELD("memory"), json_object_get(want, "memory"), blocks_json(&r->node, got));
+    if (!is_unspecified(result, FIELD("devices")))
+        compare(r, FIELD("devices"), json_object_get(want, "devices"),
+                devices_json(&r->node, got->devices, false));
+#undef FIELD
+}
+
+static void compare_state(struct replay *r, const json_t *result, const char *key)
+{
+    const json_t *const want = json_object_get(result, key);
+    json_t *const got = state_json(&r->node, &r->node.state);
+    json_t *const expect = json_copy((json_t *)(uintptr_t)want);
+
+    if (is_unspecified(result, "state.freeDevices") && strcmp(key, "state") == 0) {
+        json_object_del(expect, "freeDevices");
+        json_object_del(got, "freeDevices");
+    }
+    compare(r, key, expect, got);
+    json_decref(expect);
+}
+
+/* --- replaying --- */
+
+static const struct score_request *request_of(struct replay *r, const json_t *pod)
+{
+    struct score_pod *const p = arena_array(r->arena, 1, sizeof(*p));
+    struct score_request *req = NULL;
+
+    assert(p);
+    vector_pod(p, pod, r->arena);
+    const int rc = score_request_init(&req, p, r->arena, NULL);
+    assert(rc == 0);
+    return req;
+}
+
+static void clean_up(struct replay *r, const struct pod *p)
+{
+    for (uint32_t i = 0; i < p->req->n_containers; i++)
+        kubelet_release(&r->node.state, &r->node, &p->containers[i]);
+}
+
+static bool step_admit(struct replay *r, const json_t *pod, const json_t *want)
+{
+    struct kubelet_answer answer;
+    struct pod p = {.uid = str_of(json_string_value(json_object_get(pod, "uid"))),
+                    .req = request_of(r, pod)};
+    const json_t *const containers = json_object_get(want, "containers");
+
+    const int rc = kubelet_admit(&r->node.state, &r->node, p.req, &answer, r->arena);
+    assert(rc == 0);
+    compare(r, "qos", json_object_get(want, "qos"), json_string(pod_qos_text(p.req->qos)));
+    if (json_object_get(want, "panic")) {
+        compare(r, "panic", json_true(), json_boolean(answer.reason == SCORE_KUBELET_CRASH));
+        return false;
+    }
+    const bool admitted = answer.verdict == SCORE_ADMITTED;
+    compare(r, "admitted", json_object_get(want, "admitted"), json_boolean(admitted));
+    if (!admitted || json_object_get(want, "reason"))
+        compare(r, "reason", json_object_get(want, "reason"),
+                json_string(score_reason_text(answer.reason)));
+    if ((!admitted || json_object_get(want, "message")) && !is_unspecified(want, "message"))
+        compare(r, "message", json_object_get(want, "message"), json_string(answer.message));
+    p.containers = answer.containers;
+    for (uint32_t i = 0; p.containers && i < p.req->n_containers; i++)
+        compare_container(r, want, json_array_get(containers, i), &p.containers[i]);
+    compare_state(r, want, "state");
+    if (admitted) {
+        assert(r->n_pods < MAX_PODS);
+        r->pods[r->n_pods++] = p;
+        return true;
+    }
+    if (p.containers)
+        clean_up(r, &p);
+    compare_state(r, want, json_object_get(want, "settled") ? "settled" : "state");
+    return true;
+}
+
+static struct pod *find_pod(struct replay *r, const json_t *uid)
+{
+    for (uint32_t i = 0; i < r->n_pods; i++) {
+        if (str_is(r->pods[i].uid, json_string_value(uid)))
+            return &r->pods[i];
+    }
+    return NULL; /* it was rejected */
+}
+
+static bool one_step(struct replay *r, const json_t *step, const json_t *want)
+{
+    struct pod *p;
+
+    if (json_object_get(step, "admit"))
+        return step_admit(r, json_object_get(step, "admit"), want);
+    p = find_pod(r, json_object_get(step, "start"));
+    if (p)
+        kubelet_start(&r->node.state, &r->node, p->req, p->containers);
+    p = find_pod(r, json_object_get(step, "remove"));
+    if (p) {
+        clean_up(r, p);
+        *p = r->pods[--r->n_pods];
+    }
+    compare_state(r, want, "state");
+    return true;
+}
+
+static void replay_steps(struct replay *r, const json_t *vector)
+{
+    const json_t *const results = json_object_get(vector, "results");
+    size_t i;
+    json_t *step;
+
+    json_array_foreach(json_object_get(vector, "steps"), i, step)
+    {
+        const json_t *const want = json_array_get(results, i);
+        const uint32_t before = r->differences;
+
+        r->step = i;
+        if (!want || !one_step(r, step, want))
+            break;
+        if (json_object_get(step, "admit")) {
+            admissions++;
+            agreed += r->differences == before;
+        }
+    }
+}
+
+static void choose_reserved(struct replay *r, const json_t *vector, uint32_t count)
+{
+    uint64_t *const reserved = arena_array(r->arena, r->node.cpu_words, sizeof(*reserved));
+
+    assert(reserved);
+    if (count) {
+        const int rc = kubelet_choose_reserved(reserved, &r->node, count, r->arena);
+        assert(rc == 0);
+        r->node.cpu_reserved = reserved;
+        const int again = node_view_complete(&r->node, r->arena);
+        assert(again == 0);
+    }
+    if (r->node.kubelet.cpu_static)
+        compare(r, "reservedCPUs", json_object_get(vector, "reservedCPUs"),
+                cpus_json(&r->node, r->node.cpu_reserved));
+    for (uint32_t w = 0; w < r->node.cpu_words; w++) {
+        if (r->node.kubelet.cpu_options & KUBELET_STRICT_CPU_RESERVATION)
+            r->node.state.cpu_free[w] &= ~r->node.cpu_reserved[w];
+    }
+}
+
+static bool run_case(const json_t *vector, struct arena *a)
+{
+    struct replay r = {.arena = a,
+                       .name = str_of(json_string_value(json_object_get(vector, "name")))};
+    uint32_t reserved_count;
+
+    const char *broken = vector_node(&r.node, json_object_get(vector, "node"), &reserved_count, a);
+    const int rc = node_view_complete(&r.node, a);
+    assert(rc == 0);
+    if (!broken && reserved_count == 0)
+        broken = kubelet_start_error(&r.node);
+    if (json_object_get(vector, "startError") || broken) {
+        compare(&r, "startError",
+                json_object_get(vector, "startError") ? json_true() : json_false(),
+                json_boolean(broken != NULL));
+        return r.differences == 0;
+    }
+    choose_reserved(&r, vector, reserved_count);
+    replay_steps(&r, vector);
+    return r.differences == 0;
+}
+
+/*
+ * The kubelet's unsigned 64-bit amounts can lie beyond what jansson reads: write those above 2^63
+ * as the negative number of the same bits, in place.
+ */
+static void fold_unsigned(char *p, const char *end)
+{
+    while (p < end) {
+        char *const from = p;
+
+        while (p < end && *p >= '0' && *p <= '9')
+            p++;
+        if (p - from >= 19) {
+            char digits[24] = {0}, folded[24];
+
+            memcpy(digits, from, (size_t)(p - from < 23 ? p - from : 23));
+            const uint64_t v = strtoull(digits, NULL, 10);
+            const int n = snprintf(folded, sizeof(folded), "%" PRId64, (int64_t)v);
+
+            if (v > INT64_MAX) {
+                memset(from, ' ', (size_t)(p - from));
+                memcpy(from, folded, (size_t)n);
+            }
+        }
+        p = p == from ? p + 1 : p;
+    }
+}
+
+static int run_file(const char *path, struct arena *a, uint64_t *passed, uint64_t *failed)
+{
+    struct buf text = {0};
+
+    if (test_file_read(path, &text)) {
+        fprintf(stderr, "kubelet_vectors: cannot read %s\n", path);
+        return -1;
+    }
+    fold_unsigned(text.p, text.p + text.n);
+    for (struct str rest = buf_view(&text); rest.n > 0;) {
+        const struct str line = str_cut(&rest, '\n');
+        json_error_t e;
+
+        if (line.n == 0)
+            continue;
+        json_t *const vector = json_loadb(line.p, line.n, 0, &e);
+        if (!vector) {
+            fprintf(stderr, "kubelet_vectors: %s: %s\n", path, e.text);
+            return -1;
+        }
+        arena_rewind(a, 0);
+        if (run_case(vector, a))
+            ++*passed;
+        else
+            ++*failed;
+        json_decref(vector);
+    }
+    buf_free(&text);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    uint64_t passed = 0, failed = 0;
+    struct arena a;
+    char *const room = malloc(ROOM);
+
+    assert(room);
+    arena_init(&a, room, ROOM);
+    for (int i = 1; i < argc; i++) {
+        if (run_file(argv[i], &a, &passed, &failed))
+            return 2;
+    }
+    arena_rewind(&a, 0);
+    free(room);
+    printf("kubelet v1.36.3: %" PRIu64 " of %" PRIu64 " admissions agree\n", agreed, admissions);
+    printf("%" PRIu64 " passed, %" PRIu64 " failed\n", passed, failed);
+    return failed != 0;
+}

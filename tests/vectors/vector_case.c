@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The recorded cases are trusted data: what does not fit asserts. */
+#include "tests/vectors/vector_case.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "kube/quantity.h"
+#include "topology/cpuset.h"
+
+static void *array(struct arena *a, size_t n, size_t size)
+{
+    void *const p = arena_array(a, n, size);
+
+    assert(p);
+    return p;
+}
+
+static struct str text_of(const json_t *v)
+{
+    return str_of(json_string_value(v));
+}
+
+static uint64_t int_of(const json_t *o, const char *key)
+{
+    return (uint64_t)json_integer_value(json_object_get(o, key));
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return str_cmp(*(const struct str *)a, *(const struct str *)b);
+}
+
+static void fill_cpus(struct topo_cpu *cpus, uint32_t zone, const json_t *cores)
+{
+    size_t i, k;
+    json_t *core, *cpu;
+
+    json_array_foreach(cores, i, core)
+    {
+        json_t *const ids = json_object_get(core, "cpus");
+        uint16_t lowest = UINT16_MAX;
+
+        json_array_foreach(ids, k, cpu) lowest =
+            json_integer_value(cpu) < lowest ? (uint16_t)json_integer_value(cpu) : lowest;
+        json_array_foreach(ids, k, cpu) cpus[json_integer_value(cpu)] =
+            (struct topo_cpu){(uint16_t)zone, (uint16_t)int_of(core, "socket"), lowest,
+                              (uint16_t)int_of(core, "uncore")};
+    }
+}
+
+static uint32_t count_cpus(const json_t *zones)
+{
+    uint32_t n = 0;
+    size_t z, i, k;
+    json_t *zone, *core, *cpu;
+
+    json_array_foreach(zones, z, zone) json_array_foreach(json_object_get(zone, "cores"), i, core)
+        json_array_foreach(json_object_get(core, "cpus"), k, cpu) n =
+            json_integer_value(cpu) + 1 > n ? (uint32_t)json_integer_value(cpu) + 1 : n;
+    return n;
+}
+
+static void fill_machine(struct topo_machine *m, const json_t *zones, struct arena *a)
+{
+    const uint32_t n = (uint32_t)json_array_size(zones), n_cpus = count_cpus(zones);
+    struct topo_zone *const z = array(a, n, sizeof(*z));
+    struct topo_cpu *const cpus = array(a, n_cpus, sizeof(*cpus));
+    uint32_t *const d = array(a, (size_t)n * n, sizeof(*d));
+
+    for (uint32_t c = 0; c < n_cpus; c++)
+        cpus[c] = (struct topo_cpu){TOPO_NONE, TOPO_NONE, TOPO_NONE, TOPO_NONE};
+    for (uint32_t i = 0; i < n; i++) {
+        const json_t *const zone = json_array_get(zones, i);
+        const json_t *const row = json_object_get(zone, "distances");
+
+        z[i].id = (uint32_t)int_of(zone, "id");
+        assert(i == 0 || z[i].id > z[i - 1].id);
+        for (uint32_t k = 0; k < n; k++)
+            d[i * n + k] = (uint32_t)json_integer_value(json_array_get(row, k));
+        fill_cpus(cpus, i, json_object_get(zone, "cores"));
+    }
+    *m = (struct topo_machine){.n_zones = n,
+                               .zones = z,
+                               .distances = {n, d},
+                               .has_distances = true,
+                               .n_cpus = n_cpus,
+                               .cpus = cpus};
+}
+
+static void fill_memory(struct node_view *v, const json_t *zones, struct arena *a)
+{
+    const uint32_t n = v->machine.n_zones;
+    struct str names[NODE_VECTOR_TYPES] = {STR("memory")};
+    uint32_t types = 1;
+    size_t i;
+    const char *key;
+    json_t *zone, *value;
+
+    json_array_foreach(zones, i, zone)
+    {
+        json_object_foreach(json_object_get(zone, "hugepages"), key, value)
+        {
+            bool known = false;
+
+            for (uint32_t t = 0; t < types; t++)
+                known = known || str_is(names[t], key);
+            assert(types < NODE_VECTOR_TYPES);
+            if (!known)
+                names[types++] = str_of(key);
+        }
+    }
+    qsort(names + 1, types - 1, sizeof(*names), by_name);
+
+    struct node_memory_type *const type = array(a, types, sizeof(*type));
+    uint64_t *const total = array(a, (size_t)n * types, sizeof(*total));
+    uint64_t *const system = array(a, (size_t)n * types, sizeof(*system));
+    uint64_t *const allocatable = array(a, (size_t)n * types, sizeof(*allocatable));
+    for (uint32_t t = 0; t < types; t++)
+        type[t].name = names[t];
+    for (uint32_t z = 0; z < n; z++) {
+        const json_t *const here = json_array_get(zones, z);
+        const json_t *const memory = json_object_get(here, "memory");
+        uint64_t pages = 0;
+
+        for (uint32_t t = 1; t < types; t++) {
+            const json_t *const h = json_object_get(json_object_get(here, "hugepages"), names[t].p);
+
+            total[z * types + t] = int_of(h, "total");
+            system[z * types + t] = int_of(h, "reserved");
+            allocatable[z * types + t] = total[z * types + t] - system[z * types + t];
+            pages += total[z * types + t];
+        }
+        total[z * types] = int_of(memory, "total");
+        system[z * types] = int_of(memory, "reserved");
+        allocatable[z * types] = total[z * types] - system[z * types] - pages;
+    }
+    v->n_memory_types = types;
+    v->memory_types = type;
+    v->memory_total = total;
+    v->memory_system = system;
+    v->memory_allocatable = allocatable;
+}
+
+static int by_resource_then_id(const void *pa, const void *pb)
+{
+    const json_t *const a = *(json_t *const *)pa, *const b = *(json_t *const *)pb;
+    const int c =
+        str_cmp(text_of(json_object_get(a, "resource")), text_of(json_object_get(b, "resource")));
+
+    return c ? c : str_cmp(text_of(json_object_get(a, "id")), text_of(json_object_get(b, "id")));
+}
+
+static void fill_devices(struct node_view *v, const json_t *list, struct arena *a)
+{
+    const uint32_t n = (uint32_t)json_array_size(list);
+    json_t **const sorted = array(a, n, sizeof(json_t *));
+    struct node_device *const devices = array(a, n, sizeof(*devices));
+    struct node_resource *const resources = array(a, n, sizeof(*resources));
+    uint32_t n_resources = 0;
+
+    for (uint32_t i = 0; i < n; i++)
+        sorted[i] = json_array_get(list, i);
+    if (n)
+        qsort(sorted, n, sizeof(json_t *), by_resource_then_id);
+    for (uint32_t i = 0; i < n; i++) {
+        const struct str name = text_of(json_object_get(sorted[i], "resource"));
+        size_t k;
+        json_t *id;
+
+        devices[i] =
+            (struct node_device){.id = text_of(json_object_get(sorted[i], "id")),
+                                 .healthy = json_is_true(json_object_get(sorted[i], "healthy"))};
+        json_array_foreach(json_object_get(sorted[i], "zones"), k, id)
+        {
+            const int zone = topo_zone_index(&v->machine, (uint32_t)json_integer_value(id));
+
+            if (zone >= 0) /* the kubelet ignores zones that the machine does not have */
+                devices[i].zones |= UINT64_C(1) << zone;
+        }
+        if (n_resources == 0 || !str_eq(resources[n_resources - 1].name, name))
+            resources[n_resources++] = (struct node_resource){.name = name, .first = i};
+        resources[n_resources - 1].n++;
+        resources[n_resources - 1].zones |= devices[i].zones;
+    }
+    v->n_devices = n;
+    v->devices = devices;
+    v->n_resources = n_resources;
+    v->resources = resources;
+}
+
+static bool is_on(const json_t *options, const char *name)
+{
+    return str_is(text_of(json_object_get(options, name)), "true");
+}
+
+/* Index of a word in a list, or -1. */
+static int word(struct str s, const char *const *words, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (str_is(s, words[i]))
+            return (int)i;
+    }
+    return -1;
+}
+
+static const char *fill_config(struct kubelet_config *k, const json_t *j)
+{
+    static const char *const policies[] = {"none", "best-effort", "restricted", "single-numa-node"};
+    static const char *const options[] = {
+        "full-pcpus-only",        "distribute-cpus-across-numa",
+        "align-by-socket",        "prefer-align-cpus-by-uncorecache",
+        "strict-cpu-reservation", "distribute-cpus-across-cores"};
+    const json_t *const topology = json_object_get(j, "topologyManagerPolicyOptions");
+    json_t *const cpu = json_object_get(j, "cpuManagerPolicyOptions");
+    const int policy =
+        word(text_of(json_object_get(j, "topologyManagerPolicy")), policies, ARRAY_LEN(policies));
+    const json_t *const max = json_object_get(topology, "max-allowable-numa-nodes");
+    const char *key;
+    json_t *value;
+
+    if (policy < 0)
+        return "unknown topology manager policy";
+    *k = (struct kubelet_config){
+        .policy = (enum kubelet_policy)policy,
+        .scope = str_is(text_of(json_object_get(j, "topologyManagerScope")), "pod")
+                     ? KUBELET_SCOPE_POD
+                     : KUBELET_SCOPE_CONTAINER,
+        .prefer_closest = is_on(topology, "prefer-closest-numa-nodes"),
+        .max_zones = max ? (uint32_t)atoi(json_string_value(max)) : 8,
+        .cpu_static = str_is(text_of(json_object_get(j, "cpuManagerPolicy")), "static"),
+        .memory_static = str_is(text_of(json_object_get(j, "memoryManagerPolicy")), "Static"),
+    };
+    json_object_foreach(cpu, key, value)
+    {
+        const int option = word(str_of(key), options, ARRAY_LEN(options));
+
+        if (option < 0)
+            return "unknown CPU manager option";
+        if (str_is(text_of(value), "true"))
+            k->cpu_options |= 1u << option;
+    }
+    return NULL;
+}
+
+static void fill_state(struct node_view *v, struct arena *a)
+{
+    const size_t types = (size_t)v->machine.n_zones * v->n_memory_types;
+    struct node_state *const s = &v->state;
+
+    s->cpu_free = array(a, v->cpu_words, sizeof(uint64_t));
+    s->memory_free = array(a, types, sizeof(uint64_t));
+    s->memory_reserved = array(a, types, sizeof(uint64_t));
+    s->assignments = array(a, v->machine.n_zones, sizeof(uint32_t));
+    s->cells = array(a, v->machine.n_zones, sizeof(uint64_t));
+    s->device_held = array(a, node_device_words(v), sizeof(uint64_t));
+    memcpy(s->memory_free, v->memory_allocatable, types * sizeof(uint64_t));
+    for (uint32_t z = 0; z < v->machine.n_zones; z++)
+        s->cells[z] = UINT64_C(1) << z;
+    for (uint32_t c = 0; c < v->machine.n_cpus; c++) {
+        if (v->machine.cpus[c].zone != TOPO_NONE)
+            cpuset_add(s->cpu_free, c);
+    }
+}
+
+const char *vector_node(struct node_view *out, const json_t *node, uint32_t *reserved_count,
+                        struct arena *a)
+{
+    const json_t *const zones = json_object_get(node, "zones");
+    const json_t *const kubelet = json_object_get(node, "kubelet");
+    struct node_view v = {.name = STR("vector"), .knowledge = NODE_KNOWN};
+    uint64_t *reserved;
+
+    const char *const why = fill_config(&v.kubelet, kubelet);
+    fill_machine(&v.machine, zones, a);
+    v.cpu_words = cpuset_words(v.machine.n_cpus);
+    reserved = array(a, v.cpu_words, sizeof(*reserved));
+    v.cpu_reserved = reserved;
+    const int rc = cpuset_parse(reserved, v.cpu_words,
+                                text_of(json_object_get(kubelet, "reservedCPUs")), NULL);
+    assert(rc == 0);
+    *reserved_count = (uint32_t)int_of(kubelet, "reservedCPUCount");
+    fill_memory(&v, zones, a);
+    fill_devices(&v, json_object_get(node, "devices"), a);
+    fill_state(&v, a);
+    *out = v;
+    return why;
+}
+
+static const struct pod_amount *amounts(json_t *o, uint32_t *n, struct arena *a)
+{
+    struct pod_amount *const list = array(a, json_object_size(o), sizeof(*list));
+    const char *key;
+    json_t *value;
+
+    *n = 0;
+    json_object_foreach(o, key, value)
+    {
+        struct pod_amount *const amount = &list[(*n)++];
+
+        amount->resource = str_of(key);
+        amount->kind = pod_resource_kind(amount->resource);
+        const int rc =
+            kube_quantity(text_of(value), amount->kind == POD_CPU ? KUBE_MILLI : KUBE_UNITS,
+                          &amount->amount, NULL);
+        assert(rc == 0);
+    }
+    return list;
+}
+
+static void fill_container(struct pod_container *out, const json_t *c, bool init, struct arena *a)
+{
+    /* As the API server stores it: what has a limit and no request requests the limit. */
+    json_t *const limits = json_object_get(c, "limits");
+    json_t *const requests = json_object();
+
+    json_object_update(requests, json_object_get(c, "requests"));
+    json_object_update_missing(requests, limits);
+    out->name = text_of(json_object_get(c, "name"));
+    out->kind = !init ? POD_APP : json_object_get(c, "restartPolicy") ? POD_SIDECAR : POD_INIT;
+    out->limits = amounts(limits, &out->n_limits, a);
+    out->requests = amounts(requests, &out->n_requests, a);
+    for (uint32_t i = 0; i < out->n_requests; i++) { /* the keys outlive `requests` */
+        struct str key = out->requests[i].resource;
+
+        key.p = arena_copy(a, key.p, key.n);
+        memcpy((void *)(uintptr_t)&out->requests[i].resource, &key, sizeof(key));
+    }
+    json_decref(requests);
+}
+
+void vector_pod(struct score_pod *out, const json_t *pod, struct arena *a)
+{
+    const json_t *const init = json_object_get(pod, "initContainers");
+    const json_t *const apps = json_object_get(pod, "containers");
+    const size_t n_init = json_array_size(init), n = n_init + json_array_size(apps);
+    struct pod_container *const c = array(a, n, sizeof(*c));
+
+    for (size_t i = 0; i < n; i++)
+        fill_container(&c[i],
+                       i < n_init ? json_array_get(init, i) : json_array_get(apps, i - n_init),
+                       i < n_init, a);
+    *out = (struct score_pod){.ns = STR("default"),
+                              .name = text_of(json_object_get(pod, "uid")),
+                              .uid = text_of(json_object_get(pod, "uid")),
+                              .containers = c,
+                              .n_containers = (uint32_t)n};
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One recorded case of the real kubelet as our values: the node it ran on, the pods it judged. */
+#ifndef TESTS_VECTORS_VECTOR_CASE_H
+#define TESTS_VECTORS_VECTOR_CASE_H
+
+#include <jansson.h>
+
+#include "scoring/node_view.h"
+#include "scoring/request.h"
+
+enum { NODE_VECTOR_TYPES = 8 };
+
+struct arena;
+
+/*
+ * The node of a case. Returns NULL, or why a kubelet with this configuration does not start as far
+ * as names decide it (an unknown policy or option). `reserved_count` is 0 when CPUs are listed.
+ */
+const char *vector_node(struct node_view *out, const json_t *node, uint32_t *reserved_count,
+                        struct arena *a);
+
+void vector_pod(struct score_pod *out, const json_t *pod, struct arena *a);
+
+#endif
