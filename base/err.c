@@ -43,8 +43,13 @@ int err_wrap(struct err *err, int code, const char *fmt, ...)
         va_start(ap, fmt);
         const int n = vsnprintf(err->text, sizeof(err->text), fmt, ap);
         va_end(ap);
-        if (n >= 0 && (size_t)n < sizeof(err->text))
-            (void)snprintf(err->text + n, sizeof(err->text) - (size_t)n, ": %s", was);
+        size_t at = n < 0 ? 0 : (size_t)n < sizeof(err->text) ? (size_t)n : sizeof(err->text) - 1;
+
+        for (const char *s = ": "; *s && at + 1 < sizeof(err->text); s++)
+            err->text[at++] = *s;
+        for (const char *s = was; *s && at + 1 < sizeof(err->text); s++)
+            err->text[at++] = *s;
+        err->text[at] = 0;
         trim_utf8(err->text, sizeof(err->text));
         err->code = code;
     }

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Why a kubelet refuses, in the grammar of contract.md 2. For explain, not for the hot path. */
+#ifndef SCORING_PROOF_H
+#define SCORING_PROOF_H
+
+#include "base/attr.h"
+#include "base/str.h"
+#include "scoring/kubelet.h"
+
+struct arena;
+struct score_request;
+
+/*
+ * The proof of a rejection, in `a`: "zone N: RESOURCE needs A, free B of T" joined by "; " where
+ * zones lack something, else the rule that refuses. `state` is what kubelet_admit left behind.
+ * 0, -ENOMEM.
+ */
+int score_proof(struct str *out, const struct node_view *node, const struct node_state *state,
+                const struct score_request *req, const struct kubelet_answer *answer,
+                struct arena *a) MUST_CHECK;
+
+/*
+ * Running pods any one of which, if it ended, would let the request in: the first, or none.
+ * `out` has room for one "ns/name" in `a`. 0, -ENOMEM.
+ */
+int score_would_fit_without(const struct str **out, uint32_t *out_n, const struct node_view *node,
+                            const struct score_request *req, struct arena *a) MUST_CHECK;
+
+#endif
