@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+)
+
+// etcd and kube-apiserver, and a client with all rights.
+type controlPlane struct {
+	self   string // this program
+	work   string
+	ps     *processes
+	ca     *authority
+	url    string
+	client *kubernetes.Clientset
+}
+
+func startControlPlane(ps *processes, self, work string) (*controlPlane, error) {
+	cp := &controlPlane{self: self, work: work, ps: ps}
+	var err error
+	if cp.ca, err = newAuthority(filepath.Join(work, "pki")); err != nil {
+		return nil, err
+	}
+	for _, id := range []struct{ file, name, group string }{
+		{"apiserver", "kube-apiserver", ""},
+		{"admin", "e2e", "system:masters"},
+		{"scheduler", "system:kube-scheduler", ""},
+		{"tokens", "service-account-tokens", ""},
+	} {
+		if err := cp.ca.issue(id.file, id.name, id.group); err != nil {
+			return nil, err
+		}
+	}
+	etcdURL, err := cp.startEtcd()
+	if err != nil {
+		return nil, err
+	}
+	// kube-apiserver cannot be given port 0, and a free port can be gone a moment later.
+	for try := 0; try < 3; try++ {
+		if err = cp.startAPIServer(etcdURL); err == nil {
+			return cp, nil
+		}
+	}
+	return nil, err
+}
+
+func (cp *controlPlane) startEtcd() (string, error) {
+	addressFile := filepath.Join(cp.work, "etcd.address")
+	p, err := cp.ps.start("etcd", cp.logPath("etcd"), cp.self, "etcd",
+		filepath.Join(cp.work, "etcd"), addressFile)
+	if err != nil {
+		return "", err
+	}
+	var address []byte
+	err = p.waitFor("address", 30*time.Second, func() bool {
+		address, err = os.ReadFile(addressFile)
+		return err == nil
+	})
+	return "http://" + string(address), err
+}
+
+func (cp *controlPlane) startAPIServer(etcdURL string) error {
+	port, err := freePort()
+	if err != nil {
+		return err
+	}
+	p, err := cp.ps.start("kube-apiserver", cp.logPath("kube-apiserver"), cp.self, "kube-apiserver",
+		"--etcd-servers="+etcdURL,
+		"--bind-address=127.0.0.1", "--advertise-address=127.0.0.1", "--secure-port="+strconv.Itoa(port),
+		"--tls-cert-file="+cp.ca.path("apiserver", "crt"),
+		"--tls-private-key-file="+cp.ca.path("apiserver", "key"),
+		"--client-ca-file="+cp.ca.path("ca", "crt"),
+		"--service-account-issuer=https://e2e.invalid",
+		"--service-account-key-file="+cp.ca.path("tokens", "key"),
+		"--service-account-signing-key-file="+cp.ca.path("tokens", "key"),
+		"--service-cluster-ip-range=10.0.0.0/24",
+		"--authorization-mode=RBAC",
+		// Nobody runs who would take the not-ready taint away again.
+		"--disable-admission-plugins=TaintNodesByCondition",
+		"--endpoint-reconciler-type=none",
+		"--enable-priority-and-fairness=false",
+		"--max-requests-inflight=0", "--max-mutating-requests-inflight=0")
+	if err != nil {
+		return err
+	}
+	cp.url = "https://127.0.0.1:" + strconv.Itoa(port)
+	cp.client, err = kubernetes.NewForConfig(&rest.Config{
+		Host: cp.url, QPS: 1000, Burst: 1000,
+		TLSClientConfig: rest.TLSClientConfig{CAFile: cp.ca.path("ca", "crt"),
+			CertFile: cp.ca.path("admin", "crt"), KeyFile: cp.ca.path("admin", "key")},
+	})
+	if err != nil {
+		return err
+	}
+	return p.waitFor("/readyz", 60*time.Second, func() bool {
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+		defer cancel()
+		if cp.client.Discovery().RESTClient().Get().AbsPath("/readyz").Do(ctx).Error() != nil {
+			return false
+		}
+		_, err := cp.client.CoreV1().Namespaces().Get(ctx, "default", metav1.GetOptions{})
+		return err == nil
+	})
+}
+
+// Weight 200: one step of numawise's 0..10 is then worth 2000, and all of kube-scheduler's own
+// score plugins together reach 1200.
+const extenderWeight = 200
+
+// startScheduler runs a kube-scheduler; `extenderURL` "" leaves the extender out.
+func (cp *controlPlane) startScheduler(name, extenderURL string, nodeCacheCapable bool) (*process, error) {
+	kubeconfig := filepath.Join(cp.work, "scheduler.kubeconfig")
+	if err := writeFile(kubeconfig, []byte(cp.kubeconfig())); err != nil {
+		return nil, err
+	}
+	config := filepath.Join(cp.work, name+".yaml")
+	if err := writeFile(config, []byte(schedulerConfig(kubeconfig, extenderURL, nodeCacheCapable))); err != nil {
+		return nil, err
+	}
+	// Level 5 is where kube-scheduler says that an extender's prioritize failed.
+	return cp.ps.start(name, cp.logPath(name), cp.self, "kube-scheduler",
+		"--config="+config, "--secure-port=0", "--v=5")
+}
+
+func schedulerConfig(kubeconfig, extenderURL string, nodeCacheCapable bool) string {
+	text := fmt.Sprintf(`apiVersion: kubescheduler.config.k8s.io/v1
+kind: KubeSchedulerConfiguration
+clientConnection:
+  kubeconfig: %s
+  qps: 5000
+  burst: 5000
+leaderElection:
+  leaderElect: false
+percentageOfNodesToScore: 100
+`, kubeconfig)
+	if extenderURL == "" {
+		return text
+	}
+	return text + fmt.Sprintf(`extenders:
+- urlPrefix: %s
+  filterVerb: filter
+  prioritizeVerb: prioritize
+  weight: %d
+  nodeCacheCapable: %t
+  httpTimeout: 2s
+`, extenderURL, extenderWeight, nodeCacheCapable)
+}
+
+func (cp *controlPlane) kubeconfig() string {
+	return fmt.Sprintf(`apiVersion: v1
+kind: Config
+clusters:
+- name: e2e
+  cluster: {server: "%s", certificate-authority: "%s"}
+users:
+- name: scheduler
+  user: {client-certificate: "%s", client-key: "%s"}
+contexts:
+- name: e2e
+  context: {cluster: e2e, user: scheduler}
+current-context: e2e
+`, cp.url, cp.ca.path("ca", "crt"), cp.ca.path("scheduler", "crt"), cp.ca.path("scheduler", "key"))
+}
+
+func (cp *controlPlane) logPath(name string) string {
+	return filepath.Join(cp.work, strings.ReplaceAll(name, " ", "-")+".log")
+}
+
+func freePort() (int, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	defer listener.Close()
+	return listener.Addr().(*net.TCPAddr).Port, nil
+}

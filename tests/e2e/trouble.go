@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
+)
+
+const refusal = "numawise: TopologyAffinityError"
+
+// playPending: a pod fits a node as a whole but none of its zones. It waits, says why, is asked
+// about again, still waits; and is bound as soon as a node comes whose kubelet would take it.
+func (s *suite) playPending(ctx context.Context) {
+	node, pod, err := s.findUnfit("unfit")
+	if !s.check("there is a node with room in all but in no single zone", err) {
+		return
+	}
+	allow(pod, node.Name+"-late") // which is not there yet
+	fmt.Printf("        %s asks for %s CPUs on %s\n", pod.Name,
+		pod.Spec.Containers[0].Resources.Requests.Cpu(), node.Name)
+	if !s.check("it is created", s.create(ctx, pod)) {
+		return
+	}
+	s.check("its condition names the kubelet's reason", s.waitCondition(ctx, pod, refusal))
+	s.check("so does its event", s.waitEvent(ctx, pod, refusal))
+	s.check("a change of the node has it tried again, and it still waits", s.tryAgain(ctx, pod, node.Name))
+	s.playLateNode(ctx, node, pod)
+}
+
+// findUnfit makes a pod for a node: the whole of its free CPUs, which no zone has.
+func (s *suite) findUnfit(name string) (*v1.Node, *v1.Pod, error) {
+	placed, err := loadManifests(s.cluster)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, node := range placed.nodes {
+		free := placed.freeCPUs(node)
+		if free < 2 {
+			continue
+		}
+		pod := pinned(name, free, node.Name)
+		said, err := explain(s.binary, s.work, s.cluster, pod)
+		if err != nil {
+			return nil, nil, err
+		}
+		if n := said.node(node.Name); n != nil && "numawise: "+n.Reason == refusal {
+			fmt.Printf("        explain: %s: %s\n", node.Name, n.Message)
+			return node, pod, s.agree(withUID(pod), said)
+		}
+	}
+	return nil, nil, errors.New("none")
+}
+
+// freeCPUs are the whole CPUs of a node that its pods have not requested.
+func (m *manifests) freeCPUs(node *v1.Node) int64 {
+	milli := node.Status.Allocatable.Cpu().MilliValue()
+	for _, pod := range m.pods {
+		if pod.Spec.NodeName != node.Name || pod.Status.Phase == v1.PodSucceeded || pod.Status.Phase == v1.PodFailed {
+			continue
+		}
+		for _, c := range pod.Spec.Containers {
+			request, ok := c.Resources.Requests[v1.ResourceCPU]
+			if !ok {
+				request = c.Resources.Limits[v1.ResourceCPU]
+			}
+			milli -= request.MilliValue()
+		}
+	}
+	return milli / 1000
+}
+
+// pinned is a Guaranteed pod that only the one node may take.
+func pinned(name string, cpus int64, node string) *v1.Pod {
+	amounts := v1.ResourceList{v1.ResourceCPU: *resource.NewQuantity(cpus, resource.DecimalSI),
+		v1.ResourceMemory: resource.MustParse("64Mi")}
+	pod := &v1.Pod{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"},
+		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "default"}}
+	pod.Spec.Containers = []v1.Container{{Name: "main", Image: "registry.example/main:1",
+		Resources: v1.ResourceRequirements{Requests: amounts, Limits: amounts}}}
+	pod.Spec.Tolerations = []v1.Toleration{{Operator: v1.TolerationOpExists}}
+	pod.Spec.Affinity = &v1.Affinity{NodeAffinity: &v1.NodeAffinity{
+		RequiredDuringSchedulingIgnoredDuringExecution: &v1.NodeSelector{}}}
+	allow(pod, node)
+	return pod
+}
+
+// allow lets one more node take a pinned pod.
+func allow(pod *v1.Pod, node string) {
+	required := pod.Spec.Affinity.NodeAffinity.RequiredDuringSchedulingIgnoredDuringExecution
+	required.NodeSelectorTerms = append(required.NodeSelectorTerms, v1.NodeSelectorTerm{
+		MatchFields: []v1.NodeSelectorRequirement{
+			{Key: "metadata.name", Operator: v1.NodeSelectorOpIn, Values: []string{node}}}})
+}
+
+func (s *suite) tryAgain(ctx context.Context, pod *v1.Pod, node string) error {
+	calls, err := s.callsFor(pod, "filter")
+	if err != nil {
+		return err
+	}
+	if err := s.touch(ctx, node); err != nil {
+		return err
+	}
+	if err := s.waitCalls(ctx, pod, "filter", len(calls)); err != nil {
+		return fmt.Errorf("filter was not called again: %w", err)
+	}
+	return s.waitCondition(ctx, pod, refusal)
+}
+
+// playLateNode adds a node to both worlds: the same machine, whose kubelet is less strict.
+func (s *suite) playLateNode(ctx context.Context, like *v1.Node, pod *v1.Pod) {
+	late := like.DeepCopy()
+	late.ObjectMeta = fresh(like.ObjectMeta)
+	late.TypeMeta = metav1.TypeMeta{APIVersion: "v1", Kind: "Node"}
+	late.Name = like.Name + "-late"
+	if late.Labels[v1.LabelHostname] != "" {
+		late.Labels[v1.LabelHostname] = late.Name
+	}
+	if !s.check("a node is added to the directory while numawise runs", s.addToDirectory(late, like.Name)) {
+		return
+	}
+	s.all = append(s.all, late.Name)
+	said, err := explain(s.binary, s.work, s.cluster, pod)
+	if err == nil {
+		if n := said.node(late.Name); n == nil || n.Verdict != "Admitted" {
+			err = fmt.Errorf("explain says of %s: %+v", late.Name, n)
+		} else {
+			err = s.agree(withUID(pod), said)
+		}
+	}
+	if !s.check("the running server takes it in", err) {
+		return
+	}
+	row := ""
+	if err = s.cp.createNode(ctx, late); err == nil {
+		row, err = s.confirm(ctx, pod, said)
+	}
+	s.check("the waiting pod is bound to it: "+row, err)
+}
+
+// addToDirectory writes a node, and the topology of another one as its own, with policy best-effort.
+func (s *suite) addToDirectory(node *v1.Node, like string) error {
+	topology, err := findTopology(s.cluster, like)
+	if err != nil {
+		return err
+	}
+	topology["metadata"] = map[string]any{"name": node.Name}
+	topology["topologyPolicies"] = []any{"BestEffort"}
+	attributes, _ := topology["attributes"].([]any)
+	for _, entry := range attributes {
+		if a, ok := entry.(map[string]any); ok && a["name"] == "topologyManagerPolicy" {
+			a["value"] = "best-effort"
+		}
+	}
+	for _, zone := range topology["zones"].([]any) { // nothing runs there yet
+		resources, _ := zone.(map[string]any)["resources"].([]any)
+		for _, entry := range resources {
+			r := entry.(map[string]any)
+			r["available"] = r["allocatable"]
+		}
+	}
+	text, err := yaml.Marshal(topology)
+	if err != nil {
+		return err
+	}
+	nodeText, err := yaml.Marshal(node)
+	if err != nil {
+		return err
+	}
+	return writeFile(filepath.Join(s.cluster, "late", node.Name+".yaml"),
+		append(append(nodeText, "---\n"...), text...))
+}
+
+// findTopology is the NodeResourceTopology of a node, as a tree.
+func findTopology(dir, node string) (map[string]any, error) {
+	var found map[string]any
+	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || found != nil {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		found = topologyIn(text, node)
+		return nil
+	})
+	if err == nil && found == nil {
+		err = fmt.Errorf("no NodeResourceTopology of %s in the directory", node)
+	}
+	return found, err
+}
+
+// playRestart: without numawise pods wait, as `ignorable` is false; with it they are bound.
+func (s *suite) playRestart(ctx context.Context) {
+	pod, said, err := s.nextFit("restart")
+	if err == nil {
+		err = s.agree(withUID(pod), said)
+	}
+	if !s.check("there is a pod that fits", err) {
+		return
+	}
+	s.nw.kill()
+	if !s.check("a pod is created while numawise is dead", s.create(ctx, pod)) {
+		return
+	}
+	s.check("it waits, and says that the extender failed", s.waitCondition(ctx, pod, "/filter"))
+	if s.nw, err = s.ps.startNumawise(s.binary, s.work, s.cluster); err == nil {
+		s.tee.retarget(s.nw)
+	}
+	if !s.check("numawise starts again", err) {
+		return
+	}
+	row, err := s.confirm(ctx, pod, said)
+	s.check("the pod is bound: "+row, err)
+}
+
+// nextFit is a pod of the first workload that some node still takes.
+func (s *suite) nextFit(suffix string) (*v1.Pod, *explanation, error) {
+	for _, template := range s.world.templates {
+		pod := instance(template, suffix)
+		said, err := explain(s.binary, s.work, s.cluster, pod)
+		if err != nil || said.Best != nil {
+			return pod, said, err
+		}
+	}
+	return nil, nil, errors.New("no workload fits any more")
+}
+
+// playNodesMode: another kube-scheduler, which sends whole Node objects.
+func (s *suite) playNodesMode(ctx context.Context) {
+	s.sched.kill()
+	var err error
+	if s.sched, err = s.cp.startScheduler("kube-scheduler nodes", s.tee.url(s.nw), false); err != nil {
+		s.check("kube-scheduler starts", err)
+		return
+	}
+	s.playPods(ctx, 2, "f")
+	s.check("kube-scheduler never said that a prioritize failed", s.prioritizeFailures(s.sched))
+	calls, err := s.tee.exchanges()
+	if last := len(calls) - 1; err == nil && (last < 0 || calls[last].args.Nodes == nil || calls[last].args.NodeNames != nil) {
+		err = errors.New("the last call named nodes instead")
+	}
+	s.check("the calls held Node objects", err)
+}
+
+// playControl shows that it was numawise that made the pod wait.
+func (s *suite) playControl(ctx context.Context) {
+	node, pod, err := s.findUnfit("unfit-control")
+	if !s.check("there is a node with room in all but in no single zone", err) {
+		return
+	}
+	s.sched.kill()
+	if s.sched, err = s.cp.startScheduler("kube-scheduler alone", "", true); err == nil {
+		err = s.create(ctx, pod)
+	}
+	var bound *v1.Pod
+	if err == nil {
+		bound, err = s.waitBound(ctx, pod)
+	}
+	if err == nil && bound.Spec.NodeName != node.Name {
+		err = fmt.Errorf("bound to %s", bound.Spec.NodeName)
+	}
+	s.check(fmt.Sprintf("kube-scheduler alone binds it to %s, whose kubelet would refuse it", node.Name), err)
+}
+
+func (s *suite) playEnd(ctx context.Context) {
+	s.check("numawise ends with 0 at SIGTERM", s.nw.terminate(10*time.Second))
+}
