@@ -69,6 +69,12 @@ struct http_limits {
     unsigned head_ms, body_ms, write_ms, idle_ms, drain_ms;
 };
 
+/*
+ * Once, first thing in main: a peer that hangs up is an error code and not a signal, the heap is
+ * not given back and taken again with every request, and libevent keeps quiet.
+ */
+void http_process_setup(void);
+
 struct http_server;
 
 /*

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The guard of one connection: it reads the socket, keeps the deadlines, refuses what is not sound
+ * and hands evhtp one request at a time, written anew by us, so that evhtp's parser never sees a
+ * byte of the client's. docs: the states are HEAD -> BODY -> BUSY -> HEAD, or -> LINGER -> gone.
+ */
+#ifndef NET_GUARD_H
+#define NET_GUARD_H
+
+#include <evhtp.h>
+
+struct http_server;
+
+/* evhtp's callbacks; `arg` is the server. */
+evhtp_res guard_before_accept(evhtp_connection_t *conn, void *arg);
+evhtp_res guard_after_accept(evhtp_connection_t *conn, void *arg);
+void guard_answer(evhtp_request_t *req, void *arg);
+
+/* The server drains: idle connections close, the others after the reply they are at. */
+void guard_drain_all(struct http_server *s);
+/* Close every connection now. */
+void guard_drop_all(struct http_server *s);
+
+#endif
