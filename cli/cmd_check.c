@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `numawise check`: strict validation, each problem with file, line, column and field. */
+#include <errno.h>
+#include <fcntl.h>
+#include <fts.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/arena.h"
+#include "base/config.h"
+#include "base/err.h"
+#include "cli/args.h"
+#include "cli/commands.h"
+#include "kube/config_file.h"
+#include "kube/file.h"
+#include "kube/hints.h"
+#include "kube/object.h"
+
+static const struct args_command command = {
+    "check", "FILE|DIR...",
+    "Validates configuration files, hints on pods and workloads, nodes and topology. Prints\n"
+    "FILE:LINE:COLUMN: FIELD: what is wrong. Kinds that numawise does not use are passed over.\n"
+    "Exit code 1: there were errors; 3: a file cannot be read.\n",
+    NULL, 0};
+
+struct check {
+    const char *path;   /* file being read */
+    bool is_config;     /* it holds a configuration */
+    struct arena arena; /* of one object */
+    uint64_t files, objects, skipped, problems, unreadable;
+};
+
+enum { ARENA_BYTES = 64 * 1024 * 1024 };
+
+static void problem(void *ctx, const char *path, uint32_t line, uint32_t column, const char *text)
+{
+    struct check *const c = ctx;
+
+    c->problems++;
+    (void)printf("%s:%u:%u: %s\n", path, line, column, text);
+}
+
+/* A problem of one field of a document. */
+static void field_problem(struct check *c, const struct kube_document *doc, const char *field,
+                          const char *text)
+{
+    uint32_t line = doc->line, column = doc->column;
+    char whole[ERR_TEXT_BYTES * 2];
+
+    kube_document_locate(doc, str_of(field), &line, &column);
+    (void)snprintf(whole, sizeof(whole), "%s: %s", field, text);
+    problem(c, doc->path, line, column, whole);
+}
+
+/* A decoder's text is "field: what is wrong". */
+static void decoder_problem(struct check *c, const struct kube_document *doc, const struct err *err)
+{
+    const char *const colon = strstr(err->text, ": ");
+    char field[ERR_TEXT_BYTES];
+
+    if (!colon) {
+        problem(c, doc->path, doc->line, doc->column, err->text);
+        return;
+    }
+    (void)snprintf(field, sizeof(field), "%.*s", (int)(colon - err->text), err->text);
+    field_problem(c, doc, field, colon + 2);
+}
+
+/* Where a kind keeps the annotations of its pods. */
+static const char *annotations_of(struct str kind)
+{
+    if (str_is(kind, "Pod"))
+        return "metadata.annotations";
+    if (str_is(kind, "PodTemplate"))
+        return "template.metadata.annotations";
+    if (str_is(kind, "CronJob"))
+        return "spec.jobTemplate.spec.template.metadata.annotations";
+    return "spec.template.metadata.annotations";
+}
+
+static void check_hints(struct check *c, const struct kube_document *doc,
+                        const struct score_pod *pod)
+{
+    for (uint32_t i = 0; i < pod->n_hints; i++) {
+        char field[ERR_TEXT_BYTES];
+        struct err err;
+        if (kube_hint_check(pod->hints[i].key, pod->hints[i].value, &err) == 0)
+            continue;
+        (void)snprintf(field, sizeof(field), "%s[" KUBE_HINT_PREFIX "%.*s]",
+                       annotations_of(doc->meta.kind), STR_ARG(pod->hints[i].key));
+        field_problem(c, doc, field, err.text);
+    }
+}
+
+static int decode(struct check *c, const struct kube_document *doc, struct err *err)
+{
+    struct score_pod pod;
+    struct kube_node node;
+    struct kube_nrt nrt;
+
+    if (str_is(doc->meta.kind, "Node"))
+        return kube_node_decode(&node, doc->json, &c->arena, err);
+    if (str_is(doc->meta.kind, "NodeResourceTopology"))
+        return kube_nrt_decode(&nrt, doc->json, &c->arena, err);
+    const int rc = kube_pod_decode(&pod, doc->json, &c->arena, err);
+    if (rc == 0)
+        check_hints(c, doc, &pod);
+    return rc;
+}
+
+static bool is_ours(struct str kind)
+{
+    return str_is(kind, "Node") || str_is(kind, "NodeResourceTopology") || kube_is_workload(kind);
+}
+
+static int on_object(void *ctx, const struct kube_document *doc)
+{
+    struct check *const c = ctx;
+    struct err err;
+
+    if (str_is(doc->meta.kind, CONFIG_KIND)) {
+        c->is_config = true;
+        return 0;
+    }
+    if (!is_ours(doc->meta.kind)) {
+        c->skipped++;
+        return 0;
+    }
+    c->objects++;
+    if (decode(c, doc, &err))
+        decoder_problem(c, doc, &err);
+    arena_rewind(&c->arena, 0);
+    return 0;
+}
+
+static void check_config(struct check *c, const char *path)
+{
+    const struct kube_config_report report = {problem, c};
+    struct numawise_config config;
+    struct err err;
+
+    c->objects++;
+    config_init(&config);
+    const int rc = kube_config_read(&config, path, &report, &err);
+    if (rc == 0 && config_check(&config, &err))
+        problem(c, path, 1, 1, err.text);
+}
+
+static void check_file(struct check *c, const char *path)
+{
+    const struct kube_visitor visitor = {on_object, problem, c};
+    struct err err;
+
+    c->files++;
+    c->is_config = false;
+    if (kube_file_visit(path, &visitor, &err)) {
+        c->unreadable++;
+        (void)fprintf(stderr, "numawise check: %s\n", err.text);
+        return;
+    }
+    if (c->is_config)
+        check_config(c, path);
+}
+
+static bool is_manifest(const char *path)
+{
+    const struct str s = str_of(path);
+
+    return str_ends(s, ".yaml") || str_ends(s, ".yml") || str_ends(s, ".json");
+}
+
+static int by_name(const FTSENT **a, const FTSENT **b)
+{
+    return strcmp((*a)->fts_name, (*b)->fts_name);
+}
+
+/* A file as it is named; of a directory the manifests at any depth. */
+static void check_path(struct check *c, char *path)
+{
+    char *const paths[] = {path, NULL};
+    FTS *const tree = fts_open(paths, FTS_LOGICAL | FTS_NOCHDIR, by_name);
+
+    for (FTSENT *e; tree && (e = fts_read(tree));) {
+        if (e->fts_info == FTS_F && (e->fts_level == FTS_ROOTLEVEL || is_manifest(e->fts_path)))
+            check_file(c, e->fts_path);
+        if (e->fts_info == FTS_ERR || e->fts_info == FTS_DNR || e->fts_info == FTS_NS ||
+            e->fts_info == FTS_SLNONE) {
+            c->unreadable++;
+            (void)fprintf(stderr, "numawise check: %s: %s\n", e->fts_path,
+                          strerror(e->fts_errno ? e->fts_errno : ENOENT));
+        }
+    }
+    if (tree)
+        (void)fts_close(tree);
+}
+
+static void say_sum(const struct check *c)
+{
+    (void)fflush(stdout);
+    (void)fprintf(stderr, "%llu files, %llu objects checked, %llu of other kinds, %llu problems\n",
+                  (unsigned long long)c->files, (unsigned long long)c->objects,
+                  (unsigned long long)c->skipped, (unsigned long long)c->problems);
+}
+
+int cmd_check(int argc, char **argv)
+{
+    struct check c = {0};
+    struct args a;
+    int what, paths = 0;
+    void *const room = malloc(ARENA_BYTES);
+
+    if (!room)
+        return EXIT_UNREADABLE;
+    arena_init(&c.arena, room, ARENA_BYTES);
+    args_init(&a, &command, argc, argv);
+    while ((what = args_next(&a)) == ARGS_WORD) {
+        check_path(&c, a.argv[a.at - 1]);
+        paths++;
+    }
+    free(room);
+    if (what != ARGS_END)
+        return args_finish(&a, what);
+    if (paths == 0)
+        return args_usage_error(&command, "what to check? Name a FILE or a DIR");
+    say_sum(&c);
+    if (c.unreadable)
+        return EXIT_UNREADABLE;
+    return c.problems ? EXIT_NO : EXIT_YES;
+}

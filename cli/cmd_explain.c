@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `numawise explain`: the decision that `serve` would make, in words. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "cli/args.h"
+#include "cli/commands.h"
+#include "cli/settings.h"
+#include "cli/source.h"
+#include "cluster/snapshot.h"
+#include "decide/decide.h"
+#include "decide/report.h"
+#include "kube/file.h"
+
+enum { POD_FILE, CLUSTER, CONFIG, NAMESPACE, NODE, OUTPUT, SERVER, DECISION, BUNDLE };
+
+static const struct args_flag flags[] = {
+    [POD_FILE] = {"filename", 'f', "FILE", "pods and workloads to explain, YAML or JSON"},
+    [CLUSTER] = {"cluster", 0, "DIR", "directory of manifests that is the cluster"},
+    [CONFIG] = {"config", 0, "FILE", "the server's configuration: maxScore, maxAge"},
+    [NAMESPACE] = {"namespace", 'n', "NS", "where POD is; for FILE, where it names none"},
+    [NODE] = {"node", 0, "NODE", "only this node"},
+    [OUTPUT] = {"output", 'o', "table|json", "json: docs/reference/explain.schema.json"},
+    [SERVER] = {"server", 0, "URL", "ask a running server (not yet available)"},
+    [DECISION] = {"decision", 0, "ID", "a decision that was made (not yet available)"},
+    [BUNDLE] = {"bundle", 0, "DIR", "write what replays it (not yet available)"},
+};
+
+static const struct args_command command = {
+    "explain", "POD | -f FILE [--cluster DIR] [-n NS] [--node NODE] [-o table|json]",
+    "Would the pod be placed, where, and why: for every node what its kubelet would do, on which\n"
+    "zones, and the score. POD is NAME or NS/NAME, of a pod or of a workload (its template).\n"
+    "Exit code 0: some node admits it (or each pod of FILE); 1: none does.\n",
+    flags, ARRAY_LEN(flags)};
+
+struct options {
+    struct settings_flags settings;
+    const char *file, *pod, *ns, *node, *later; /* later: a flag of a later version */
+    bool json;
+};
+
+/* Arena of one pod: its values, a row a node, what is told about one node at a time. */
+enum { BASE_ARENA_BYTES = 16 * 1024 * 1024, NODE_ARENA_BYTES = 1024 };
+
+static int set_output(struct options *o, const char *text)
+{
+    o->json = strcmp(text, "json") == 0;
+    if (o->json || strcmp(text, "table") == 0)
+        return EXIT_YES;
+    return args_usage_error(&command, "-o %s: neither table nor json", text);
+}
+
+static int set_flag(struct options *o, int flag, const char *value)
+{
+    const char **const texts[] = {
+        [POD_FILE] = &o->file,
+        [CLUSTER] = &o->settings.cluster,
+        [CONFIG] = &o->settings.config,
+        [NAMESPACE] = &o->ns,
+        [NODE] = &o->node,
+    };
+
+    if (flag == OUTPUT)
+        return set_output(o, value);
+    if ((size_t)flag < ARRAY_LEN(texts))
+        *texts[flag] = value;
+    else
+        o->later = flags[flag].name;
+    return EXIT_YES;
+}
+
+static int check_args(const struct options *o)
+{
+    if (o->later)
+        return args_usage_error(&command, "--%s is not available in this version", o->later);
+    if (!o->pod && !o->file)
+        return args_usage_error(&command, "what to explain? Name a POD or give -f FILE");
+    if (o->pod && o->file)
+        return args_usage_error(&command, "POD and -f FILE exclude each other");
+    if (o->pod && o->ns && strchr(o->pod, '/'))
+        return args_usage_error(&command, "%s names a namespace, and so does -n", o->pod);
+    return EXIT_YES;
+}
+
+/* EXIT_YES, an exit code, or -1: the help was printed. */
+static int read_args(struct options *o, int argc, char **argv)
+{
+    struct args a;
+    int what, rc = EXIT_YES;
+
+    args_init(&a, &command, argc, argv);
+    while (rc == EXIT_YES && (what = args_next(&a)) != ARGS_END) {
+        if (what == ARGS_HELP)
+            return args_finish(&a, what), -1;
+        if (what == ARGS_ERROR)
+            return args_finish(&a, what);
+        if (what == ARGS_WORD && o->pod)
+            return args_usage_error(&command, "one POD at a time, not also \"%s\"", a.value);
+        if (what == ARGS_WORD)
+            o->pod = a.value;
+        else
+            rc = set_flag(o, what, a.value);
+    }
+    return rc == EXIT_YES ? check_args(o) : rc;
+}
+
+/* What all pods of one run share. */
+struct run {
+    const struct options *options;
+    struct decide_options decide;
+    struct source source;
+    struct str *names; /* [n_names] nodes to judge */
+    uint32_t n_names;
+    struct arena arena;
+    void *room;
+    struct buf out;
+    uint32_t n_pods;
+    bool refused;        /* some pod is admitted nowhere */
+    uint32_t n_problems; /* of FILE */
+};
+
+/* Every node of the snapshot, or the one that was asked for. */
+static int choose_nodes(struct run *r, struct err *err)
+{
+    const struct cluster_snapshot *const s = r->source.snapshot;
+    const char *const only = r->options->node;
+    const uint32_t n = only ? 1 : cluster_snapshot_nodes(s);
+
+    if (only && !cluster_snapshot_find(s, str_of(only)))
+        return err_set(err, -ENOENT, "there is no node \"%s\" in the cluster", only);
+    r->names = calloc(n + 1, sizeof(*r->names));
+    if (!r->names)
+        return err_set(err, -ENOMEM, "no memory for %u nodes", n);
+    for (uint32_t i = 0; i < n; i++)
+        r->names[i] = only ? str_of(only) : cluster_snapshot_node(s, i)->name;
+    r->n_names = n;
+    return 0;
+}
+
+static int open_arena(struct run *r, struct err *err)
+{
+    const size_t room = BASE_ARENA_BYTES + (size_t)r->n_names * NODE_ARENA_BYTES;
+
+    r->room = malloc(room);
+    if (!r->room)
+        return err_set(err, -ENOMEM, "no memory");
+    arena_init(&r->arena, r->room, room);
+    return 0;
+}
+
+static void note_of(char *out, size_t room, const struct score_pod *pod, const struct decision *d)
+{
+    out[0] = 0;
+    if (d->pass != DECIDE_JUDGED)
+        (void)snprintf(out, room, "%s", decide_pass_text(d->pass));
+    else if (pod->node.n)
+        (void)snprintf(out, room,
+                       "the pod is on node %.*s already: what it holds there counts as taken",
+                       STR_ARG(pod->node));
+}
+
+static int explain_pod(struct run *r, const struct score_pod *pod, struct err *err)
+{
+    const struct decide_ask ask = {.pod = pod, .n = r->n_names, .names = r->names};
+    struct decision d;
+    char note[512];
+    int rc = decide_run(&d, &ask, r->source.snapshot, &r->decide, &r->arena, err);
+
+    if (rc)
+        return rc;
+    note_of(note, sizeof(note), pod, &d);
+    const struct report report = {&ask, &d, &r->decide, STR(""), str_of(note)};
+    if (r->n_pods++ && !r->options->json)
+        buf_text(&r->out, "\n");
+    r->refused |= d.pass == DECIDE_JUDGED && d.counts[SCORE_ADMITTED] == 0;
+    return r->options->json ? report_json(&r->out, &report, &r->arena, err)
+                            : report_table(&r->out, &report, &r->arena, err);
+}
+
+static int explain_named(struct run *r, struct err *err)
+{
+    struct str name = str_of(r->options->pod);
+    struct str ns = r->options->ns ? str_of(r->options->ns) : STR("default");
+
+    if (strchr(r->options->pod, '/'))
+        ns = str_cut(&name, '/');
+    const struct score_pod *const pod = cluster_snapshot_pod(r->source.snapshot, ns, name);
+    if (!pod)
+        return err_set(err, -ENOENT, "there is no pod or workload %.*s/%.*s in the cluster",
+                       STR_ARG(ns), STR_ARG(name));
+    return explain_pod(r, pod, err);
+}
+
+/* One object of FILE. */
+struct visit {
+    struct run *run;
+    struct err *err;
+};
+
+static void on_problem(void *ctx, const char *path, uint32_t line, uint32_t column,
+                       const char *text)
+{
+    const struct visit *const v = ctx;
+
+    v->run->n_problems++;
+    (void)fprintf(stderr, "%s:%u:%u: %s\n", path, line, column, text);
+}
+
+static int on_object(void *ctx, const struct kube_document *doc)
+{
+    const struct visit *const v = ctx;
+    struct run *const r = v->run;
+    const size_t mark = arena_mark(&r->arena);
+    struct score_pod pod;
+    struct err why;
+
+    if (!kube_is_workload(doc->meta.kind))
+        return 0;
+    if (kube_pod_decode(&pod, doc->json, &r->arena, &why)) {
+        on_problem(ctx, doc->path, doc->line, doc->column, why.text);
+        arena_rewind(&r->arena, mark);
+        return 0;
+    }
+    if (doc->meta.ns.n == 0 && r->options->ns)
+        pod.ns = str_of(r->options->ns);
+    const int rc = explain_pod(r, &pod, v->err);
+    arena_rewind(&r->arena, mark);
+    return rc;
+}
+
+static int explain_file(struct run *r, struct err *err)
+{
+    struct visit visit = {r, err};
+    const struct kube_visitor visitor = {on_object, on_problem, &visit};
+    const int rc = kube_file_visit(r->options->file, &visitor, err);
+
+    if (rc)
+        return rc;
+    if (r->n_problems && r->n_pods == 0)
+        return err_set(err, -EPROTO, "%s: nothing in it could be read", r->options->file);
+    if (r->n_pods == 0)
+        return err_set(err, -ENOENT, "%s: there is no pod or workload in it", r->options->file);
+    return 0;
+}
+
+static int answer(struct run *r, const struct numawise_config *config, struct err *err)
+{
+    r->decide = (struct decide_options){
+        .mode = config->mode == CONFIG_SHADOW ? DECIDE_SHADOW : DECIDE_ENFORCE,
+        .max_score = (uint32_t)config->max_score,
+        .context = {clock_realtime_us(), config->topology_max_age_ms * 1000},
+    };
+    int rc = source_read(&r->source, config, err);
+    if (rc)
+        return rc;
+    rc = choose_nodes(r, err);
+    if (rc == 0)
+        rc = open_arena(r, err);
+    if (rc == 0)
+        rc = r->options->file ? explain_file(r, err) : explain_named(r, err);
+    if (rc == 0)
+        (void)fwrite(r->out.p, 1, r->out.n, stdout);
+    buf_free(&r->out);
+    free(r->room);
+    free(r->names);
+    source_done(&r->source);
+    return rc;
+}
+
+int cmd_explain(int argc, char **argv)
+{
+    struct options options = {0};
+    struct run run = {.options = &options};
+    struct numawise_config config;
+    struct err err = {0};
+    int rc = read_args(&options, argc, argv);
+
+    if (rc)
+        return rc < 0 ? EXIT_YES : rc;
+    rc = settings_read(&config, &options.settings, &err);
+    const bool is_usage = rc == -EINVAL;
+    if (rc == 0)
+        rc = settings_need_directory(&config, &options.settings, &err);
+    if (rc == 0)
+        rc = answer(&run, &config, &err);
+    if (rc == 0)
+        return run.refused ? EXIT_NO : EXIT_YES;
+    (void)fprintf(stderr, "numawise explain: %s\n", err.text);
+    return is_usage ? EXIT_USAGE : EXIT_UNREADABLE;
+}

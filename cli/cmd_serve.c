@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `numawise serve`: the roles on their listeners, over a directory that is a cluster. */
+#include <errno.h>
+#include <event2/event.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "cli/args.h"
+#include "cli/commands.h"
+#include "cli/roles.h"
+#include "cli/settings.h"
+#include "cli/watch.h"
+#include "cluster/cluster.h"
+#include "cluster/directory.h"
+
+enum { CONFIG, CLUSTER, KUBECONFIG, LISTEN, ADDRESSES_FILE };
+
+static const struct args_flag flags[] = {
+    [CONFIG] = {"config", 0, "FILE", "configuration (kind NumawiseConfiguration)"},
+    [CLUSTER] = {"cluster", 0, "DIR", "directory of manifests that is the cluster"},
+    [KUBECONFIG] = {"kubeconfig", 0, "FILE", "how to reach the API server (not yet available)"},
+    [LISTEN] = {"listen", 0, "ROLE=ADDR:PORT",
+                "address of a listener, or ROLE=off; repeatable; "
+                "port 0: the kernel chooses"},
+    [ADDRESSES_FILE] = {"addresses-file", 0, "FILE",
+                        "gets pid and addresses as JSON when all "
+                        "listeners accept"},
+};
+
+static const struct args_command command = {
+    "serve", "[--config FILE] [--cluster DIR] [--listen ROLE=ADDR:PORT]...",
+    "Answers kube-scheduler's filter and prioritize (role extender) and people (role console)\n"
+    "from a directory of Kubernetes manifests. Roles: extender, operator, console, admission.\n"
+    "Prints one line a listener when all of them accept. SIGTERM: answers what is in flight\n"
+    "and ends. SIGHUP, or a changed configuration file: reads it again.\n",
+    flags, ARRAY_LEN(flags)};
+
+struct options {
+    struct settings_flags settings;
+    const char *addresses_file;
+};
+
+/* A running server. Everything is used by the main thread only. */
+struct serve {
+    const struct options *options;
+    struct numawise_config config; /* in force */
+    struct event_base *base;
+    struct cluster *cluster;
+    struct directory *directory;
+    struct roles roles;
+    struct watch *config_watch;
+    struct event *signals[3], *tick;
+};
+
+enum { TICK_S = 5 /* how often to look for topology that has become too old */ };
+
+static int read_args(struct options *o, int argc, char **argv)
+{
+    struct args a;
+    int what;
+
+    args_init(&a, &command, argc, argv);
+    while ((what = args_next(&a)) != ARGS_END) {
+        if (what == CONFIG)
+            o->settings.config = a.value;
+        else if (what == CLUSTER)
+            o->settings.cluster = a.value;
+        else if (what == KUBECONFIG)
+            o->settings.kubeconfig = a.value;
+        else if (what == ADDRESSES_FILE)
+            o->addresses_file = a.value;
+        else if (what == LISTEN && o->settings.n_listen < SETTINGS_LISTEN_MAX)
+            o->settings.listen[o->settings.n_listen++] = a.value;
+        else if (what == ARGS_WORD || what == LISTEN)
+            return args_usage_error(&command, "unexpected \"%s\"", a.value);
+        else
+            return what == ARGS_HELP ? (args_finish(&a, what), -1) : args_finish(&a, what);
+    }
+    return EXIT_YES;
+}
+
+static int complain(const struct err *err)
+{
+    (void)fprintf(stderr, "numawise serve: %s\n", err->text);
+    return err->code == -EINVAL ? EXIT_USAGE : EXIT_UNREADABLE;
+}
+
+static void on_problem(void *ctx, const char *text)
+{
+    log_line(LOG_LEVEL_WARN, "cluster", "%s", text);
+}
+
+static void on_stop(evutil_socket_t fd, short what, void *ctx)
+{
+    struct serve *const s = ctx;
+
+    log_line(LOG_LEVEL_INFO, "serve", "signal %d: answering what is in flight, then ending",
+             (int)fd);
+    atomic_store(&s->roles.health.stopping, true);
+    (void)event_base_loopbreak(s->base);
+}
+
+static void on_difference(void *ctx, const struct config_setting *setting)
+{
+    log_line(setting->reloadable ? LOG_LEVEL_INFO : LOG_LEVEL_WARN, "serve", "%s has changed%s",
+             setting->path, setting->reloadable ? "" : ": it takes effect after a restart");
+}
+
+static void reload(void *ctx)
+{
+    struct serve *const s = ctx;
+    struct numawise_config next;
+    struct err err;
+
+    if (settings_read(&next, &s->options->settings, &err)) {
+        log_line(LOG_LEVEL_ERROR, "serve", "the old configuration stays: %s", err.text);
+        return;
+    }
+    settings_compare(&s->config, &next, on_difference, s);
+    roles_reload(&s->roles, &next);
+    s->config = next;
+}
+
+static void on_hangup(evutil_socket_t fd, short what, void *ctx)
+{
+    struct serve *const s = ctx;
+    struct err err;
+
+    reload(s);
+    if (directory_rescan(s->directory, &err))
+        log_line(LOG_LEVEL_ERROR, "cluster", "%s", err.text);
+}
+
+static void on_tick(evutil_socket_t fd, short what, void *ctx)
+{
+    struct serve *const s = ctx;
+
+    cluster_tick(s->cluster);
+}
+
+static uint64_t scramble(uint64_t x)
+{
+    x = (x ^ (x >> 31)) * UINT64_C(0x9e3779b97f4a7c15);
+    return x ^ (x >> 29);
+}
+
+static int open_cluster(struct serve *s, struct err *err)
+{
+    const struct cluster_options options = {
+        .max_age_us = s->config.topology_max_age_ms * 1000,
+        /* Unknown outside: the clock in nanoseconds and where the loader put us. */
+        .hash_key = {scramble(clock_monotonic_ns()), scramble((uint64_t)(uintptr_t)s)},
+    };
+    int rc = cluster_new(&s->cluster, &options, err);
+
+    if (rc)
+        return rc;
+    const struct source_sink sink = cluster_sink(s->cluster);
+    rc = directory_open(&s->directory, s->config.cluster.p, &sink, on_problem, NULL, err);
+    return rc ? rc : directory_follow(s->directory, s->base, err);
+}
+
+static int watch_signals(struct serve *s, struct err *err)
+{
+    static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
+    const struct timeval every = {TICK_S, 0};
+
+    for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
+        s->signals[i] =
+            evsignal_new(s->base, numbers[i], numbers[i] == SIGHUP ? on_hangup : on_stop, s);
+        if (!s->signals[i] || event_add(s->signals[i], NULL))
+            return err_set(err, -EIO, "cannot handle signals");
+    }
+    s->tick = event_new(s->base, -1, EV_PERSIST, on_tick, s);
+    if (!s->tick || event_add(s->tick, &every))
+        return err_set(err, -EIO, "no timer");
+    return 0;
+}
+
+static int open_all(struct serve *s, struct err *err)
+{
+    const char *const path = settings_config_path(&s->options->settings);
+
+    s->base = event_base_new();
+    int rc = s->base ? 0 : err_set(err, -EIO, "no event loop");
+    if (rc == 0)
+        rc = watch_signals(s, err);
+    if (rc == 0)
+        rc = open_cluster(s, err);
+    if (rc == 0 && path)
+        rc = watch_new(&s->config_watch, path, s->base, reload, s, err);
+    return rc;
+}
+
+static void close_all(struct serve *s)
+{
+    watch_free(s->config_watch);
+    directory_close(s->directory);
+    cluster_free(s->cluster);
+    for (size_t i = 0; i < ARRAY_LEN(s->signals); i++)
+        if (s->signals[i])
+            event_free(s->signals[i]);
+    if (s->tick)
+        event_free(s->tick);
+    if (s->base)
+        event_base_free(s->base);
+}
+
+static void say_state(const struct serve *s)
+{
+    struct cluster_snapshot *const snapshot = cluster_get(s->cluster);
+    struct directory_stats stats;
+
+    directory_stats(s->directory, &stats);
+    log_line(LOG_LEVEL_INFO, "cluster", "%s: %u nodes; %llu objects in %llu files, %llu problems",
+             s->config.cluster.p, cluster_snapshot_nodes(snapshot),
+             (unsigned long long)stats.objects, (unsigned long long)stats.files,
+             (unsigned long long)stats.problems);
+    cluster_snapshot_unref(snapshot);
+}
+
+/* Until a signal. 0, or what kept it from starting. */
+static int run(struct serve *s, struct err *err)
+{
+    int rc = open_all(s, err);
+
+    if (rc)
+        return rc;
+    say_state(s);
+    rc = roles_start(&s->roles, &s->config, s->cluster, err);
+    if (rc)
+        return rc;
+    if (s->options->addresses_file)
+        rc = roles_write_addresses(&s->roles, s->options->addresses_file, err);
+    if (rc == 0) {
+        roles_announce(&s->roles);
+        (void)event_base_dispatch(s->base);
+    }
+    roles_stop(&s->roles);
+    return rc;
+}
+
+int cmd_serve(int argc, char **argv)
+{
+    struct options options = {0};
+    struct serve *const s = calloc(1, sizeof(*s));
+    struct err err = {0};
+    int rc = read_args(&options, argc, argv);
+
+    if (rc || !s) {
+        free(s);
+        return rc < 0 ? EXIT_YES : rc ? rc : EXIT_UNREADABLE;
+    }
+    s->options = &options;
+    rc = settings_read(&s->config, &options.settings, &err);
+    if (rc == 0)
+        rc = settings_need_directory(&s->config, &options.settings, &err);
+    if (rc == 0) {
+        log_setup((enum log_level)s->config.log_verbosity, s->config.log_format == CONFIG_LOG_JSON);
+        rc = run(s, &err);
+        close_all(s);
+    }
+    free(s);
+    return rc ? complain(&err) : EXIT_YES;
+}

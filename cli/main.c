@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* numawise: one program, one subcommand per role and per question. */
+#include <errno.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/attr.h"
+#include "base/str.h"
+#include "cli/args.h"
+#include "cli/commands.h"
+
+static const struct {
+    const char *name, *about;
+    int (*run)(int argc, char **argv); /* NULL: a later version */
+} commands[] = {
+    {"serve", "answer kube-scheduler and people, from a cluster directory", cmd_serve},
+    {"explain", "would a pod be placed, where, and why", cmd_explain},
+    {"topology", "zones, distances and devices of this machine or a recorded one", cmd_topology},
+    {"check", "validate configuration, hints and manifests", cmd_check},
+    {"simulate", "place pods one after the other", NULL},
+    {"locks", "the lock hierarchy", NULL},
+    {"agent", "one per node: discover and publish", NULL},
+};
+
+static void help(FILE *to)
+{
+    (void)fputs("numawise makes a stock kube-scheduler place pods the way the hardware wants "
+                "them.\n\nusage: numawise COMMAND [FLAGS]\n\n",
+                to);
+    for (size_t i = 0; i < ARRAY_LEN(commands); i++)
+        if (commands[i].run)
+            (void)fprintf(to, "  %-10s %s\n", commands[i].name, commands[i].about);
+    (void)fputs("\n\"numawise COMMAND --help\" says more. Exit codes: 0 yes, 1 no, 2 usage, 3 the "
+                "input cannot be read.\n",
+                to);
+}
+
+static int unknown(const char *word)
+{
+    const char *names[ARRAY_LEN(commands)];
+
+    for (size_t i = 0; i < ARRAY_LEN(commands); i++)
+        names[i] = commands[i].name;
+    const char *const near = str_nearest(str_of(word), names, ARRAY_LEN(commands));
+    (void)fprintf(stderr, "numawise: unknown command \"%s\"", word);
+    if (near)
+        (void)fprintf(stderr, " (did you mean \"%s\"?)", near);
+    (void)fputs("\nSee \"numawise --help\".\n", stderr);
+    return EXIT_USAGE;
+}
+
+static int run(int argc, char **argv)
+{
+    for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
+        if (strcmp(argv[0], commands[i].name) != 0)
+            continue;
+        if (commands[i].run)
+            return commands[i].run(argc, argv);
+        (void)fprintf(stderr, "numawise %s: not available in this version\n", argv[0]);
+        return EXIT_UNREADABLE;
+    }
+    return unknown(argv[0]);
+}
+
+/* A result that could not be written is no result: `numawise ... > /dev/full` fails. */
+static int flushed(int code)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return code;
+    (void)fprintf(stderr, "numawise: cannot write to standard output: %s\n", strerror(errno));
+    return EXIT_UNREADABLE;
+}
+
+int main(int argc, char **argv)
+{
+    (void)signal(SIGPIPE, SIG_IGN);
+    if (argc < 2) {
+        help(stderr);
+        return EXIT_USAGE;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+        strcmp(argv[1], "help") == 0) {
+        help(stdout);
+        return flushed(EXIT_YES);
+    }
+    if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "version") == 0) {
+        (void)puts("numawise " NUMAWISE_VERSION);
+        return flushed(EXIT_YES);
+    }
+    return flushed(run(argc - 1, argv + 1));
+}

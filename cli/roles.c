@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/roles.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "cluster/cluster.h"
+#include "console/console.h"
+#include "decide/ring.h"
+#include "extender/extender.h"
+#include "kube/emit.h"
+#include "net/http.h"
+
+enum { MAX_ROUTES = HEALTH_ROUTES + CONSOLE_ROUTES };
+
+/* Names, rows and scratch of one request: 15,000 nodes with long names take about 4 MiB. */
+enum { EXTENDER_ARENA_BYTES = 32 * 1024 * 1024, ARENA_BYTES = 256 * 1024 };
+
+_Static_assert((int)EXT_ROUTES <= (int)CONSOLE_ROUTES, "the routes of a role fit");
+
+static struct http_limits limits_of(const struct numawise_config *c, enum config_role role)
+{
+    return (struct http_limits){
+        .head_bytes = (size_t)c->limits.head_bytes,
+        .body_bytes = (size_t)c->limits.body_bytes[role],
+        .arena_bytes = role == CONFIG_EXTENDER ? EXTENDER_ARENA_BYTES : ARENA_BYTES,
+        .headers = (unsigned)c->limits.headers,
+        .connections = (unsigned)c->limits.connections,
+        .head_ms = (unsigned)c->limits.head_ms,
+        .body_ms = (unsigned)c->limits.body_ms,
+        .write_ms = (unsigned)c->limits.write_ms,
+        .idle_ms = (unsigned)c->limits.idle_ms,
+    };
+}
+
+static struct ext_settings settings_of(const struct numawise_config *c)
+{
+    return (struct ext_settings){
+        .mode = c->mode == CONFIG_SHADOW ? DECIDE_SHADOW : DECIDE_ENFORCE,
+        .max_score = (uint32_t)c->max_score,
+        .max_age_us = c->topology_max_age_ms * 1000,
+    };
+}
+
+/* What a role serves; one that is not built yet has its health only. */
+static size_t routes_of(struct roles *r, enum config_role role, struct http_route out[MAX_ROUTES])
+{
+    health_routes(&r->health, out);
+    if (role == CONFIG_EXTENDER) {
+        ext_routes(r->ext, out + HEALTH_ROUTES);
+        return HEALTH_ROUTES + EXT_ROUTES;
+    }
+    if (role == CONFIG_CONSOLE) {
+        console_routes(r->console, out + HEALTH_ROUTES);
+        return HEALTH_ROUTES + CONSOLE_ROUTES;
+    }
+    return HEALTH_ROUTES;
+}
+
+static int start_role(struct roles *r, const struct numawise_config *c, enum config_role role,
+                      struct err *err)
+{
+    struct http_route routes[MAX_ROUTES];
+    const struct http_limits limits = limits_of(c, role);
+    const size_t n = routes_of(r, role, routes);
+
+    int rc = http_server_new(&r->servers[role], config_role_names[role], routes, n, &limits, err);
+    if (rc == 0)
+        rc = http_server_listen(r->servers[role], c->listeners[role].address.p, err);
+    if (rc == 0)
+        rc = http_server_start(r->servers[role], err);
+    if (rc)
+        return err_wrap(err, rc, "listener %s", config_role_names[role]);
+    return 0;
+}
+
+static void http_family(const struct roles *r, struct buf *out, const char *name, const char *type,
+                        const char *help, size_t field)
+{
+    buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+    for (int role = 0; role < CONFIG_ROLES; role++) {
+        struct http_stats stats;
+        uint64_t value;
+        if (!r->servers[role])
+            continue;
+        http_server_stats(r->servers[role], &stats);
+        memcpy(&value, (const char *)&stats + field, sizeof(value));
+        buf_printf(out, "%s{listener=\"%s\"} %llu\n", name, config_role_names[role],
+                   (unsigned long long)value);
+    }
+}
+
+static void http_metrics(void *ctx, struct buf *out)
+{
+    const struct roles *const r = ctx;
+
+    http_family(r, out, "numawise_http_connections_total", "counter", "Connections accepted.",
+                offsetof(struct http_stats, connections));
+    http_family(r, out, "numawise_http_connections_open", "gauge", "Connections open now.",
+                offsetof(struct http_stats, open));
+    http_family(r, out, "numawise_http_requests_total", "counter", "Requests answered.",
+                offsetof(struct http_stats, requests));
+    http_family(r, out, "numawise_http_rejected_total", "counter",
+                "Requests refused before they reached a role.",
+                offsetof(struct http_stats, rejected));
+}
+
+static int make_roles(struct roles *r, const struct numawise_config *c, struct cluster *cluster,
+                      struct err *err)
+{
+    const struct ext_settings settings = settings_of(c);
+    int rc = ring_new(&r->ring, (size_t)c->decisions_max_bytes, err);
+
+    if (rc == 0)
+        rc = ext_new(&r->ext, cluster, r->ring, &settings, err);
+    if (rc == 0)
+        rc = console_new(&r->console, cluster, r->ring, err);
+    if (rc)
+        return rc;
+    console_add_metrics(r->console, (struct console_metrics){ext_metrics, r->ext});
+    console_add_metrics(r->console, (struct console_metrics){http_metrics, r});
+    return 0;
+}
+
+/* The console last: whoever reads metrics there sees every other listener. */
+static const enum config_role order[CONFIG_ROLES] = {CONFIG_EXTENDER, CONFIG_OPERATOR,
+                                                     CONFIG_ADMISSION, CONFIG_CONSOLE};
+
+int roles_start(struct roles *r, const struct numawise_config *config, struct cluster *cluster,
+                struct err *err)
+{
+    *r = (struct roles){.health.cluster = cluster};
+    int rc = make_roles(r, config, cluster, err);
+
+    for (int i = 0; rc == 0 && i < CONFIG_ROLES; i++)
+        if (!config_is_off(&config->listeners[order[i]]))
+            rc = start_role(r, config, order[i], err);
+    if (rc)
+        roles_stop(r);
+    return rc;
+}
+
+void roles_reload(struct roles *r, const struct numawise_config *config)
+{
+    const struct ext_settings settings = settings_of(config);
+
+    ext_set(r->ext, &settings);
+}
+
+void roles_stop(struct roles *r)
+{
+    atomic_store(&r->health.stopping, true);
+    for (int i = 0; i < CONFIG_ROLES; i++)
+        if (r->servers[order[i]])
+            http_server_stop(r->servers[order[i]]);
+    for (int i = 0; i < CONFIG_ROLES; i++)
+        http_server_free(r->servers[order[i]]);
+    console_free(r->console);
+    ext_free(r->ext);
+    ring_free(r->ring);
+    memset(r->servers, 0, sizeof(r->servers));
+    r->console = NULL;
+    r->ext = NULL;
+    r->ring = NULL;
+}
+
+static void url_to(struct buf *out, const struct roles *r, enum config_role role)
+{
+    buf_text(out, http_server_url(r->servers[role]));
+    if (role == CONFIG_EXTENDER)
+        buf_text(out, EXT_PREFIX);
+}
+
+void roles_announce(const struct roles *r)
+{
+    for (int role = 0; role < CONFIG_ROLES; role++) {
+        struct buf url = {0};
+        if (!r->servers[role])
+            continue;
+        url_to(&url, r, (enum config_role)role);
+        (void)printf("%s %.*s\n", config_role_names[role], STR_ARG(buf_view(&url)));
+        buf_free(&url);
+    }
+    (void)fflush(stdout);
+}
+
+static void addresses_json(const struct roles *r, struct buf *out)
+{
+    struct emit e;
+
+    emit_init(&e, out, false);
+    emit_object(&e);
+    emit_key(&e, "pid"), emit_int(&e, getpid());
+    for (int role = 0; role < CONFIG_ROLES; role++) {
+        struct buf url = {0};
+        if (!r->servers[role])
+            continue;
+        url_to(&url, r, (enum config_role)role);
+        emit_key(&e, config_role_names[role]), emit_text(&e, buf_view(&url));
+        buf_free(&url);
+    }
+    emit_end(&e);
+    buf_text(out, "\n");
+}
+
+/* A file that is whole or not there at all. */
+static int write_whole(const char *path, struct str text)
+{
+    char temporary[4096];
+
+    if ((size_t)snprintf(temporary, sizeof(temporary), "%s.%d", path, (int)getpid()) >=
+        sizeof(temporary))
+        return -ENAMETOOLONG;
+    FILE *const f = fopen(temporary, "we");
+    if (!f)
+        return -errno;
+    const bool wrote = fwrite(text.p, 1, text.n, f) == text.n;
+    const bool closed = fclose(f) == 0;
+    if (wrote && closed && rename(temporary, path) == 0)
+        return 0;
+    const int rc = errno ? -errno : -EIO;
+    (void)unlink(temporary);
+    return rc;
+}
+
+int roles_write_addresses(const struct roles *r, const char *path, struct err *err)
+{
+    struct buf text = {0};
+
+    addresses_json(r, &text);
+    const int rc = text.failed ? -ENOMEM : write_whole(path, buf_view(&text));
+    buf_free(&text);
+    return rc ? err_set(err, rc, "%s: %s", path, strerror(-rc)) : 0;
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The roles of `serve`: one listener with a thread of its own for each that is switched on. */
+#ifndef CLI_ROLES_H
+#define CLI_ROLES_H
+
+#include "base/attr.h"
+#include "base/config.h"
+#include "base/str.h"
+#include "cli/health.h"
+
+struct cluster;
+struct console;
+struct err;
+struct ext;
+struct http_server;
+struct ring;
+
+struct roles {
+    struct health health;
+    struct ring *ring;
+    struct ext *ext;
+    struct console *console;
+    struct http_server *servers[CONFIG_ROLES]; /* NULL: off */
+};
+
+/* Listen and serve. On failure nothing is left running. 0, -EINVAL, -EADDRINUSE, -ENOMEM, ... */
+int roles_start(struct roles *r, const struct numawise_config *config, struct cluster *cluster,
+                struct err *err) MUST_CHECK;
+
+/* Take over what a running server can change. */
+void roles_reload(struct roles *r, const struct numawise_config *config);
+
+/* /readyz fails at once; what is in flight is answered; everything is freed. */
+void roles_stop(struct roles *r);
+
+/* One line a listener on stdout. */
+void roles_announce(const struct roles *r);
+
+/* Write the addresses as JSON to `path`, by rename. 0, -errno. */
+int roles_write_addresses(const struct roles *r, const char *path, struct err *err) MUST_CHECK;
+
+#endif

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The configuration of a command: flag > environment > file > default. */
+#ifndef CLI_SETTINGS_H
+#define CLI_SETTINGS_H
+
+#include "base/attr.h"
+#include "base/config.h"
+
+struct err;
+
+enum { SETTINGS_LISTEN_MAX = 32 };
+
+/* What the flags say. All borrowed from argv. */
+struct settings_flags {
+    const char *config;                      /* --config FILE, NULL = none */
+    const char *cluster;                     /* --cluster DIR */
+    const char *kubeconfig;                  /* --kubeconfig FILE */
+    const char *listen[SETTINGS_LISTEN_MAX]; /* --listen ROLE=ADDRESS */
+    unsigned n_listen;
+};
+
+/*
+ * NUMAWISE_CONFIG and NUMAWISE_CLUSTER stand for the flags of that name; every setting has a
+ * variable of its own: NUMAWISE_EXTENDER_MAXSCORE for extender.maxScore.
+ *
+ * 0; -EINVAL: a flag, a variable or the file is wrong (`err`; a file's further errors on stderr);
+ * another errno: the file cannot be read. `out` is written only on success.
+ */
+int settings_read(struct numawise_config *out, const struct settings_flags *flags,
+                  struct err *err) MUST_CHECK;
+
+/* The configuration file that is in use: flag, else environment, else NULL. */
+const char *settings_config_path(const struct settings_flags *flags);
+
+/*
+ * 0 when `config` names a cluster directory; -ENOTSUP when it is to be an API server, which this
+ * version cannot talk to (`err` says what to do).
+ */
+int settings_need_directory(const struct numawise_config *config,
+                            const struct settings_flags *flags, struct err *err) MUST_CHECK;
+
+/* Calls `differs` for every setting that is not the same in both. */
+void settings_compare(const struct numawise_config *a, const struct numawise_config *b,
+                      void (*differs)(void *ctx, const struct config_setting *s), void *ctx);
+
+#endif

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "console/console.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "cluster/cluster.h"
+#include "console/query.h"
+#include "decide/ring.h"
+#include "kube/emit.h"
+
+struct console {
+    struct cluster *cluster;
+    struct ring *ring;
+    struct console_metrics metrics[CONSOLE_METRICS];
+    size_t n_metrics;
+};
+
+int console_new(struct console **out, struct cluster *cluster, struct ring *ring, struct err *err)
+{
+    struct console *const c = calloc(1, sizeof(*c));
+
+    if (!c)
+        return err_set(err, -ENOMEM, "no memory for the console");
+    c->cluster = cluster;
+    c->ring = ring;
+    *out = c;
+    return 0;
+}
+
+void console_free(struct console *c)
+{
+    free(c);
+}
+
+void console_add_metrics(struct console *c, struct console_metrics metrics)
+{
+    assert(c->n_metrics < CONSOLE_METRICS);
+    c->metrics[c->n_metrics++] = metrics;
+}
+
+/* Send what was rendered, or the status that fits the failure. */
+static void send(struct http_reply *reply, int rc, struct buf *text)
+{
+    if (rc == -ENOENT)
+        http_status(reply, 404);
+    else if (rc == -EINVAL)
+        http_status(reply, 400);
+    else if (rc || text->failed)
+        http_status(reply, 503);
+    else
+        http_add(reply, text->p, text->n);
+    buf_free(text);
+}
+
+static void list(void *ctx, const struct http_request *req, struct http_reply *reply)
+{
+    const struct console *const c = ctx;
+    struct buf text = {0};
+    struct query_pod pod;
+    int rc = query_read_pod(&pod, req->query);
+
+    if (rc == 0)
+        rc = ring_list(c->ring, (struct str){pod.text, pod.n}, &text);
+    send(reply, rc, &text);
+}
+
+static void one(void *ctx, const struct http_request *req, struct http_reply *reply)
+{
+    const struct console *const c = ctx;
+    const size_t prefix = sizeof("/v1/decisions/") - 1;
+    const struct str id = {req->path.p + prefix, req->path.n - prefix};
+    struct buf text = {0};
+
+    send(reply, ring_render(c->ring, id, &text), &text);
+}
+
+static void gauge(struct buf *out, const char *name, const char *help, unsigned long long value)
+{
+    buf_printf(out, "# HELP %s %s\n# TYPE %s gauge\n%s %llu\n", name, help, name, name, value);
+}
+
+static void counter(struct buf *out, const char *name, const char *help, unsigned long long value)
+{
+    buf_printf(out, "# HELP %s %s\n# TYPE %s counter\n%s %llu\n", name, help, name, name, value);
+}
+
+static void own_metrics(const struct console *c, struct buf *out)
+{
+    struct cluster_snapshot *const snapshot = cluster_get(c->cluster);
+    struct ring_stats ring;
+
+    ring_stats(c->ring, &ring);
+    buf_text(out, "# HELP numawise_build_info Which numawise this is.\n"
+                  "# TYPE numawise_build_info gauge\n"
+                  "numawise_build_info{version=\"" NUMAWISE_VERSION "\"} 1\n");
+    gauge(out, "numawise_cache_synced", "1 when the first listing of the cluster is through.",
+          cluster_is_synced(c->cluster));
+    gauge(out, "numawise_snapshot_nodes", "Nodes in the newest snapshot.",
+          cluster_snapshot_nodes(snapshot));
+    counter(out, "numawise_snapshots_total", "Snapshots published.",
+            cluster_snapshot_generation(snapshot));
+    gauge(out, "numawise_decisions_bytes", "Memory of the decisions that are kept.", ring.bytes);
+    gauge(out, "numawise_decisions_max_bytes", "Its bound, decisions.maxBytes.", ring.max_bytes);
+    gauge(out, "numawise_decisions_kept", "Decisions that can be read back.", ring.kept);
+    counter(out, "numawise_decisions_evicted_total", "Decisions dropped for newer ones.",
+            ring.evicted);
+    cluster_snapshot_unref(snapshot);
+}
+
+static void metrics(void *ctx, const struct http_request *req, struct http_reply *reply)
+{
+    const struct console *const c = ctx;
+    struct buf text = {0};
+
+    own_metrics(c, &text);
+    for (size_t i = 0; i < c->n_metrics; i++)
+        c->metrics[i].write(c->metrics[i].ctx, &text);
+    http_content_type(reply, "text/plain; version=0.0.4; charset=utf-8");
+    send(reply, 0, &text);
+}
+
+static void version(void *ctx, const struct http_request *req, struct http_reply *reply)
+{
+    struct buf text = {0};
+    struct emit e;
+
+    emit_init(&e, &text, true);
+    emit_object(&e);
+    emit_key(&e, "gitVersion"), emit_words(&e, "v" NUMAWISE_VERSION);
+    emit_key(&e, "compiler"), emit_words(&e, __VERSION__);
+#if defined(__x86_64__)
+    emit_key(&e, "platform"), emit_words(&e, "linux/amd64");
+#elif defined(__aarch64__)
+    emit_key(&e, "platform"), emit_words(&e, "linux/arm64");
+#else
+    emit_key(&e, "platform"), emit_words(&e, "linux");
+#endif
+    emit_end(&e);
+    buf_text(&text, "\n");
+    send(reply, 0, &text);
+}
+
+void console_routes(struct console *c, struct http_route out[CONSOLE_ROUTES])
+{
+    out[0] = (struct http_route){"/v1/decisions", HTTP_GET, true, list, c};
+    out[1] = (struct http_route){"/v1/decisions/", HTTP_GET, false, one, c};
+    out[2] = (struct http_route){"/metrics", HTTP_GET, false, metrics, c};
+    out[3] = (struct http_route){"/version", HTTP_GET, false, version, c};
+}
