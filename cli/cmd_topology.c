@@ -3,7 +3,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,38 +11,41 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/err.h"
+#include "cli/args.h"
+#include "cli/commands.h"
 #include "cli/topology_text.h"
 #include "kube/nrt_emit.h"
 #include "topology/cpuset.h"
 #include "topology/discover.h"
 #include "topology/model.h"
 
-enum { EXIT_DONE = 0, EXIT_USAGE = 2, EXIT_INPUT = 3 };
 enum { MAX_ATTRIBUTES = 32, MAX_NODE_NAME = 253, MAX_WORDS = TOPO_MAX_CPUS / 64 };
+enum { FLAG_XML, FLAG_SYNTHETIC, FLAG_FSROOT, FLAG_OUTPUT, FLAG_NODE_NAME, FLAG_ATTRIBUTE };
 
-static const char help[] =
-    "Usage: numawise topology [--xml FILE | --synthetic TEXT | --fsroot DIR]\n"
-    "                         [-o table|json|manifest] [--node-name N] [--attribute K=V]...\n"
-    "\n"
-    "Print the NUMA zones of this machine, or of a recorded one: their CPUs, memory and\n"
-    "distances, the devices near them, and how devices meet.\n"
-    "\n"
-    "  --xml FILE        a machine that lstopo (hwloc) exported\n"
-    "  --synthetic TEXT  a machine described like \"package:2 numa:2 core:8 pu:2\"\n"
-    "  --fsroot DIR      a machine as copies of its /proc and /sys below DIR\n"
-    "  -o FORMAT         table (default), json, or manifest: the NodeResourceTopology\n"
-    "                    that the agent would publish\n"
-    "  --node-name N     name in the manifest (default: this host's, or \"node\")\n"
-    "  --attribute K=V   an attribute of the manifest, such as reserved-cpus=0,32 or\n"
-    "                    topologyManagerPolicy=restricted\n"
-    "  -h, --help        this text\n"
-    "\n"
-    "Exit codes: 0 done, 2 usage, 3 the machine cannot be read.\n";
+static const struct args_flag flags[] = {
+    [FLAG_XML] = {"xml", 0, "FILE", "a machine that lstopo (hwloc) exported"},
+    [FLAG_SYNTHETIC] = {"synthetic", 0, "TEXT", "a description: \"package:2 numa:2 core:8 pu:2\""},
+    [FLAG_FSROOT] = {"fsroot", 0, "DIR", "a machine as copies of its /proc and /sys below DIR"},
+    [FLAG_OUTPUT] = {"output", 'o', "FORMAT", "table (default), json, or manifest"},
+    [FLAG_NODE_NAME] = {"node-name", 0, "N", "in the manifest (default: this host's, or \"node\")"},
+    [FLAG_ATTRIBUTE] = {"attribute", 0, "K=V",
+                        "of the manifest, such as reserved-cpus=0,32 (repeatable)"},
+};
+
+static const struct args_command command = {
+    .name = "topology",
+    .usage = "[--xml FILE | --synthetic TEXT | --fsroot DIR] [-o table|json|manifest]",
+    .about =
+        "The NUMA zones of this machine, or of a recorded one: their CPUs, memory and distances,\n"
+        "the devices near them, and how devices meet. The manifest is the NodeResourceTopology\n"
+        "that the agent would publish.\n",
+    .flags = flags,
+    .n_flags = ARRAY_LEN(flags),
+};
 
 struct options {
     struct topo_source source;
     enum topology_output output;
-    bool help;
     char node[MAX_NODE_NAME + 1];
     struct kube_nrt_attribute attributes[MAX_ATTRIBUTES];
     uint32_t n_attributes;
@@ -125,53 +127,45 @@ static int add_attribute(struct options *o, const char *text, struct err *err)
     return 0;
 }
 
-static int take_option(struct options *o, int option, char **argv, struct err *err)
+static int take_flag(struct options *o, int flag, const char *value, struct err *err)
 {
-    switch (option) {
-    case 'h':
-        o->help = true;
-        return 0;
-    case 'o':
-        return read_output(&o->output, optarg, err);
-    case 'x':
-        return set_source(o, TOPO_SOURCE_XML, optarg, err);
-    case 's':
-        return set_source(o, TOPO_SOURCE_SYNTHETIC, optarg, err);
-    case 'f':
-        return set_source(o, TOPO_SOURCE_FSROOT, optarg, err);
-    case 'n':
-        return set_node(o, optarg, err);
-    case 'a':
-        return add_attribute(o, optarg, err);
-    case ':':
-        return err_set(err, -EINVAL, "%s needs a value", argv[optind - 1]);
+    switch (flag) {
+    case FLAG_XML:
+        return set_source(o, TOPO_SOURCE_XML, value, err);
+    case FLAG_SYNTHETIC:
+        return set_source(o, TOPO_SOURCE_SYNTHETIC, value, err);
+    case FLAG_FSROOT:
+        return set_source(o, TOPO_SOURCE_FSROOT, value, err);
+    case FLAG_OUTPUT:
+        return read_output(&o->output, value, err);
+    case FLAG_NODE_NAME:
+        return set_node(o, value, err);
+    case FLAG_ATTRIBUTE:
+        return add_attribute(o, value, err);
     default:
-        return err_set(err, -EINVAL, "unknown option %s", argv[optind - 1]);
+        return err_set(err, -EINVAL, "unexpected argument \"%s\"", value);
     }
 }
 
-static int read_options(struct options *o, int argc, char **argv, struct err *err)
+/* 0 when the command can run; otherwise `*out_code` is what it ends with. */
+static int read_options(struct options *o, int argc, char **argv, int *out_code)
 {
-    static const struct option known[] = {
-        {"xml", required_argument, NULL, 'x'},
-        {"synthetic", required_argument, NULL, 's'},
-        {"fsroot", required_argument, NULL, 'f'},
-        {"output", required_argument, NULL, 'o'},
-        {"node-name", required_argument, NULL, 'n'},
-        {"attribute", required_argument, NULL, 'a'},
-        {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0},
-    };
-    int option, rc = 0;
+    struct args args;
+    struct err err = {0};
+    int what, rc = 0;
 
-    opterr = 0;
-    optind = 0; /* glibc: start afresh */
-    while (rc == 0 && (option = getopt_long(argc, argv, ":ho:", known, NULL)) != -1)
-        rc = take_option(o, option, argv, err);
-    if (rc == 0 && optind < argc && !o->help)
-        return err_set(err, -EINVAL, "unexpected argument \"%s\"", argv[optind]);
+    args_init(&args, &command, argc, argv);
+    while (rc == 0 && (what = args_next(&args)) != ARGS_END) {
+        if (what == ARGS_HELP || what == ARGS_ERROR) {
+            *out_code = args_finish(&args, what);
+            return -EINVAL;
+        }
+        rc = take_flag(o, what, args.value, &err);
+    }
     if (rc == 0 && o->n_attributes > 0 && o->output != TOPOLOGY_MANIFEST)
-        return err_set(err, -EINVAL, "--attribute is for -o manifest");
+        rc = err_set(&err, -EINVAL, "--attribute is for -o manifest");
+    if (rc < 0)
+        *out_code = args_usage_error(&command, "%s", err.text);
     return rc;
 }
 
@@ -249,20 +243,24 @@ static int print_machine(struct buf *out, const struct topo_machine *m, struct o
     return print_manifest(out, m, o, err);
 }
 
-static int complain(int code, const struct err *err)
+static int unreadable(const char *text)
 {
-    fprintf(stderr, "numawise topology: %s%s\n", err->text,
-            code == EXIT_USAGE ? "; see numawise topology --help" : "");
-    return code;
+    (void)fprintf(stderr, "numawise topology: %s\n", text);
+    return EXIT_UNREADABLE;
 }
 
-static int write_out(const struct buf *out)
+static int print_whole(const struct topo_machine *m, struct options *o)
 {
-    if (out->failed || fwrite(out->p, 1, out->n, stdout) != out->n || fflush(stdout) != 0) {
-        fprintf(stderr, "numawise topology: the output cannot be written\n");
-        return EXIT_INPUT;
-    }
-    return EXIT_DONE;
+    CLEANUP(buf_free) struct buf out = {0};
+    struct err err = {0};
+
+    if (print_machine(&out, m, o, &err) < 0)
+        return args_usage_error(&command, "%s", err.text);
+    if (out.failed)
+        return unreadable("out of memory");
+    if (fwrite(out.p, 1, out.n, stdout) != out.n || fflush(stdout) != 0)
+        return unreadable("the output cannot be written");
+    return EXIT_YES;
 }
 
 static void free_room(void **room)
@@ -273,33 +271,22 @@ static void free_room(void **room)
 static int run(struct options *o)
 {
     CLEANUP(free_room) void *room = malloc(TOPO_DISCOVER_ARENA_BYTES);
-    CLEANUP(buf_free) struct buf out = {0};
     struct topo_machine m;
     struct err err = {0};
     struct arena a;
 
-    if (!room) {
-        err_set(&err, -ENOMEM, "out of memory");
-        return complain(EXIT_INPUT, &err);
-    }
+    if (!room)
+        return unreadable("out of memory");
     arena_init(&a, room, TOPO_DISCOVER_ARENA_BYTES);
     if (topo_discover(&m, &o->source, &a, &err) < 0)
-        return complain(EXIT_INPUT, &err);
-    if (print_machine(&out, &m, o, &err) < 0)
-        return complain(EXIT_USAGE, &err);
-    return write_out(&out);
+        return unreadable(err.text);
+    return print_whole(&m, o);
 }
 
 int cmd_topology(int argc, char **argv)
 {
     struct options o = {0};
-    struct err err = {0};
+    int code = EXIT_YES;
 
-    if (read_options(&o, argc, argv, &err) < 0)
-        return complain(EXIT_USAGE, &err);
-    if (o.help) {
-        fputs(help, stdout);
-        return EXIT_DONE;
-    }
-    return run(&o);
+    return read_options(&o, argc, argv, &code) < 0 ? code : run(&o);
 }
