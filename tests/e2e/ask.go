@@ -5,6 +5,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"sort"
@@ -160,4 +161,45 @@ func (e *explanation) summary(asked []string) string {
 		parts = append(parts, fmt.Sprintf("%d refused", refused))
 	}
 	return strings.Join(parts, " ")
+}
+
+// A tally of the decisions seen, to show that they were not all alike.
+type tally struct {
+	decisions int
+	refusing  int // numawise refused at least one node that kube-scheduler would have taken
+	choosing  int // at least two nodes were left, with different wire scores
+}
+
+func (t *tally) add(said *explanation, asked []string) {
+	refused, lowest, highest := 0, int64(-1), int64(-1)
+	for _, name := range asked {
+		n := said.node(name)
+		if n == nil || !n.passes() {
+			refused++
+			continue
+		}
+		if lowest < 0 || n.WireScore < lowest {
+			lowest = n.WireScore
+		}
+		highest = max(highest, n.WireScore)
+	}
+	t.decisions++
+	if refused > 0 {
+		t.refusing++
+	}
+	if lowest < highest {
+		t.choosing++
+	}
+}
+
+func (t *tally) String() string {
+	return fmt.Sprintf("of %d, %d with a node refused, %d between different scores", t.decisions,
+		t.refusing, t.choosing)
+}
+
+func (t *tally) complaint() error {
+	if t.refusing == 0 || t.choosing == 0 {
+		return errors.New("a numawise that says nothing would have passed as well")
+	}
+	return nil
 }

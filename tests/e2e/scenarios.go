@@ -28,6 +28,7 @@ func (s *suite) playTenPods(ctx context.Context) {
 		return
 	}
 	s.playPods(ctx, 10, "n")
+	s.check("the ten were real choices: "+s.tally.String(), s.tally.complaint())
 	calls, err := s.tee.exchanges()
 	if err == nil && (s.tee.connections() != 1 || len(calls) < 10) {
 		err = fmt.Errorf("%d calls over %d connections", len(calls), s.tee.connections())
@@ -104,6 +105,7 @@ func (s *suite) confirm(ctx context.Context, pod *v1.Pod, said *explanation) (st
 	}
 	asked, err := s.compareCalls(pod, said)
 	row := fmt.Sprintf("%-16s %s", bound.Spec.NodeName, said.summary(asked))
+	s.tally.add(said, asked)
 	if err != nil {
 		return row, err
 	}
