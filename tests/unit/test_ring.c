@@ -12,6 +12,7 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "base/err.h"
 #include "decide/record.h"
 #include "decide/report.h"
 #include "decide/ring.h"

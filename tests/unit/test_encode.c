@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Answers byte for byte; the reply is a fake that joins the pieces. */
+#include "tests/support/test.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "extender/encode.h"
+#include "net/http.h"
+
+struct http_reply {
+    struct buf body;
+    char *room;
+    size_t reserved;
+    unsigned refs;
+    bool full; /* http_reserve fails */
+};
+
+void http_add(struct http_reply *r, const void *p, size_t n)
+{
+    buf_add(&r->body, p, n);
+}
+
+void http_add_ref(struct http_reply *r, const char *p, size_t n)
+{
+    r->refs++;
+    buf_add(&r->body, p, n);
+}
+
+char *http_reserve(struct http_reply *r, size_t n)
+{
+    if (r->full)
+        return NULL;
+    r->reserved = n;
+    r->room = malloc(n);
+    assert_non_null(r->room);
+    return r->room;
+}
+
+void http_commit(struct http_reply *r, size_t n)
+{
+    assert_true(n <= r->reserved);
+    buf_add(&r->body, r->room, n);
+    free(r->room);
+    r->room = NULL;
+}
+
+enum { N = 4 };
+
+/* Four candidates: admitted, rejected, the first again, unknown. */
+static const struct decide_row rows[N] = {
+    {.result = {.verdict = SCORE_ADMITTED}, .score = 870, .wire = 9},
+    {.result = {.verdict = SCORE_REJECTED, .reason = SCORE_TOPOLOGY_AFFINITY_ERROR}},
+    {.result = {.verdict = SCORE_ADMITTED}, .score = 870, .wire = 9, .repeated = true},
+    {.result = {.verdict = SCORE_UNKNOWN, .reason = SCORE_NO_TOPOLOGY}},
+};
+static const struct str quoted[N] = {{"\"a\"", 3}, {"\"b\\u00e9\"", 9}, {"\"a\"", 3}, {"\"c\"", 3}};
+
+static const struct decision decision = {.n = N, .rows = rows, .counts = {1, 1, 1}};
+
+static void expect(struct http_reply *r, const char *want)
+{
+    assert_string_equal(r->body.p, want);
+    assert_int_equal(r->body.n, strlen(want));
+    assert_null(r->room);
+    buf_free(&r->body);
+    r->refs = 0;
+}
+
+static void filter_by_names_tells_every_candidate_once(void **state)
+{
+    const struct kube_extender_args args = {.mode = KUBE_ARGS_NAMES, .n = N, .quoted = quoted};
+    struct http_reply r = {0};
+
+    ext_encode_filter(&r, &args, &decision, DECIDE_ENFORCE);
+    expect(&r, "{\"Nodes\":null,\"NodeNames\":[\"a\",\"c\"],\"FailedNodes\":{},"
+               "\"FailedAndUnresolvableNodes\":{\"b\\u00e9\":\"numawise: TopologyAffinityError\"},"
+               "\"Error\":\"\"}");
+}
+
+static void shadow_passes_everything(void **state)
+{
+    const struct kube_extender_args args = {.mode = KUBE_ARGS_NAMES, .n = N, .quoted = quoted};
+    struct http_reply r = {0};
+
+    ext_encode_filter(&r, &args, &decision, DECIDE_SHADOW);
+    expect(&r, "{\"Nodes\":null,\"NodeNames\":[\"a\",\"b\\u00e9\",\"c\"],\"FailedNodes\":{},"
+               "\"FailedAndUnresolvableNodes\":{},\"Error\":\"\"}");
+}
+
+static void filter_by_objects_hands_back_what_was_sent(void **state)
+{
+    static const char body[] = "[{\"x\":0},{\"x\":1},{\"x\":2} ,\n{\"x\":3}]";
+    const struct str items[N] = {{body + 1, 7}, {body + 9, 7}, {body + 17, 7}, {body + 27, 7}};
+    const struct kube_extender_args args = {
+        .mode = KUBE_ARGS_NODES, .n = N, .quoted = quoted, .items = items};
+    struct http_reply r = {0};
+
+    ext_encode_filter(&r, &args, &decision, DECIDE_ENFORCE);
+    assert_int_equal(r.refs, 2);
+    expect(&r, "{\"Nodes\":{\"metadata\":{},\"items\":[{\"x\":0},{\"x\":3}]},\"NodeNames\":null,"
+               "\"FailedNodes\":{},"
+               "\"FailedAndUnresolvableNodes\":{\"b\\u00e9\":\"numawise: TopologyAffinityError\"},"
+               "\"Error\":\"\"}");
+}
+
+/* 0 and 1 stand side by side and go out as one piece; 3 has blanks before it. */
+static void neighbours_go_out_as_one_piece(void **state)
+{
+    static const char body[] = "[{\"x\":0},{\"x\":1},{\"x\":2} ,\n{\"x\":3}]";
+    const struct str items[N] = {{body + 1, 7}, {body + 9, 7}, {body + 17, 7}, {body + 27, 7}};
+    const struct kube_extender_args args = {
+        .mode = KUBE_ARGS_NODES, .n = N, .quoted = quoted, .items = items};
+    struct http_reply r = {0};
+
+    ext_encode_filter(&r, &args, &decision, DECIDE_SHADOW);
+    assert_int_equal(r.refs, 2);
+    expect(&r, "{\"Nodes\":{\"metadata\":{},\"items\":[{\"x\":0},{\"x\":1},{\"x\":3}]},"
+               "\"NodeNames\":null,\"FailedNodes\":{},\"FailedAndUnresolvableNodes\":{},"
+               "\"Error\":\"\"}");
+}
+
+static void no_candidates_is_an_empty_list_never_null(void **state)
+{
+    const struct decision none = {.n = 0};
+    const struct kube_extender_args names = {.mode = KUBE_ARGS_NAMES};
+    const struct kube_extender_args nodes = {.mode = KUBE_ARGS_NODES};
+    struct http_reply r = {0};
+
+    ext_encode_filter(&r, &names, &none, DECIDE_ENFORCE);
+    expect(&r, "{\"Nodes\":null,\"NodeNames\":[],\"FailedNodes\":{},"
+               "\"FailedAndUnresolvableNodes\":{},\"Error\":\"\"}");
+    ext_encode_filter(&r, &nodes, &none, DECIDE_ENFORCE);
+    expect(&r, "{\"Nodes\":{\"metadata\":{},\"items\":[]},\"NodeNames\":null,\"FailedNodes\":{},"
+               "\"FailedAndUnresolvableNodes\":{},\"Error\":\"\"}");
+    ext_encode_prioritize(&r, &names, &none);
+    expect(&r, "[]");
+}
+
+static void prioritize_scores_every_candidate_once(void **state)
+{
+    const struct kube_extender_args args = {.mode = KUBE_ARGS_NAMES, .n = N, .quoted = quoted};
+    struct http_reply r = {0};
+
+    ext_encode_prioritize(&r, &args, &decision);
+    expect(&r, "[{\"Host\":\"a\",\"Score\":9},{\"Host\":\"b\\u00e9\",\"Score\":0},"
+               "{\"Host\":\"c\",\"Score\":0}]");
+}
+
+static void scores_of_several_digits_are_whole(void **state)
+{
+    const struct decide_row one = {.result = {.verdict = SCORE_ADMITTED}, .wire = 1000};
+    const struct decision d = {.n = 1, .rows = &one};
+    const struct kube_extender_args args = {.mode = KUBE_ARGS_NAMES, .n = 1, .quoted = quoted};
+    struct http_reply r = {0};
+
+    ext_encode_prioritize(&r, &args, &d);
+    expect(&r, "[{\"Host\":\"a\",\"Score\":1000}]");
+}
+
+static void a_full_reply_is_left_to_the_server(void **state)
+{
+    const struct kube_extender_args args = {.mode = KUBE_ARGS_NAMES, .n = N, .quoted = quoted};
+    struct http_reply r = {.full = true};
+
+    ext_encode_filter(&r, &args, &decision, DECIDE_ENFORCE);
+    ext_encode_prioritize(&r, &args, &decision);
+    assert_int_equal(r.body.n, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(filter_by_names_tells_every_candidate_once),
+        cmocka_unit_test(shadow_passes_everything),
+        cmocka_unit_test(filter_by_objects_hands_back_what_was_sent),
+        cmocka_unit_test(neighbours_go_out_as_one_piece),
+        cmocka_unit_test(no_candidates_is_an_empty_list_never_null),
+        cmocka_unit_test(prioritize_scores_every_candidate_once),
+        cmocka_unit_test(scores_of_several_digits_are_whole),
+        cmocka_unit_test(a_full_reply_is_left_to_the_server),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
