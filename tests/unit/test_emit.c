@@ -16,6 +16,8 @@ static void some_of_everything(struct emit *e)
     emit_key(e, "none"), emit_object(e), emit_end(e);
     emit_key(e, "list"), emit_array(e);
     emit_bool(e, true), emit_bool(e, false), emit_null(e), emit_words(e, NULL);
+    emit_array(e), emit_array(e), emit_int(e, 1), emit_end(e);
+    emit_array(e), emit_int(e, 2), emit_end(e), emit_end(e);
     emit_object(e), emit_key_str(e, STR("a\"b")), emit_raw(e, STR("[1]")), emit_end(e);
     emit_end(e);
     emit_end(e);
@@ -25,7 +27,7 @@ static void compact_and_pretty_are_as_written_by_hand(void **state)
 {
     static const char compact[] =
         "{\"n\":-9223372036854775808,\"u\":18446744073709551615,\"empty\":[],\"none\":{},"
-        "\"list\":[true,false,null,\"\",{\"a\\\"b\":[1]}]}";
+        "\"list\":[true,false,null,\"\",[[1],[2]],{\"a\\\"b\":[1]}]}";
     static const char pretty[] = "{\n"
                                  "  \"n\": -9223372036854775808,\n"
                                  "  \"u\": 18446744073709551615,\n"
@@ -36,6 +38,14 @@ static void compact_and_pretty_are_as_written_by_hand(void **state)
                                  "    false,\n"
                                  "    null,\n"
                                  "    \"\",\n"
+                                 "    [\n"
+                                 "      [\n"
+                                 "        1\n"
+                                 "      ],\n"
+                                 "      [\n"
+                                 "        2\n"
+                                 "      ]\n"
+                                 "    ],\n"
                                  "    {\n"
                                  "      \"a\\\"b\": [1]\n"
                                  "    }\n"

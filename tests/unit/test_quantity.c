@@ -110,6 +110,7 @@ static void what_does_not_fit_is_said(void **state)
         "99999999999999999999",
         "1e99999999999999999999",
         "-1e100",
+        "1e18446744073709551617", /* an exponent of 2^64 + 1 is not one of 1 */
     };
     int64_t v = -77;
     struct err err;

@@ -195,6 +195,7 @@ static void escapes_decode_as_in_go(void **state)
         {"\"\\ud800\"", {"\xef\xbf\xbd", 3}}, /* alone */
         {"\"\\ud800x\"", {"\xef\xbf\xbdx", 4}},
         {"\"\\udc00\\ud800\"", {"\xef\xbf\xbd\xef\xbf\xbd", 6}}, /* the wrong way round */
+        {"\"\\udc00\\udc00\"", {"\xef\xbf\xbd\xef\xbf\xbd", 6}},
         {"\"\\ud800\\u0041\"",
          {"\xef\xbf\xbd"
           "A",
@@ -321,6 +322,8 @@ static void what_is_entered_counts_towards_the_nesting(void **state)
             scan_init(&s, (struct str){p, b.n}, 0);
             for (size_t i = 0; i < entered; i++)
                 assert_true(scan_array(&s) && scan_item(&s));
+            if (entered == LIMIT_JSON_DEPTH) /* entering has the same limit as skipping */
+                assert_int_equal(scan_kind(&s) == SCAN_ARRAY && scan_array(&s), false);
             (void)scan_skip(&s);
             for (size_t i = 0; i < entered; i++)
                 assert_false(scan_item(&s));
