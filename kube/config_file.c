@@ -107,9 +107,14 @@ int kube_config_set(struct numawise_config *c, const struct config_setting *s, s
     return rc < 0 ? rc : config_set_number(c, s, v, err);
 }
 
-/* The text of a JSON scalar, decoded; `room` holds it. */
-static struct str scalar_text(struct str json, char *room)
+/*
+ * The text of a JSON scalar, decoded; `room` holds it. YAML reads `address: off` as false, as
+ * kubectl does; everybody who writes it means the word.
+ */
+static struct str scalar_text(const struct config_setting *s, struct str json, char *room)
 {
+    if (s->type == CONFIG_ADDRESS && str_is(json, "false"))
+        return STR("off");
     if (json.p[0] != '"')
         return json;
     return (struct str){room, scan_unescape(room, (struct str){json.p + 1, json.n - 2})};
@@ -131,8 +136,9 @@ static const char *wrong_kind(const struct config_setting *s, char c)
         return text || c == '0' ? NULL : "expected a duration (500ms, 5m, 1h30m)";
     case CONFIG_CHOICE:
     case CONFIG_TEXT:
-    case CONFIG_ADDRESS:
         return text ? NULL : "expected text (in quotes)";
+    case CONFIG_ADDRESS:
+        return text || c == 'f' ? NULL : "expected text (in quotes)";
     case CONFIG_LIST:
         return c == '[' ? NULL : "expected a list";
     }
@@ -165,7 +171,7 @@ static void read_setting(struct reading *r, const struct config_setting *s, stru
     } else {
         char *const room = malloc(value.n + 1);
 
-        rc = room ? kube_config_set(r->config, s, scalar_text(value, room), &err)
+        rc = room ? kube_config_set(r->config, s, scalar_text(s, value, room), &err)
                   : err_set(&err, -ENOMEM, "%s: no memory", s->path);
         free(room);
     }
@@ -199,13 +205,16 @@ static void read_member(struct reading *r, struct str block, struct str key, str
 
     (void)snprintf(path, sizeof(path), "%.*s%s%.*s", STR_ARG(block), block.n ? "." : "",
                    STR_ARG(name));
-    const struct config_setting *const s = config_find(str_of(path));
-    if (name.n && str_is(value, "null") && (s || config_is_block(str_of(path))))
-        return; /* as if it were not there */
-    if (s)
-        read_setting(r, s, value);
-    else if (name.n == 0 || memchr(name.p, '.', name.n) || !config_is_block(str_of(path)))
+    const bool one_name = name.n > 0 && !memchr(name.p, '.', name.n);
+    const struct config_setting *const s = one_name ? config_find(str_of(path)) : NULL;
+    const bool is_block = one_name && config_is_block(str_of(path));
+
+    if (!s && !is_block)
         tell_unknown(r, block, key, path);
+    else if (str_is(value, "null"))
+        return; /* as if it were not there */
+    else if (s)
+        read_setting(r, s, value);
     else if (value.p[0] != '{')
         tell_at(r, value, "%s: expected an object", path);
     else
