@@ -129,7 +129,7 @@ static uint16_t pod_locality(const struct outcome *o)
         sum += w * container_locality(o, &o->answer->containers[i]);
         weights += w;
     }
-    return weights ? (uint16_t)(sum / weights) : SCORE_NEUTRAL;
+    return (uint16_t)(weights ? sum / weights : SCORE_NEUTRAL);
 }
 
 static uint32_t cpu_fragmentation(const struct outcome *o)
@@ -194,7 +194,7 @@ static uint16_t pod_fragmentation(const struct outcome *o)
         sum += device_fragmentation(o, &o->node->resources[i]);
         n++;
     }
-    return n ? (uint16_t)(sum / n) : SCORE_MAX;
+    return (uint16_t)(n ? sum / n : SCORE_MAX);
 }
 
 static void set_term(struct score_result *r, enum score_term term, uint32_t value)

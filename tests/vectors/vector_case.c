@@ -349,3 +349,33 @@ void vector_pod(struct score_pod *out, const json_t *pod, struct arena *a)
                               .containers = c,
                               .n_containers = (uint32_t)n};
 }
+
+static json_t *parse(const char *text, struct arena *a)
+{
+    char *const copy = arena_copy(a, text, strlen(text));
+    json_error_t e;
+
+    assert(copy);
+    for (char *p = copy; *p; p++)
+        *p = *p == '\'' ? '"' : *p;
+    json_t *const v = json_loads(copy, 0, &e);
+    assert(v);
+    return v;
+}
+
+void vector_node_text(struct node_view *out, const char *text, json_t **keep, struct arena *a)
+{
+    uint32_t reserved_count;
+
+    *keep = parse(text, a);
+    const char *const why = vector_node(out, *keep, &reserved_count, a);
+    assert(!why && reserved_count == 0);
+    const int rc = node_view_complete(out, a);
+    assert(rc == 0);
+}
+
+void vector_pod_text(struct score_pod *out, const char *text, json_t **keep, struct arena *a)
+{
+    *keep = parse(text, a);
+    vector_pod(out, *keep, a);
+}

@@ -19,6 +19,13 @@ struct arena;
 const char *vector_node(struct node_view *out, const json_t *node, uint32_t *reserved_count,
                         struct arena *a);
 
+/*
+ * The same from JSON text with single quotes for double ones, ready to be asked: reserved CPUs
+ * chosen, node_view_complete called. The text's values live as long as `*keep`: json_decref it.
+ */
+void vector_node_text(struct node_view *out, const char *text, json_t **keep, struct arena *a);
+void vector_pod_text(struct score_pod *out, const char *text, json_t **keep, struct arena *a);
+
 void vector_pod(struct score_pod *out, const json_t *pod, struct arena *a);
 
 #endif
