@@ -50,10 +50,13 @@ need() {
     say "packages: installed"
 }
 
-# configured DIR COMPILER [MESON-OPTION...]: a build directory, set up once.
+# configured DIR COMPILER [MESON-OPTION...]: a build directory, set up once; false when that fails.
 configured() {
-    local dir=$1 compiler=$2
+    local dir=$1 compiler=$2 output
     shift 2
-    [ -f "$dir/build.ninja" ] || CC=$compiler meson setup "$dir" "$@" >/dev/null ||
-        die "meson setup $dir failed: see $dir/meson-logs/meson-log.txt"
+    [ ! -f "$dir/build.ninja" ] || return 0
+    output=$(CC=$compiler meson setup "$dir" "$@" 2>&1) && return 0
+    printf '%s\n' "$output" | tail -n 20
+    say "meson setup $dir failed"
+    return 1
 }
