@@ -35,6 +35,11 @@ func (s *suite) playTenPods(ctx context.Context) {
 	}
 	s.check(fmt.Sprintf("one kept-alive connection carried all %d calls", len(calls)), err)
 	s.check("kube-scheduler never said that a prioritize failed", s.prioritizeFailures(s.sched))
+	err = nil
+	for _, p := range s.placed {
+		err = errors.Join(err, s.readBack(p))
+	}
+	s.check("the console reads each of these decisions back", err)
 }
 
 // playPods goes round the workloads until `count` pods are bound.
@@ -113,7 +118,8 @@ func (s *suite) confirm(ctx context.Context, pod *v1.Pod, said *explanation) (st
 		return row, fmt.Errorf("bound to %s; explain's best of the nodes asked about: %v",
 			bound.Spec.NodeName, best)
 	}
-	return row, recordPod(s.cluster, bound)
+	s.placed = append(s.placed, &placement{bound, said, asked})
+	return row, s.record(bound)
 }
 
 func withUID(pod *v1.Pod) *v1.Pod {

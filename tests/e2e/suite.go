@@ -32,6 +32,7 @@ type suite struct {
 	sched   *process
 	all     []string // names of all nodes
 
+	placed         []*placement // so far
 	tally          tally
 	passed, failed int
 }
