@@ -92,7 +92,7 @@ int kube_file_read(const char *path, struct buf *out, struct err *err)
 
 /* Where the JSON text of a document comes from. */
 struct origin {
-    const struct kube_positions *map; /* YAML: of values; JSON: of line starts */
+    const struct kube_positions *map; /* YAML: of values; JSON: kube_positions_index */
     struct str text;                  /* JSON: the file; YAML: empty */
     size_t base;                      /* offset of the object in the text that `map` speaks of */
     size_t added; /* bytes of kind and apiVersion that stand for the object's '{' */
@@ -101,16 +101,9 @@ struct origin {
 static struct kube_place place_of(const struct origin *o, size_t offset)
 {
     const size_t at = o->base + (offset < o->added ? 0 : offset - o->added + (o->added ? 1 : 0));
-    struct kube_place place = kube_positions_find(o->map, at);
 
-    if (o->text.n) {
-        size_t i = at;
-
-        while (i > 0 && o->text.p[i - 1] != '\n')
-            i--;
-        place.column = kube_place_in_text((struct str){o->text.p + i, at - i}, at - i).column;
-    }
-    return place;
+    return o->text.n ? kube_positions_find_in(o->map, o->text, at)
+                     : kube_positions_find(o->map, at);
 }
 
 void kube_document_locate(const struct kube_document *doc, struct str field, uint32_t *out_line,
@@ -122,17 +115,6 @@ void kube_document_locate(const struct kube_document *doc, struct str field, uin
 
     *out_line = place.line;
     *out_column = place.column;
-}
-
-static void index_lines(struct kube_positions *map, struct str text)
-{
-    uint32_t line = 1;
-
-    for (const char *p = text.p, *end = text.p + text.n; p && p < end;) {
-        kube_positions_add(map, (size_t)(p - text.p), (struct kube_place){line++, 1});
-        p = memchr(p, '\n', (size_t)(end - p));
-        p = p ? p + 1 : NULL;
-    }
 }
 
 /* --- walking --- */
@@ -303,7 +285,7 @@ static int walk_json(struct walk *w, struct str text)
     CLEANUP(kube_positions_free) struct kube_positions lines = {0};
     const char *const end = text.p + text.n;
 
-    index_lines(&lines, text);
+    kube_positions_index(&lines, text);
     if (lines.failed)
         return -ENOMEM;
     for (const char *p = skip_blanks(text.p, end); p < end; p = skip_blanks(p, end)) {

@@ -33,7 +33,8 @@ void kube_positions_cut(struct kube_positions *p, size_t offset)
         p->n--;
 }
 
-struct kube_place kube_positions_find(const struct kube_positions *p, size_t offset)
+/* The last entry at or before the offset, or NULL. */
+static const struct kube_position *last_before(const struct kube_positions *p, size_t offset)
 {
     size_t low = 0, high = p->n; /* entries below low are at or before the offset */
 
@@ -45,7 +46,49 @@ struct kube_place kube_positions_find(const struct kube_positions *p, size_t off
         else
             high = mid;
     }
-    return low ? p->at[low - 1].place : (struct kube_place){1, 1};
+    return low ? &p->at[low - 1] : NULL;
+}
+
+struct kube_place kube_positions_find(const struct kube_positions *p, size_t offset)
+{
+    const struct kube_position *const entry = last_before(p, offset);
+
+    return entry ? entry->place : (struct kube_place){1, 1};
+}
+
+/* One step over a byte of text. */
+static struct kube_place advance(struct kube_place at, char c)
+{
+    if (c == '\n')
+        return (struct kube_place){at.line + 1, 1};
+    at.column += ((unsigned char)c & 0xc0) != 0x80;
+    return at;
+}
+
+void kube_positions_index(struct kube_positions *p, struct str text)
+{
+    enum { EVERY = 4096 };
+    struct kube_place at = {1, 1};
+    size_t last = 0;
+
+    for (size_t i = 0; i < text.n; i++) {
+        if (i == 0 || text.p[i - 1] == '\n' || i - last == EVERY) {
+            kube_positions_add(p, i, at);
+            last = i;
+        }
+        at = advance(at, text.p[i]);
+    }
+}
+
+struct kube_place kube_positions_find_in(const struct kube_positions *p, struct str text,
+                                         size_t offset)
+{
+    const struct kube_position *const entry = last_before(p, offset);
+    struct kube_place at = entry ? entry->place : (struct kube_place){1, 1};
+
+    for (size_t i = entry ? entry->offset : 0; i < offset && i < text.n; i++)
+        at = advance(at, text.p[i]);
+    return at;
 }
 
 void kube_positions_free(struct kube_positions *p)
@@ -56,15 +99,7 @@ void kube_positions_free(struct kube_positions *p)
 
 struct kube_place kube_place_in_text(struct str text, size_t offset)
 {
-    struct kube_place at = {1, 1};
-
-    for (size_t i = 0; i < offset && i < text.n; i++) {
-        if (text.p[i] == '\n')
-            at = (struct kube_place){at.line + 1, 1};
-        else if (((unsigned char)text.p[i] & 0xc0) != 0x80)
-            at.column++;
-    }
-    return at;
+    return kube_positions_find_in(&(struct kube_positions){0}, text, offset);
 }
 
 /* --- a walk over JSON text that somebody has already found valid --- */

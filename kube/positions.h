@@ -38,6 +38,14 @@ void kube_positions_cut(struct kube_positions *p, size_t offset);
 /* The place of the last entry at or before `offset`; {1, 1} when there is none. */
 struct kube_place kube_positions_find(const struct kube_positions *p, size_t offset);
 
+/*
+ * Positions inside `text` itself: of every line's start, and inside long lines every few KiB.
+ * kube_positions_find_in gives the exact place of a byte from them, in bounded time.
+ */
+void kube_positions_index(struct kube_positions *p, struct str text);
+struct kube_place kube_positions_find_in(const struct kube_positions *p, struct str text,
+                                         size_t offset);
+
 void kube_positions_free(struct kube_positions *p); /* leaves an empty map */
 
 /* The place of byte `offset` of `text` itself, by counting its line ends. */
