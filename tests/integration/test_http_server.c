@@ -1,0 +1,1200 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* net/ as a peer sees it: raw sockets against a real server in this process. */
+#include "tests/support/test.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/attr.h"
+#include "base/err.h"
+#include "net/http.h"
+
+enum { MIB = 1024 * 1024, BIG_BYTES = 64 * MIB, PATIENCE_MS = 20000 };
+
+static char *big; /* BIG_BYTES of pattern() */
+
+static char pattern(size_t at)
+{
+    return (char)('a' + at % 23);
+}
+
+/* ---- the server's side ---- */
+
+static void echo(void *ctx, const struct http_request *req, struct http_reply *reply)
+{
+    (void)ctx;
+    for (size_t i = 0; i < HTTP_BODY_PADDING; i++)
+        if (req->body.p[req->body.n + i] != 0)
+            abort(); /* cmocka's checks belong to the test's thread */
+    http_add_ref(reply, req->body.p, req->body.n);
+}
+
+static void ok(void *ctx, const struct http_request *req, struct http_reply *reply)
+{
+    (void)ctx;
+    http_content_type(reply, "text/plain");
+    http_add(reply, "ok ", 3);
+    http_add(reply, req->path.p, req->path.n);
+    http_add(reply, "?", 1);
+    http_add(reply, req->query.p, req->query.n);
+}
+
+static void unavailable(void *ctx, const struct http_request *req, struct http_reply *reply)
+{
+    (void)ctx, (void)req;
+    http_add(reply, "never sent", 10);
+    http_status(reply, 503);
+}
+
+static void everything(void *ctx, const struct http_request *req, struct http_reply *reply)
+{
+    (void)ctx, (void)req;
+    http_add_ref(reply, big, BIG_BYTES);
+}
+
+/* Takes all of the arena and answers with how many KiB that was. */
+static void greedy(void *ctx, const struct http_request *req, struct http_reply *reply)
+{
+    char *const out = http_reserve(reply, 32);
+    unsigned kib = 0;
+
+    (void)ctx;
+    while (arena_array(req->arena, 1024, 1))
+        kib++;
+    http_commit(reply, (size_t)snprintf(out, 32, "%u", kib));
+}
+
+/* Mixed: copies, references below and above the size worth one, and one piece of 3 MiB. */
+static void patchwork(void *ctx, const struct http_request *req, struct http_reply *reply)
+{
+    (void)ctx, (void)req;
+    http_add(reply, big, 1);
+    http_add_ref(reply, big + 1, 10);
+    http_add_ref(reply, big + 11, 5000);
+    http_add_ref(reply, big + 5011, 5000);
+    char *const piece = http_reserve(reply, 3 * MIB);
+    memcpy(piece, big + 10011, 3 * MIB);
+    http_commit(reply, 3 * MIB);
+    http_add(reply, big + 10011 + 3 * MIB, 7);
+}
+
+static const struct http_route routes[] = {
+    {"/echo", HTTP_POST, false, echo, NULL},
+    {"/ok", HTTP_GET, false, ok, NULL},
+    {"/query", HTTP_GET, true, ok, NULL},
+    {"/below/", HTTP_GET, false, ok, NULL},
+    {"/busy", HTTP_POST, false, unavailable, NULL},
+    {"/big", HTTP_GET, false, everything, NULL},
+    {"/greedy", HTTP_GET, false, greedy, NULL},
+    {"/patchwork", HTTP_GET, false, patchwork, NULL},
+};
+
+static struct http_server *start(const char *address, struct http_limits limits)
+{
+    struct http_server *s = NULL;
+    struct err err = {0};
+
+    if (http_server_new(&s, "test", routes, ARRAY_LEN(routes), &limits, &err) < 0 ||
+        http_server_listen(s, address, &err) < 0 || http_server_start(s, &err) < 0)
+        fail_msg("%s", err.text);
+    return s;
+}
+
+static struct http_server *start_usual(void)
+{
+    return start("127.0.0.1:0", (struct http_limits){.body_bytes = BIG_BYTES});
+}
+
+static uint64_t open_connections(const struct http_server *s)
+{
+    struct http_stats stats;
+
+    http_server_stats(s, &stats);
+    return stats.open;
+}
+
+static void sleep_ms(unsigned ms)
+{
+    const struct timespec t = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
+
+    nanosleep(&t, NULL);
+}
+
+static void wait_until_open(const struct http_server *s, uint64_t n)
+{
+    for (unsigned ms = 0; ms < PATIENCE_MS && open_connections(s) != n; ms += 2)
+        sleep_ms(2);
+    assert_int_equal(open_connections(s), n);
+}
+
+/* ---- the client's side ---- */
+
+static struct sockaddr_in address_of(const struct http_server *s)
+{
+    const char *const port = strrchr(http_server_url(s), ':') + 1;
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(port))};
+
+    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    return at;
+}
+
+static int new_socket(void)
+{
+    const struct timeval patience = {.tv_sec = PATIENCE_MS / 1000};
+    const int on = 1;
+    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    assert_true(fd >= 0);
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    return fd;
+}
+
+static int try_connect(const struct http_server *s, int fd)
+{
+    const struct sockaddr_in at = address_of(s);
+
+    return connect(fd, (const struct sockaddr *)&at, sizeof(at));
+}
+
+static int dial(const struct http_server *s)
+{
+    const int fd = new_socket();
+
+    assert_int_equal(try_connect(s, fd), 0);
+    return fd;
+}
+
+/* As much as the peer takes. */
+static void push(int fd, const char *p, size_t n)
+{
+    while (n > 0) {
+        const ssize_t sent = send(fd, p, n, MSG_NOSIGNAL);
+        if (sent <= 0)
+            return;
+        p += sent;
+        n -= (size_t)sent;
+    }
+}
+
+static void say(int fd, const char *text)
+{
+    push(fd, text, strlen(text));
+}
+
+struct answer {
+    int status; /* 0 = the peer closed, -1 = it reset the connection, -2 = nothing came */
+    size_t n;   /* Content-Length */
+    bool close;
+    char head[512];
+    char body[512]; /* the first bytes of it */
+};
+
+/* One byte at a time up to the empty line: never a byte of the next reply. */
+static struct answer read_head(int fd)
+{
+    struct answer a = {0};
+    size_t n = 0;
+
+    while (n < sizeof(a.head) - 1 && (n < 4 || memcmp(a.head + n - 4, "\r\n\r\n", 4) != 0)) {
+        const ssize_t got = recv(fd, a.head + n, 1, 0);
+        if (got == 0 && n == 0)
+            return a;
+        if (got <= 0) {
+            a.status = errno == EAGAIN ? -2 : -1;
+            return a;
+        }
+        n++;
+    }
+    const char *const length = strstr(a.head, "\r\nContent-Length: ");
+    a.status = atoi(a.head + strlen("HTTP/1.1 "));
+    a.n = length ? strtoul(length + 18, NULL, 10) : 0;
+    a.close = strstr(a.head, "\r\nConnection: close\r\n") != NULL;
+    return a;
+}
+
+static struct answer hear(int fd)
+{
+    struct answer a = read_head(fd);
+
+    for (size_t n = 0; a.status > 0 && n < a.n && n < sizeof(a.body) - 1;) {
+        const ssize_t got = recv(fd, a.body + n, a.n - n, 0);
+        assert_true(got > 0);
+        n += (size_t)got;
+    }
+    return a;
+}
+
+static void expect_closed(int fd)
+{
+    char c;
+
+    assert_int_equal(recv(fd, &c, 1, 0), 0);
+    close(fd);
+}
+
+static void expect_ok(int fd)
+{
+    say(fd, "GET /ok HTTP/1.1\r\nHost: n\r\n\r\n");
+    const struct answer a = hear(fd);
+    assert_int_equal(a.status, 200);
+    assert_string_equal(a.body, "ok /ok?");
+}
+
+static void expect_served(const struct http_server *s)
+{
+    const int fd = dial(s);
+
+    expect_ok(fd);
+    close(fd);
+}
+
+static void reset(int fd)
+{
+    const struct linger now = {.l_onoff = 1};
+
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+    close(fd);
+}
+
+/* Whatever libraries say on stderr between the two calls. */
+static int silence_begin(int *kept)
+{
+    const int file = memfd_create("stderr", MFD_CLOEXEC);
+
+    *kept = dup(STDERR_FILENO);
+    dup2(file, STDERR_FILENO);
+    return file;
+}
+
+static void silence_end(int file, int kept)
+{
+    char text[200] = "";
+
+    dup2(kept, STDERR_FILENO);
+    close(kept);
+    assert_true(pread(file, text, sizeof(text) - 1, 0) >= 0);
+    close(file);
+    assert_string_equal(text, "");
+}
+
+/* ---- plain service ---- */
+
+static void a_reply_has_its_exact_length_and_nothing_behind(void **state)
+{
+    struct http_server *const s = start_usual();
+    const int fd = dial(s);
+
+    (void)state;
+    say(fd, "POST /echo HTTP/1.1\r\nHost: n\r\nContent-Length: 5\r\n\r\nhello");
+    static const char want[] = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n"
+                               "Content-Type: application/json\r\n\r\nhello";
+    char text[sizeof(want)] = "";
+    assert_int_equal(recv(fd, text, sizeof(want) - 1, MSG_WAITALL), sizeof(want) - 1);
+    assert_string_equal(text, want);
+    expect_ok(fd);
+    close(fd);
+    http_server_free(s);
+}
+
+static void a_thousand_requests_use_one_connection(void **state)
+{
+    struct http_server *const s = start_usual();
+    const int fd = dial(s);
+    struct http_stats stats;
+
+    (void)state;
+    for (int i = 0; i < 1000; i++)
+        expect_ok(fd);
+    http_server_stats(s, &stats);
+    assert_int_equal(stats.connections, 1);
+    assert_int_equal(stats.requests, 1000);
+    assert_int_equal(stats.rejected, 0);
+    close(fd);
+    http_server_free(s);
+}
+
+static void routes_match_exactly_or_by_prefix(void **state)
+{
+    static const struct {
+        const char *request;
+        int status;
+        const char *body;
+    } cases[] = {
+        {"GET /ok HTTP/1.1\r\nHost: n\r\n\r\n", 200, "ok /ok?"},
+        {"GET /okay HTTP/1.1\r\nHost: n\r\n\r\n", 404, ""},
+        {"GET / HTTP/1.1\r\nHost: n\r\n\r\n", 404, ""},
+        {"GET /below/a/b HTTP/1.1\r\nHost: n\r\n\r\n", 200, "ok /below/a/b?"},
+        {"GET /below HTTP/1.1\r\nHost: n\r\n\r\n", 404, ""},
+        {"GET /query?a=b&c HTTP/1.1\r\nHost: n\r\n\r\n", 200, "ok /query?a=b&c"},
+        {"GET /query HTTP/1.1\r\nHost: n\r\n\r\n", 200, "ok /query?"},
+        {"GET /ok?a HTTP/1.1\r\nHost: n\r\n\r\n", 400, ""},
+        {"GET /ok? HTTP/1.1\r\nHost: n\r\n\r\n", 400, ""},
+        {"GET /echo HTTP/1.1\r\nHost: n\r\n\r\n", 405, ""},
+        {"HEAD /ok HTTP/1.1\r\nHost: n\r\n\r\n", 405, ""},
+        {"POST /busy HTTP/1.1\r\nHost: n\r\nContent-Length: 1\r\n\r\n1", 503, ""},
+    };
+    struct http_server *const s = start_usual();
+    const int fd = dial(s); /* all on one connection: none of these costs it */
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        say(fd, cases[i].request);
+        const struct answer a = hear(fd);
+        assert_int_equal(a.status, cases[i].status);
+        assert_string_equal(a.body, cases[i].body);
+        assert_false(a.close);
+        assert_int_equal(strstr(a.head, "Allow: ") != NULL, a.status == 405);
+    }
+    close(fd);
+    http_server_free(s);
+}
+
+static void a_reply_in_pieces_arrives_in_order(void **state)
+{
+    struct http_server *const s = start_usual();
+    const int fd = dial(s);
+    const size_t whole = 10018 + 3 * MIB;
+
+    (void)state;
+    say(fd, "GET /patchwork HTTP/1.1\r\nHost: n\r\n\r\n");
+    const struct answer a = read_head(fd);
+    assert_int_equal(a.n, whole);
+    char *const got = malloc(whole);
+    assert_non_null(got);
+    assert_int_equal(recv(fd, got, whole, MSG_WAITALL), whole);
+    assert_memory_equal(got, big, whole);
+    free(got);
+    expect_ok(fd);
+    close(fd);
+    http_server_free(s);
+}
+
+static void http_1_0_is_answered_and_closed_unless_kept(void **state)
+{
+    struct http_server *const s = start_usual();
+    int fd = dial(s);
+
+    (void)state;
+    say(fd, "POST /echo HTTP/1.0\r\nContent-Length: 2\r\n\r\nhi");
+    struct answer a = hear(fd);
+    assert_int_equal(a.status, 200);
+    assert_string_equal(a.body, "hi");
+    expect_closed(fd);
+
+    fd = dial(s);
+    say(fd, "POST /echo HTTP/1.0\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nhi");
+    a = hear(fd);
+    assert_int_equal(a.status, 200);
+    assert_non_null(strstr(a.head, "Connection: keep-alive"));
+    expect_ok(fd);
+    close(fd);
+    http_server_free(s);
+}
+
+static void a_client_that_wants_to_close_is_told_so_and_closed(void **state)
+{
+    struct http_server *const s = start_usual();
+    const int fd = dial(s);
+
+    (void)state;
+    say(fd, "GET /ok HTTP/1.1\r\nHost: n\r\nConnection: close\r\n\r\n"
+            "GET /ok HTTP/1.1\r\nHost: n\r\n\r\n"); /* the second one is too late */
+    const struct answer a = hear(fd);
+    assert_int_equal(a.status, 200);
+    assert_true(a.close);
+    expect_closed(fd);
+    wait_until_open(s, 0);
+    http_server_free(s);
+}
+
+static void a_body_that_waits_for_100_is_called(void **state)
+{
+    struct http_server *const s = start_usual();
+    const int fd = dial(s);
+
+    (void)state;
+    say(fd, "POST /echo HTTP/1.1\r\nHost: n\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n");
+    assert_int_equal(read_head(fd).status, 100);
+    say(fd, "hi");
+    const struct answer a = hear(fd);
+    assert_int_equal(a.status, 200);
+    assert_string_equal(a.body, "hi");
+    expect_ok(fd);
+    close(fd);
+    http_server_free(s);
+}
+
+static void ipv6_is_served(void **state)
+{
+    struct http_server *s = NULL;
+    struct err err = {0};
+    struct sockaddr_in6 at = {.sin6_family = AF_INET6, .sin6_addr = in6addr_loopback};
+    const int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    (void)state;
+    assert_int_equal(http_server_new(&s, "test", routes, ARRAY_LEN(routes), NULL, &err), 0);
+    if (fd < 0 || http_server_listen(s, "[::1]:0", &err) < 0) {
+        http_server_free(s);
+        if (fd >= 0)
+            close(fd);
+        skip(); /* no IPv6 on this machine */
+    }
+    assert_int_equal(http_server_start(s, &err), 0);
+    assert_int_equal(strncmp(http_server_url(s), "http://[::1]:", 13), 0);
+    at.sin6_port = htons((uint16_t)atoi(http_server_url(s) + 13));
+    assert_int_equal(connect(fd, (struct sockaddr *)&at, sizeof(at)), 0);
+    expect_ok(fd);
+    close(fd);
+    http_server_free(s);
+}
+
+static void only_numeric_addresses_are_listened_on(void **state)
+{
+    static const char *const wrong[] = {
+        "localhost:0",     "127.0.0.1", "127.0.0.1:",  "127.0.0.1:http",
+        "127.0.0.1:65536", ":8787",     "[::1]",       "::1:80",
+        "[::1:80",         "",          "300.0.0.1:0", "127.0.0.1:-1"};
+    struct http_server *s = NULL;
+    struct err err;
+
+    (void)state;
+    assert_int_equal(http_server_new(&s, "test", routes, 1, NULL, NULL), 0);
+    for (size_t i = 0; i < ARRAY_LEN(wrong); i++)
+        assert_int_equal(http_server_listen(s, wrong[i], &err), -EINVAL);
+    http_server_free(s);
+}
+
+static void a_taken_port_is_an_error(void **state)
+{
+    struct http_server *const first = start_usual();
+    struct http_server *second = NULL;
+    struct err err;
+
+    (void)state;
+    assert_int_equal(http_server_new(&second, "test", routes, 1, NULL, NULL), 0);
+    assert_int_equal(http_server_listen(second, http_server_url(first) + strlen("http://"), &err),
+                     -EADDRINUSE);
+    http_server_free(second);
+    http_server_free(first);
+}
+
+/* ---- splits and pipelines ---- */
+
+static void a_request_split_at_any_byte_is_the_same(void **state)
+{
+    static const char text[] = "POST /echo HTTP/1.1\r\nHost: n\r\nContent-Length: 11\r\n\r\n"
+                               "hello world";
+    struct http_server *const s = start_usual();
+    const int fd = dial(s);
+
+    (void)state;
+    for (size_t cut = 1; cut < sizeof(text) - 1; cut++) {
+        push(fd, text, cut);
+        sleep_ms(1);
+        push(fd, text + cut, sizeof(text) - 1 - cut);
+        const struct answer a = hear(fd);
+        assert_int_equal(a.status, 200);
+        assert_string_equal(a.body, "hello world");
+    }
+    for (size_t i = 0; i < sizeof(text) - 1; i++)
+        push(fd, text + i, 1);
+    assert_string_equal(hear(fd).body, "hello world");
+    close(fd);
+    http_server_free(s);
+}
+
+/* `n` requests with the bodies "0".."19" back to back. */
+static size_t write_pipeline(char *out, size_t room, int n)
+{
+    size_t at = 0;
+
+    for (int i = 0; i < n; i++)
+        at += (size_t)snprintf(out + at, room - at,
+                               "POST /echo HTTP/1.1\r\nHost: n\r\nContent-Length: %d\r\n\r\n%d",
+                               i < 10 ? 1 : 2, i);
+    return at;
+}
+
+static void expect_pipeline(int fd, int n)
+{
+    for (int i = 0; i < n; i++) {
+        const struct answer a = hear(fd);
+        assert_int_equal(a.status, 200);
+        assert_int_equal(atoi(a.body), i);
+    }
+}
+
+static void pipelined_requests_are_answered_in_order_and_in_silence(void **state)
+{
+    struct http_server *const s = start_usual();
+    const int fd = dial(s);
+    char text[4096];
+    int kept;
+    const int file = silence_begin(&kept);
+
+    (void)state;
+    for (int n = 1; n <= 20; n++) {
+        push(fd, text, write_pipeline(text, sizeof(text), n));
+        expect_pipeline(fd, n);
+    }
+    for (size_t cut = 1; cut < write_pipeline(text, sizeof(text), 3); cut += 7) {
+        const size_t whole = write_pipeline(text, sizeof(text), 3);
+        push(fd, text, cut);
+        sleep_ms(1);
+        push(fd, text + cut, whole - cut);
+        expect_pipeline(fd, 3);
+    }
+    say(fd, "\r\n"); /* a blank line before the next request, as old clients send */
+    expect_ok(fd);
+    silence_end(file, kept);
+    close(fd);
+    http_server_free(s);
+}
+
+static void a_pipeline_longer_than_the_head_buffer_is_answered(void **state)
+{
+    enum { REQUESTS = 3000 };
+    struct http_server *const s = start_usual();
+    const int fd = dial(s);
+    static const char one[] = "POST /echo HTTP/1.1\r\nHost: n\r\nContent-Length: 2\r\n\r\nhi";
+
+    (void)state;
+    for (int i = 0; i < REQUESTS; i++)
+        say(fd, one);
+    for (int i = 0; i < REQUESTS; i++)
+        assert_int_equal(hear(fd).status, 200);
+    expect_ok(fd);
+    close(fd);
+    http_server_free(s);
+}
+
+/* ---- hostile bytes ---- */
+
+struct hostile {
+    const char *bytes;
+    size_t n; /* 0 = a string */
+    int status;
+};
+
+#define HOSTILE(text, status)                                                                      \
+    {                                                                                              \
+        text, sizeof(text) - 1, status                                                             \
+    }
+#define POST "POST /echo HTTP/1.1\r\nHost: n\r\n"
+
+static const struct hostile hostile[] = {
+    HOSTILE("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400), /* TLS */
+    HOSTILE("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
+    HOSTILE("GET /ok\r\n\r\n", 400),
+    HOSTILE("GET /\n\n", 400),
+    HOSTILE("GET /ok HTTP/1.1\r\n\r\n", 400),
+    HOSTILE("GET /ok HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
+    HOSTILE("GET http://n/ok HTTP/1.1\r\nHost: n\r\n\r\n", 400),
+    HOSTILE("GET /ok HTTP/3.0\r\nHost: n\r\n\r\n", 505),
+    HOSTILE("GET /ok HTTP/1.1\r\nHost: n\r\nX: a\r\n b\r\n\r\n", 400),
+    HOSTILE("GET /ok HTTP/1.1\r\nHost: n\r\nX: a\0b\r\n\r\n", 400),
+    HOSTILE("GET /o\0k HTTP/1.1\r\nHost: n\r\n\r\n", 400),
+    HOSTILE("\0\0\0\0", 400),
+    HOSTILE("{\"Pod\":{}}", 400),
+    HOSTILE(POST "\r\n", 411),
+    HOSTILE(POST "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", 411),
+    HOSTILE(POST "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 411),
+    HOSTILE(POST "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\nhello", 400),
+    HOSTILE(POST "Content-Length: 5\r\nContent-Length: 5\r\n\r\nhello", 400),
+    HOSTILE(POST "Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello", 400),
+    HOSTILE(POST "Content-Length : 5\r\n\r\nhello", 400),
+    HOSTILE(POST "Content-Length: +5\r\n\r\nhello", 400),
+    HOSTILE(POST "Content-Length: 18446744073709551621\r\n\r\nhello", 413),
+    HOSTILE(POST "Content-Length: 67108865\r\n\r\n", 413), /* one more than the limit, unread */
+    HOSTILE(POST "Content-Length: 5\r\nContent-Type: multipart\r\n\r\nhello", 415),
+    HOSTILE(POST "Content-Length: 5\r\nExpect: bogus\r\n\r\nhello", 417),
+    HOSTILE("POST /nowhere HTTP/1.1\r\nHost: n\r\nContent-Length: 5\r\n\r\nhello", 404),
+    HOSTILE("POST /nowhere HTTP/1.1\r\nHost: n\r\nContent-Length: 50000\r\n\r\n", 404),
+    HOSTILE("POST /ok HTTP/1.1\r\nHost: n\r\nContent-Length: 50000\r\n\r\nhello", 405),
+    HOSTILE("POST /echo?x HTTP/1.1\r\nHost: n\r\nContent-Length: 5\r\n\r\nhello", 400),
+};
+
+static void hostile_bytes_get_their_status_and_a_clean_end(void **state)
+{
+    struct http_server *const s = start_usual();
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(hostile); i++) {
+        const int fd = dial(s);
+        push(fd, hostile[i].bytes, hostile[i].n);
+        const struct answer a = hear(fd);
+        if (a.status != hostile[i].status)
+            fail_msg("%d instead of %d for: %s", a.status, hostile[i].status, hostile[i].bytes);
+        assert_int_equal(a.n, 0);
+        assert_true(a.close);
+        expect_closed(fd);
+        expect_served(s);
+    }
+    wait_until_open(s, 0);
+    http_server_free(s);
+}
+
+/* The same, behind a sound request in the same packet: the first is answered all the same. */
+static void hostile_bytes_after_a_request_do_not_cost_its_reply(void **state)
+{
+    struct http_server *const s = start_usual();
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(hostile); i++) {
+        char text[1024] = "GET /ok HTTP/1.1\r\nHost: n\r\n\r\n";
+        const size_t n = strlen(text);
+        const int fd = dial(s);
+        memcpy(text + n, hostile[i].bytes, hostile[i].n);
+        push(fd, text, n + hostile[i].n);
+        assert_int_equal(hear(fd).status, 200);
+        assert_int_equal(hear(fd).status, hostile[i].status);
+        expect_closed(fd);
+    }
+    http_server_free(s);
+}
+
+static void hostile_bytes_are_refused_at_any_split(void **state)
+{
+    struct http_server *const s = start_usual();
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(hostile); i++) {
+        for (size_t cut = 1; cut < hostile[i].n; cut += 3) {
+            const int fd = dial(s);
+            push(fd, hostile[i].bytes, cut);
+            push(fd, hostile[i].bytes + cut, hostile[i].n - cut);
+            assert_int_equal(hear(fd).status, hostile[i].status);
+            close(fd);
+        }
+    }
+    expect_served(s);
+    http_server_free(s);
+}
+
+static void endless_headers_are_cut_off(void **state)
+{
+    struct http_server *const s = start_usual();
+    const int fd = dial(s);
+
+    (void)state;
+    say(fd, "GET /ok HTTP/1.1\r\nHost: n\r\n");
+    for (int i = 0; i < 5000; i++)
+        say(fd, "Xxxxxxxxxxxxx: yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy\r\n");
+    assert_int_equal(hear(fd).status, 431);
+    expect_closed(fd);
+    expect_served(s);
+    http_server_free(s);
+}
+
+static void an_endless_request_line_is_cut_off(void **state)
+{
+    struct http_server *const s = start_usual();
+    const int fd = dial(s);
+
+    (void)state;
+    say(fd, "GET /");
+    for (int i = 0; i < 2000; i++)
+        say(fd, "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaa");
+    assert_int_equal(hear(fd).status, 414);
+    expect_closed(fd);
+    http_server_free(s);
+}
+
+/* The answer reaches a client that goes on sending a body nobody wants. */
+static void an_unread_body_does_not_eat_the_answer(void **state)
+{
+    static const char *const heads[] = {
+        "POST /nowhere HTTP/1.1\r\nHost: n\r\nContent-Length: 900000\r\n\r\n",
+        "POST /ok HTTP/1.1\r\nHost: n\r\nContent-Length: 900000\r\n\r\n",
+        "POST /echo HTTP/1.1\r\nHost: n\r\nContent-Length: 900000000\r\n\r\n"};
+    static const int status[] = {404, 405, 413};
+    struct http_server *const s = start_usual();
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(heads); i++) {
+        const int fd = dial(s);
+        say(fd, heads[i]);
+        push(fd, big, 900000);
+        assert_int_equal(hear(fd).status, status[i]);
+        expect_closed(fd);
+        expect_served(s);
+    }
+    http_server_free(s);
+}
+
+/* ---- time ---- */
+
+/* Send `text` a byte at a time until the server answers; it never gets to the end. */
+static struct answer trickle(int fd, const char *text)
+{
+    for (size_t i = 0; i < strlen(text); i++) {
+        struct pollfd p = {.fd = fd, .events = POLLIN};
+        push(fd, text + i, 1);
+        if (poll(&p, 1, 10) > 0)
+            break;
+    }
+    return hear(fd);
+}
+
+static void a_slow_head_or_body_meets_its_deadline_though_bytes_come(void **state)
+{
+    struct http_server *const s =
+        start("127.0.0.1:0", (struct http_limits){.head_ms = 150, .body_ms = 150});
+    char text[2200] = "GET /ok HTTP/1.1\r\nHost: n\r\nX: ";
+
+    (void)state;
+    memset(text + strlen(text), 'x', 2000);
+    int fd = dial(s);
+    assert_int_equal(trickle(fd, text).status, 408);
+    expect_closed(fd);
+
+    fd = dial(s);
+    say(fd, "POST /echo HTTP/1.1\r\nHost: n\r\nContent-Length: 9000\r\n\r\n");
+    assert_int_equal(trickle(fd, text).status, 408);
+    expect_closed(fd);
+
+    fd = dial(s); /* also behind a request that was served */
+    expect_ok(fd);
+    assert_int_equal(trickle(fd, text).status, 408);
+    expect_closed(fd);
+    expect_served(s);
+    http_server_free(s);
+}
+
+static void an_idle_connection_is_closed_without_a_word(void **state)
+{
+    struct http_server *const s = start("127.0.0.1:0", (struct http_limits){.idle_ms = 100});
+    const int fresh = dial(s);
+    const int used = dial(s);
+
+    (void)state;
+    expect_ok(used);
+    expect_closed(fresh);
+    expect_closed(used);
+    wait_until_open(s, 0);
+    http_server_free(s);
+}
+
+static void a_client_that_takes_nothing_is_dropped(void **state)
+{
+    struct http_server *const s = start("127.0.0.1:0", (struct http_limits){.write_ms = 200});
+    const int fd = dial(s);
+
+    (void)state;
+    say(fd, "GET /big HTTP/1.1\r\nHost: n\r\n\r\n");
+    assert_int_equal(read_head(fd).status, 200);
+    wait_until_open(s, 0);
+    close(fd);
+    expect_served(s);
+    http_server_free(s);
+}
+
+/* ---- half-closes and resets ---- */
+
+static void a_client_that_has_said_all_still_gets_its_answer(void **state)
+{
+    struct http_server *const s = start_usual();
+    int fd = dial(s);
+
+    (void)state;
+    say(fd, "GET /ok HTTP/1.1\r\nHost: n\r\n\r\n");
+    shutdown(fd, SHUT_WR);
+    assert_int_equal(hear(fd).status, 200);
+    expect_closed(fd);
+
+    static const char *const halves[] = {"GET /ok HT", POST "Content-Length: 5\r\n\r\nhel"};
+    for (size_t i = 0; i < ARRAY_LEN(halves); i++) {
+        fd = dial(s);
+        say(fd, halves[i]);
+        shutdown(fd, SHUT_WR);
+        assert_int_equal(hear(fd).status, 400);
+        expect_closed(fd);
+    }
+    fd = dial(s);
+    shutdown(fd, SHUT_WR);
+    expect_closed(fd);
+    wait_until_open(s, 0);
+    http_server_free(s);
+}
+
+static void a_reset_in_any_state_leaves_nothing_behind(void **state)
+{
+    static const char *const said[] = {
+        "",
+        "G",
+        "GET /ok HTTP/1.1\r\nHost: n\r\n",
+        POST "Content-Length: 500\r\n\r\n",
+        POST "Content-Length: 500\r\n\r\nhello",
+        POST "Content-Length: 500\r\nExpect: 100-continue\r\n\r\n",
+        "GET /ok HTTP/1.1\r\nHost: n\r\n\r\n",
+        "GET /big HTTP/1.1\r\nHost: n\r\n\r\n",
+        "GET /big HTTP/1.1\r\nHost: n\r\n\r\nGET /big HTTP/1.1\r\nHost: n\r\n\r\n",
+        "GET /ok HTTP/1.1\r\nHost: n\r\nConnection: close\r\n\r\n",
+        "nonsense",
+        "POST /nowhere HTTP/1.1\r\nHost: n\r\nContent-Length: 500\r\n\r\nhello",
+    };
+    struct http_server *const s = start_usual();
+
+    (void)state;
+    for (unsigned wait = 0; wait <= 10; wait += 5) {
+        for (size_t i = 0; i < ARRAY_LEN(said); i++) {
+            const int fd = dial(s);
+            say(fd, said[i]);
+            sleep_ms(wait);
+            reset(fd);
+        }
+        expect_served(s);
+    }
+    wait_until_open(s, 0);
+    http_server_free(s);
+}
+
+/* ---- many, large, too many ---- */
+
+static void connections_opened_and_closed_at_random_are_all_released(void **state)
+{
+    enum { PEERS = 64, STEPS = 4000 };
+    const char *const given = getenv("NUMAWISE_SEED");
+    unsigned seed = given ? (unsigned)strtoul(given, NULL, 10) : (unsigned)time(NULL);
+    struct http_server *const s = start_usual();
+    int peers[PEERS];
+
+    (void)state;
+    print_message("seed %u\n", seed);
+    for (int i = 0; i < PEERS; i++)
+        peers[i] = -1;
+    for (int step = 0; step < STEPS; step++) {
+        int *const fd = &peers[rand_r(&seed) % PEERS];
+        const int what = rand_r(&seed) % 8;
+        if (*fd < 0) {
+            *fd = dial(s);
+        } else if (what < 4) {
+            expect_ok(*fd);
+        } else {
+            if (what == 5)
+                say(*fd, "POST /echo HTTP/1.1\r\nHost: n\r\nContent-Le");
+            if (what == 6)
+                say(*fd, "GET /big HTTP/1.1\r\nHost: n\r\n\r\n");
+            if (what == 7)
+                reset(*fd);
+            else
+                close(*fd);
+            *fd = -1;
+        }
+    }
+    for (int i = 0; i < PEERS; i++)
+        if (peers[i] >= 0)
+            close(peers[i]);
+    wait_until_open(s, 0);
+    expect_served(s);
+    http_server_free(s);
+}
+
+struct sending {
+    int fd;
+};
+
+static void *send_big(void *arg)
+{
+    const struct sending *const sending = arg;
+
+    push(sending->fd, big, BIG_BYTES);
+    return NULL;
+}
+
+static size_t peak_rss_kib(void)
+{
+    FILE *const f = fopen("/proc/self/status", "re");
+    char line[200];
+    size_t kib = 0;
+
+    while (f && fgets(line, sizeof(line), f))
+        if (strncmp(line, "VmHWM:", 6) == 0)
+            kib = strtoul(line + 6, NULL, 10);
+    if (f)
+        fclose(f);
+    return kib;
+}
+
+static void read_big(int fd)
+{
+    static char piece[256 * 1024];
+
+    for (size_t at = 0; at < BIG_BYTES;) {
+        const ssize_t n = recv(fd, piece, sizeof(piece), 0);
+        assert_true(n > 0);
+        assert_memory_equal(piece, big + at, (size_t)n);
+        at += (size_t)n;
+    }
+}
+
+/* In and out by reference: the body exists once in the server, and nowhere else. */
+static void a_body_of_64_mib_goes_in_and_out_without_a_second_copy(void **state)
+{
+    struct http_server *const s = start_usual();
+    struct sending sending = {.fd = dial(s)};
+    const size_t before = peak_rss_kib();
+    pthread_t sender;
+    char head[128];
+
+    (void)state;
+    snprintf(head, sizeof(head), "POST /echo HTTP/1.1\r\nHost: n\r\nContent-Length: %d\r\n\r\n",
+             BIG_BYTES);
+    say(sending.fd, head);
+    assert_int_equal(pthread_create(&sender, NULL, send_big, &sending), 0);
+    const struct answer a = read_head(sending.fd);
+    pthread_join(sender, NULL);
+    assert_int_equal(a.status, 200);
+    assert_int_equal(a.n, BIG_BYTES);
+    read_big(sending.fd);
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+    assert_in_range(peak_rss_kib() - before, 0, BIG_BYTES / 1024 * 3 / 2);
+#else
+    (void)before;
+#endif
+    expect_ok(sending.fd);
+    close(sending.fd);
+    http_server_free(s);
+}
+
+static void a_full_arena_is_the_handlers_to_say(void **state)
+{
+    struct http_server *const s =
+        start("127.0.0.1:0", (struct http_limits){.arena_bytes = 256 * 1024});
+    const int fd = dial(s);
+
+    (void)state;
+    for (int i = 0; i < 3; i++) { /* each request has all of it again */
+        say(fd, "GET /greedy HTTP/1.1\r\nHost: n\r\n\r\n");
+        const struct answer a = hear(fd);
+        assert_int_equal(a.status, 200);
+        assert_in_range(atoi(a.body), 250, 256); /* a little less where gaps are poisoned */
+    }
+    close(fd);
+    http_server_free(s);
+}
+
+static void at_the_cap_further_connections_wait_their_turn(void **state)
+{
+    struct http_server *const s = start("127.0.0.1:0", (struct http_limits){.connections = 3});
+    int first[3];
+
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        first[i] = dial(s);
+        expect_ok(first[i]);
+    }
+    const int late = dial(s); /* the kernel takes it, the server does not */
+    struct pollfd p = {.fd = late, .events = POLLIN};
+    say(late, "GET /ok HTTP/1.1\r\nHost: n\r\n\r\n");
+    assert_int_equal(poll(&p, 1, 100), 0);
+    assert_int_equal(open_connections(s), 3);
+    close(first[0]);
+    assert_int_equal(hear(late).status, 200);
+    expect_ok(first[1]);
+    close(first[1]);
+    close(first[2]);
+    close(late);
+    http_server_free(s);
+}
+
+static uint64_t cpu_ms(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+static void out_of_descriptors_the_server_waits_and_recovers(void **state)
+{
+    enum { PEERS = 8 };
+    struct http_server *const s = start_usual();
+    struct rlimit before, tight;
+    int fd[PEERS];
+
+    (void)state;
+    for (int i = 0; i < PEERS; i++)
+        fd[i] = new_socket();
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    tight = before;
+    tight.rlim_cur = (rlim_t)fd[PEERS - 1] + 1 + 3; /* room for three on the server's side */
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &tight), 0);
+    for (int i = 0; i < PEERS; i++) {
+        assert_int_equal(try_connect(s, fd[i]), 0);
+        say(fd[i], "GET /ok HTTP/1.1\r\nHost: n\r\n\r\n");
+    }
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(hear(fd[i]).status, 200);
+    const uint64_t cpu = cpu_ms();
+    sleep_ms(400);
+    assert_in_range(cpu_ms() - cpu, 0, 200); /* spinning would have used all of the 400 */
+    for (int i = 0; i < PEERS; i++) {
+        if (i >= 3)
+            assert_int_equal(hear(fd[i]).status, 200);
+        close(fd[i]);
+    }
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    http_server_free(s);
+}
+
+/* ---- stopping ---- */
+
+static void *stop(void *arg)
+{
+    http_server_stop(arg);
+    return NULL;
+}
+
+static void wait_until_refused(const struct http_server *s)
+{
+    for (unsigned ms = 0; ms < PATIENCE_MS; ms += 2) {
+        const int fd = new_socket();
+        const int rc = try_connect(s, fd);
+        close(fd);
+        if (rc < 0)
+            return;
+        sleep_ms(2);
+    }
+    fail_msg("still accepting");
+}
+
+static void a_stop_answers_what_is_in_flight_and_closes_the_idle(void **state)
+{
+    struct http_server *const s = start_usual();
+    const int idle = dial(s), fresh = dial(s), half = dial(s), body = dial(s), reading = dial(s);
+    pthread_t stopper;
+
+    (void)state;
+    expect_ok(idle);
+    say(half, "GET /ok HTTP/1.1\r\nHos");
+    say(body, POST "Content-Length: 5\r\n\r\nhel");
+    say(reading, "GET /big HTTP/1.1\r\nHost: n\r\n\r\n");
+    assert_int_equal(read_head(reading).status, 200);
+    wait_until_open(s, 5);
+    sleep_ms(20); /* let the halves arrive */
+    assert_int_equal(pthread_create(&stopper, NULL, stop, s), 0);
+    wait_until_refused(s);
+
+    expect_closed(idle);
+    expect_closed(fresh);
+    say(half, "t: n\r\n\r\n");
+    struct answer a = hear(half);
+    assert_int_equal(a.status, 200);
+    assert_true(a.close);
+    expect_closed(half);
+    say(body, "lo");
+    a = hear(body);
+    assert_int_equal(a.status, 200);
+    assert_true(a.close);
+    assert_string_equal(a.body, "hello");
+    expect_closed(body);
+    read_big(reading);
+    expect_closed(reading);
+    pthread_join(stopper, NULL);
+    assert_int_equal(open_connections(s), 0);
+    http_server_free(s);
+}
+
+static void a_stop_does_not_wait_for_ever(void **state)
+{
+    struct http_server *const s =
+        start("127.0.0.1:0", (struct http_limits){.body_bytes = 1000, .drain_ms = 100});
+    const int half = dial(s), body = dial(s), reading = dial(s);
+
+    (void)state;
+    say(half, "GET /ok HTTP/1.1\r\nHos");
+    say(body, POST "Content-Length: 5\r\n\r\nhel");
+    say(reading, "GET /big HTTP/1.1\r\nHost: n\r\n\r\n");
+    assert_int_equal(read_head(reading).status, 200);
+    wait_until_open(s, 3);
+    http_server_stop(s);
+    assert_int_equal(open_connections(s), 0);
+    close(half);
+    close(body);
+    close(reading);
+    http_server_free(s);
+}
+
+static void a_server_is_freed_at_any_point_of_its_life(void **state)
+{
+    struct http_server *s = NULL;
+    struct err err;
+
+    (void)state;
+    http_server_free(NULL);
+    assert_int_equal(http_server_new(&s, "test", routes, 1, NULL, &err), 0);
+    http_server_stop(s);
+    http_server_free(s);
+    assert_int_equal(http_server_new(&s, "test", routes, 1, NULL, &err), 0);
+    assert_int_equal(http_server_listen(s, "127.0.0.1:0", &err), 0);
+    const int fd = dial(s); /* waits in the backlog */
+    http_server_free(s);
+    close(fd);
+    s = start_usual();
+    http_server_stop(s);
+    http_server_stop(s);
+    http_server_free(s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_reply_has_its_exact_length_and_nothing_behind),
+        cmocka_unit_test(a_thousand_requests_use_one_connection),
+        cmocka_unit_test(routes_match_exactly_or_by_prefix),
+        cmocka_unit_test(a_reply_in_pieces_arrives_in_order),
+        cmocka_unit_test(http_1_0_is_answered_and_closed_unless_kept),
+        cmocka_unit_test(a_client_that_wants_to_close_is_told_so_and_closed),
+        cmocka_unit_test(a_body_that_waits_for_100_is_called),
+        cmocka_unit_test(ipv6_is_served),
+        cmocka_unit_test(only_numeric_addresses_are_listened_on),
+        cmocka_unit_test(a_taken_port_is_an_error),
+        cmocka_unit_test(a_request_split_at_any_byte_is_the_same),
+        cmocka_unit_test(pipelined_requests_are_answered_in_order_and_in_silence),
+        cmocka_unit_test(a_pipeline_longer_than_the_head_buffer_is_answered),
+        cmocka_unit_test(hostile_bytes_get_their_status_and_a_clean_end),
+        cmocka_unit_test(hostile_bytes_after_a_request_do_not_cost_its_reply),
+        cmocka_unit_test(hostile_bytes_are_refused_at_any_split),
+        cmocka_unit_test(endless_headers_are_cut_off),
+        cmocka_unit_test(an_endless_request_line_is_cut_off),
+        cmocka_unit_test(an_unread_body_does_not_eat_the_answer),
+        cmocka_unit_test(a_slow_head_or_body_meets_its_deadline_though_bytes_come),
+        cmocka_unit_test(an_idle_connection_is_closed_without_a_word),
+        cmocka_unit_test(a_client_that_takes_nothing_is_dropped),
+        cmocka_unit_test(a_client_that_has_said_all_still_gets_its_answer),
+        cmocka_unit_test(a_reset_in_any_state_leaves_nothing_behind),
+        cmocka_unit_test(connections_opened_and_closed_at_random_are_all_released),
+        cmocka_unit_test(a_body_of_64_mib_goes_in_and_out_without_a_second_copy),
+        cmocka_unit_test(a_full_arena_is_the_handlers_to_say),
+        cmocka_unit_test(at_the_cap_further_connections_wait_their_turn),
+        cmocka_unit_test(out_of_descriptors_the_server_waits_and_recovers),
+        cmocka_unit_test(a_stop_answers_what_is_in_flight_and_closes_the_idle),
+        cmocka_unit_test(a_stop_does_not_wait_for_ever),
+        cmocka_unit_test(a_server_is_freed_at_any_point_of_its_life),
+    };
+
+    http_process_setup();
+    big = malloc(BIG_BYTES);
+    if (!big)
+        return 1;
+    for (size_t i = 0; i < BIG_BYTES; i++)
+        big[i] = pattern(i);
+    const int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    free(big);
+    return failed;
+}
