@@ -13,6 +13,7 @@
 #include "base/err.h"
 #include "cli/args.h"
 #include "cli/commands.h"
+#include "cli/topology_node.h"
 #include "cli/topology_text.h"
 #include "kube/nrt_emit.h"
 #include "topology/cpuset.h"
@@ -20,7 +21,15 @@
 #include "topology/model.h"
 
 enum { MAX_ATTRIBUTES = 32, MAX_NODE_NAME = 253, MAX_WORDS = TOPO_MAX_CPUS / 64 };
-enum { FLAG_XML, FLAG_SYNTHETIC, FLAG_FSROOT, FLAG_OUTPUT, FLAG_NODE_NAME, FLAG_ATTRIBUTE };
+enum {
+    FLAG_XML,
+    FLAG_SYNTHETIC,
+    FLAG_FSROOT,
+    FLAG_OUTPUT,
+    FLAG_NODE_NAME,
+    FLAG_ATTRIBUTE,
+    FLAG_CLUSTER
+};
 
 static const struct args_flag flags[] = {
     [FLAG_XML] = {"xml", 0, "FILE", "a machine that lstopo (hwloc) exported"},
@@ -30,11 +39,13 @@ static const struct args_flag flags[] = {
     [FLAG_NODE_NAME] = {"node-name", 0, "N", "in the manifest (default: this host's, or \"node\")"},
     [FLAG_ATTRIBUTE] = {"attribute", 0, "K=V",
                         "of the manifest, such as reserved-cpus=0,32 (repeatable)"},
+    [FLAG_CLUSTER] = {"cluster", 0, "DIR", "a node as the manifests below DIR describe it"},
 };
 
 static const struct args_command command = {
     .name = "topology",
-    .usage = "[--xml FILE | --synthetic TEXT | --fsroot DIR] [-o table|json|manifest]",
+    .usage = "[NODE --cluster DIR | --xml FILE | --synthetic TEXT | --fsroot DIR] [-o "
+             "table|json|manifest]",
     .about =
         "The NUMA zones of this machine, or of a recorded one: their CPUs, memory and distances,\n"
         "the devices near them, and how devices meet. The manifest is the NodeResourceTopology\n"
@@ -45,6 +56,7 @@ static const struct args_command command = {
 
 struct options {
     struct topo_source source;
+    const char *cluster, *node_word; /* both or none */
     enum topology_output output;
     char node[MAX_NODE_NAME + 1];
     struct kube_nrt_attribute attributes[MAX_ATTRIBUTES];
@@ -127,6 +139,14 @@ static int add_attribute(struct options *o, const char *text, struct err *err)
     return 0;
 }
 
+static int set_node_word(struct options *o, const char *value, struct err *err)
+{
+    if (o->node_word)
+        return err_set(err, -EINVAL, "unexpected argument \"%s\"", value);
+    o->node_word = value;
+    return 0;
+}
+
 static int take_flag(struct options *o, int flag, const char *value, struct err *err)
 {
     switch (flag) {
@@ -142,9 +162,27 @@ static int take_flag(struct options *o, int flag, const char *value, struct err 
         return set_node(o, value, err);
     case FLAG_ATTRIBUTE:
         return add_attribute(o, value, err);
+    case FLAG_CLUSTER:
+        o->cluster = value;
+        return 0;
+    case ARGS_WORD:
+        return set_node_word(o, value, err);
     default:
         return err_set(err, -EINVAL, "unexpected argument \"%s\"", value);
     }
+}
+
+static int check_options(const struct options *o, struct err *err)
+{
+    if (o->n_attributes > 0 && o->output != TOPOLOGY_MANIFEST)
+        return err_set(err, -EINVAL, "--attribute is for -o manifest");
+    if (o->node_word && !o->cluster)
+        return err_set(err, -EINVAL, "NODE \"%s\" needs --cluster DIR", o->node_word);
+    if (o->cluster && !o->node_word)
+        return err_set(err, -EINVAL, "--cluster needs the name of a node");
+    if (o->cluster && o->source.kind != TOPO_SOURCE_HERE)
+        return err_set(err, -EINVAL, "--cluster does not go with --xml, --synthetic or --fsroot");
+    return 0;
 }
 
 /* 0 when the command can run; otherwise `*out_code` is what it ends with. */
@@ -162,8 +200,8 @@ static int read_options(struct options *o, int argc, char **argv, int *out_code)
         }
         rc = take_flag(o, what, args.value, &err);
     }
-    if (rc == 0 && o->n_attributes > 0 && o->output != TOPOLOGY_MANIFEST)
-        rc = err_set(&err, -EINVAL, "--attribute is for -o manifest");
+    if (rc == 0)
+        rc = check_options(o, &err);
     if (rc < 0)
         *out_code = args_usage_error(&command, "%s", err.text);
     return rc;
@@ -192,18 +230,20 @@ static int read_reserved(uint64_t set[MAX_WORDS], const struct options *o,
     return 0;
 }
 
-/* A recorded machine does not know its name. */
+/* A node of a cluster has a name, this machine its host's; a recorded machine knows none. */
 static void default_node(struct options *o)
 {
     char name[MAX_NODE_NAME + 1] = "";
 
-    if (o->source.kind == TOPO_SOURCE_HERE)
+    if (o->node_word)
+        (void)snprintf(name, sizeof(name), "%s", o->node_word);
+    else if (o->source.kind == TOPO_SOURCE_HERE)
         (void)gethostname(name, sizeof(name) - 1);
     for (size_t i = 0; name[i]; i++) {
         if (name[i] >= 'A' && name[i] <= 'Z')
             name[i] = (char)(name[i] - 'A' + 'a');
     }
-    snprintf(o->node, sizeof(o->node), "%s", is_node_name(name) ? name : "node");
+    (void)snprintf(o->node, sizeof(o->node), "%s", is_node_name(name) ? name : "node");
 }
 
 static int print_manifest(struct buf *out, const struct topo_machine *m, struct options *o,
@@ -268,7 +308,7 @@ static void free_room(void **room)
     free(*room);
 }
 
-static int run(struct options *o)
+static int run_discovered(struct options *o)
 {
     CLEANUP(free_room) void *room = malloc(TOPO_DISCOVER_ARENA_BYTES);
     struct topo_machine m;
@@ -283,10 +323,25 @@ static int run(struct options *o)
     return print_whole(&m, o);
 }
 
+static int visit_node(const struct topo_machine *m, void *ctx)
+{
+    return print_whole(m, ctx);
+}
+
+static int run_node(struct options *o)
+{
+    struct err err = {0};
+    const int rc = topology_visit_node(o->cluster, o->node_word, visit_node, o, &err);
+
+    return rc < 0 ? unreadable(err.text) : rc;
+}
+
 int cmd_topology(int argc, char **argv)
 {
     struct options o = {0};
     int code = EXIT_YES;
 
-    return read_options(&o, argc, argv, &code) < 0 ? code : run(&o);
+    if (read_options(&o, argc, argv, &code) < 0)
+        return code;
+    return o.cluster ? run_node(&o) : run_discovered(&o);
 }
