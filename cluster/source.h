@@ -14,13 +14,15 @@
 enum source_verb { SOURCE_UPSERT, SOURCE_DELETE };
 enum source_kind { SOURCE_NODE, SOURCE_NRT, SOURCE_POD, SOURCE_WORKLOAD };
 
-/* One change. For SOURCE_DELETE only kind, ns and name are set. Borrowed during the call. */
+/* One change. For SOURCE_DELETE only kind, type, ns and name are set. Borrowed during the call. */
 struct source_delta {
     enum source_verb verb;
     enum source_kind kind;
+    struct str type; /* the manifest's kind, "Deployment": workloads of one name differ by it */
     struct str ns, name;
     struct str resource_version;
-    struct str json; /* the object's text: the sink decodes it into memory of its own */
+    struct str json; /* the object's text, followed by 64 readable bytes: the sink decodes it into
+                        memory of its own */
 };
 
 /* Who takes the deltas: cluster.c. */

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cluster/block.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include "base/arena.h"
+
+enum {
+    FIRST_ROOM = 64 * 1024,
+    HEADER = (sizeof(struct block) + _Alignof(max_align_t) - 1) & ~(_Alignof(max_align_t) - 1),
+};
+static const size_t max_room = (size_t)1 << 31;
+
+static int fill_once(struct block **out, size_t room, size_t *used, block_fill fill, void *ctx)
+{
+    struct block *const b = malloc(HEADER + room);
+    const void *value = NULL;
+    struct arena a;
+
+    if (!b)
+        return -ENOMEM;
+    arena_init(&a, (char *)b + HEADER, room);
+    const int rc = fill(ctx, &a, &value);
+    *used = arena_mark(&a);
+    arena_rewind(&a, *used);
+    if (rc < 0) {
+        free(b);
+        return rc;
+    }
+    atomic_init(&b->refs, 1);
+    b->used = *used;
+    b->value = value;
+    *out = b;
+    return 0;
+}
+
+/*
+ * Give back what is behind the last byte used. The value's pointers only survive where the heap
+ * shrinks a block in its place, as glibc does; false: the block is gone.
+ */
+static bool shrink(struct block *b, size_t used)
+{
+    const uintptr_t before = (uintptr_t)b;
+    struct block *const after = realloc(b, HEADER + used);
+
+    if (!after || (uintptr_t)after == before)
+        return true; /* shrunk, or left as it was */
+    free(after);
+    return false;
+}
+
+int block_new(struct block **out, size_t room, block_fill fill, void *ctx)
+{
+    struct block *b = NULL;
+    size_t used = 0;
+    int rc;
+
+    room = room ? room : FIRST_ROOM;
+    while ((rc = fill_once(&b, room, &used, fill, ctx)) == -ENOMEM && room < max_room)
+        room *= 2;
+    if (rc == 0 && !shrink(b, used))
+        rc = fill_once(&b, room, &used, fill, ctx);
+    if (rc == 0)
+        *out = b;
+    return rc;
+}
+
+size_t block_room_like(const struct block *b)
+{
+    return b ? b->used + b->used / 2 + 1024 : 0;
+}
+
+struct block *block_ref(struct block *b)
+{
+    atomic_fetch_add_explicit(&b->refs, 1, memory_order_relaxed);
+    return b;
+}
+
+void block_unref(struct block *b)
+{
+    if (b && atomic_fetch_sub_explicit(&b->refs, 1, memory_order_acq_rel) == 1)
+        free(b);
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From decoded objects to one node view: Node, its NodeResourceTopology and its pods. Pure: no
+ * clock, no heap; what is not said is assumed as contract.md 2 says and marked in `assumed`.
+ */
+#ifndef CLUSTER_NODE_BUILD_H
+#define CLUSTER_NODE_BUILD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "kube/object.h"
+#include "scoring/node_view.h"
+
+struct arena;
+
+/*
+ * A resource of the Node that no zone hosts and no attribute lists is taken for that many devices
+ * without topology up to this number; beyond (kvm and tun come by the thousand) only
+ * kube-scheduler counts it.
+ */
+enum { NODE_BUILD_LOOSE_DEVICES = 256 };
+
+/* An `observed-at` that lies further in the future comes from a clock that is wrong. */
+enum { NODE_BUILD_CLOCK_SLACK_US = 60 * 1000 * 1000 };
+
+struct node_inputs {
+    struct str name;
+    const struct kube_node *node; /* capacities to check the report against; NULL = none */
+    const struct kube_nrt *nrt;   /* NULL = none */
+    /* What is bound to the node and has not ended, in any order. */
+    const struct score_pod *const *pods; /* [n_pods] */
+    uint32_t n_pods;
+    /* Pods are known at all: a placement whose pod is not among them has ended. */
+    bool pods_known;
+    uint64_t newest_generation; /* the highest seen of this node, 0 = none */
+    int64_t now_us, max_age_us; /* max_age_us 0 = never stale */
+};
+
+/*
+ * Build the view of one node; everything it points to lives in `a`. `revision` is the caller's to
+ * set. `scratch` is used and rewound. 0; -ENOMEM (either arena is full), then `out` is untouched.
+ *
+ * Pods of the node become (node_pod_placement):
+ *   listed in `placements`                                OBSERVED, with what is listed
+ *   else, where there are placements, or bound later
+ *   than observed                                         replayed: PREDICTED or UNPLACED
+ *   else                                                  COUNTED
+ * What a placement holds whose pod has ended is given back by scoring's release rule.
+ */
+int node_build(struct node_view *out, const struct node_inputs *in, struct arena *a,
+               struct arena *scratch) MUST_CHECK;
+
+#endif

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Memory of a node as its memory manager counts it, and the check against the Node object. */
+#include <errno.h>
+
+#include "base/arena.h"
+#include "cluster/node_build_parts.h"
+
+static bool is_memory(enum pod_resource_kind kind)
+{
+    return kind == POD_MEMORY || kind == POD_HUGEPAGES;
+}
+
+/* "memory" first, the rest in byte order. */
+static int cmp_types(struct str x, struct str y)
+{
+    const bool mx = str_is(x, "memory"), my = str_is(y, "memory");
+
+    return mx != my ? (mx ? -1 : 1) : str_cmp(x, y);
+}
+
+static uint32_t insert_type(struct str *names, uint32_t n, struct str name)
+{
+    uint32_t at = 0;
+
+    while (at < n && cmp_types(names[at], name) < 0)
+        at++;
+    if (at < n && str_eq(names[at], name))
+        return n;
+    for (uint32_t i = n; i > at; i--)
+        names[i] = names[i - 1];
+    names[at] = name;
+    return n + 1;
+}
+
+static int fill_types(struct node_build *b)
+{
+    const struct kube_nrt *const nrt = b->nrt;
+    uint32_t most = 1, n = 1;
+
+    for (uint32_t z = 0; z < nrt->n_zones; z++)
+        most += nrt->zones[z].n_resources;
+    struct str *const names = arena_array(b->scratch, most, sizeof(*names));
+    if (!names)
+        return -ENOMEM;
+    names[0] = STR("memory");
+    for (uint32_t z = 0; z < nrt->n_zones; z++) {
+        for (uint32_t i = 0; i < nrt->zones[z].n_resources; i++) {
+            if (is_memory(nrt->zones[z].resources[i].kind))
+                n = insert_type(names, n, nrt->zones[z].resources[i].name);
+        }
+    }
+    struct node_memory_type *const types = arena_array(b->a, n, sizeof(*types));
+    if (!types)
+        return -ENOMEM;
+    for (uint32_t t = 0; t < n; t++) {
+        if (str_copy(&types[t].name, names[t], b->a))
+            return -ENOMEM;
+    }
+    b->v.memory_types = types;
+    b->v.n_memory_types = n;
+    return 0;
+}
+
+static uint64_t free_bytes(const struct kube_nrt_zone *z, const struct kube_nrt_resource *r)
+{
+    for (uint32_t i = 0; i < z->n_free; i++) {
+        if (str_eq(z->free[i].type, r->name))
+            return z->free[i].bytes;
+    }
+    return (uint64_t)r->available;
+}
+
+struct memory_arrays {
+    uint64_t *total, *allocatable, *system, *free, *reserved; /* [Z*T] */
+};
+
+static void fill_zone(struct node_build *b, const struct memory_arrays *m, uint32_t zone)
+{
+    const struct kube_nrt_zone *const z = &b->nrt->zones[zone];
+    const uint32_t n = b->v.n_memory_types;
+    uint64_t huge = 0;
+
+    for (uint32_t t = n; t-- > 0;) { /* hugepages first: they are part of the memory's total */
+        const struct kube_nrt_resource *const r = node_build_resource(z, b->v.memory_types[t].name);
+        const size_t at = (size_t)zone * n + t;
+
+        if (!r)
+            continue;
+        const uint64_t total = (uint64_t)r->capacity, usable = (uint64_t)r->allocatable;
+        const uint64_t others = t == 0 ? huge : 0;
+        m->total[at] = total;
+        m->allocatable[at] = usable;
+        m->system[at] = total > usable + others ? total - usable - others : 0;
+        m->free[at] = free_bytes(z, r);
+        m->reserved[at] = usable > m->free[at] ? usable - m->free[at] : 0;
+        huge += t == 0 ? 0 : total;
+    }
+}
+
+/* Where the node publishes no groups, those that the listed blocks make. */
+static void count_blocks(const struct node_build *b, uint32_t *assignments, uint64_t *cells)
+{
+    const struct kube_nrt *const nrt = b->nrt;
+
+    for (uint32_t h = 0; h < nrt->n_holdings; h++) {
+        for (uint32_t k = 0; k < nrt->holdings[h].n_blocks; k++) {
+            const uint64_t zones = nrt->holdings[h].blocks[k].zones;
+
+            for (uint64_t z = zones; z; z &= z - 1) {
+                const uint32_t zone = (uint32_t)__builtin_ctzll(z);
+
+                if (zone >= nrt->n_zones)
+                    break;
+                if (!nrt->zones[zone].has_assignments)
+                    assignments[zone]++;
+                if (!nrt->zones[zone].cells)
+                    cells[zone] = zones;
+            }
+        }
+    }
+}
+
+int node_build_memory(struct node_build *b)
+{
+    const uint32_t zones = b->nrt->n_zones;
+    int rc = fill_types(b);
+    const size_t n = (size_t)zones * b->v.n_memory_types;
+    struct memory_arrays m = {0};
+
+    if (rc)
+        return rc;
+    m.total = arena_array(b->a, n, sizeof(uint64_t));
+    m.allocatable = arena_array(b->a, n, sizeof(uint64_t));
+    m.system = arena_array(b->a, n, sizeof(uint64_t));
+    m.free = arena_array(b->a, n, sizeof(uint64_t));
+    m.reserved = arena_array(b->a, n, sizeof(uint64_t));
+    uint32_t *const assignments = arena_array(b->a, zones, sizeof(*assignments));
+    uint64_t *const cells = arena_array(b->a, zones, sizeof(*cells));
+    if (!m.total || !m.allocatable || !m.system || !m.free || !m.reserved || !assignments || !cells)
+        return -ENOMEM;
+    for (uint32_t z = 0; z < zones; z++) {
+        const struct kube_nrt_zone *const from = &b->nrt->zones[z];
+
+        fill_zone(b, &m, z);
+        assignments[z] = from->has_assignments ? from->assignments : 0;
+        cells[z] = from->cells ? from->cells : UINT64_C(1) << z;
+    }
+    count_blocks(b, assignments, cells);
+    b->v.memory_total = m.total;
+    b->v.memory_allocatable = m.allocatable;
+    b->v.memory_system = m.system;
+    b->v.state.memory_free = m.free;
+    b->v.state.memory_reserved = m.reserved;
+    b->v.state.assignments = assignments;
+    b->v.state.cells = cells;
+    return 0;
+}
+
+/* --- do the figures fit each other? (design.md 2.2) --- */
+
+static int check_zone(struct node_build *b, const struct kube_nrt_zone *z)
+{
+    for (uint32_t i = 0; i < z->n_resources; i++) {
+        const struct kube_nrt_resource *const r = &z->resources[i];
+
+        if (r->capacity < 0 || r->allocatable < 0 || r->available < 0)
+            return node_build_refuse(b, NODE_NOT_MODELLED, "zone %u: %.*s is negative", z->id,
+                                     STR_ARG(r->name));
+        if (r->allocatable > r->capacity || r->available > r->allocatable)
+            return node_build_refuse(b, NODE_NOT_MODELLED,
+                                     "zone %u: %.*s: available %lld, allocatable %lld, capacity "
+                                     "%lld do not fit each other",
+                                     z->id, STR_ARG(r->name), (long long)r->available,
+                                     (long long)r->allocatable, (long long)r->capacity);
+    }
+    return 0;
+}
+
+/* Saturates: figures come from outside. */
+static int64_t sum_capacity(const struct kube_nrt *nrt, struct str name)
+{
+    int64_t sum = 0;
+
+    for (uint32_t z = 0; z < nrt->n_zones; z++) {
+        const struct kube_nrt_resource *const r = node_build_resource(&nrt->zones[z], name);
+
+        if (r && __builtin_add_overflow(sum, r->capacity, &sum))
+            return INT64_MAX;
+    }
+    return sum;
+}
+
+static int64_t sum_listed(const struct kube_nrt *nrt, struct str name)
+{
+    int64_t n = 0;
+
+    for (uint32_t i = 0; i < nrt->n_devices; i++)
+        n += str_eq(nrt->devices[i].resource, name);
+    return n;
+}
+
+/*
+ * Whether the zones hold more than the Node says it has. MemTotal of the zones and of the machine
+ * are read by different ways and differ by some pages: 1/64 of slack. A device of several zones
+ * stands in each of them, so only a list of devices can be counted.
+ */
+static int check_amount(struct node_build *b, const struct pod_amount *have)
+{
+    const bool device = have->kind == POD_EXTENDED;
+    const int64_t sum =
+        device ? sum_listed(b->nrt, have->resource) : sum_capacity(b->nrt, have->resource);
+    const int64_t slack = have->kind == POD_MEMORY ? have->amount / 64 : 0;
+
+    if (have->kind == POD_OTHER || sum - slack <= have->amount)
+        return 0;
+    return node_build_refuse(
+        b, NODE_NOT_MODELLED, "the zones have %lld of %.*s%s together, the Node has %lld",
+        (long long)sum, STR_ARG(have->resource), have->kind == POD_CPU ? " (thousandths)" : "",
+        (long long)have->amount);
+}
+
+int node_build_check(struct node_build *b)
+{
+    int rc = 0;
+
+    for (uint32_t z = 0; rc == 0 && z < b->nrt->n_zones; z++)
+        rc = check_zone(b, &b->nrt->zones[z]);
+    for (uint32_t i = 0; rc == 0 && b->in->node && i < b->in->node->n_capacity; i++)
+        rc = check_amount(b, &b->in->node->capacity[i]);
+    return rc;
+}

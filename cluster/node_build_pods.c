@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Who is on the node: what is reported, what has ended since, what the emulation predicts. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "cluster/node_build_parts.h"
+#include "scoring/evaluate.h"
+#include "scoring/kubelet.h"
+#include "topology/cpuset.h"
+
+/* --- holdings --- */
+
+static int fill_cpus(struct node_build *b, struct node_holding *to,
+                     const struct kube_nrt_holding *from, struct arena *a)
+{
+    if (from->cpus.n == 0)
+        return 0;
+    uint64_t *const set = arena_array(a, b->v.cpu_words, sizeof(*set));
+    if (!set)
+        return -ENOMEM;
+    if (cpuset_parse(set, b->v.cpu_words, from->cpus, NULL) < 0)
+        return node_build_refuse(b, NODE_NOT_MODELLED,
+                                 "placements: %.*s/%.*s holds CPUs %.*s, which no zone has",
+                                 STR_ARG(from->ns), STR_ARG(from->pod), STR_ARG(from->cpus));
+    to->cpus = set;
+    return 0;
+}
+
+static int fill_blocks(struct node_build *b, struct node_holding *to,
+                       const struct kube_nrt_holding *from, struct arena *a)
+{
+    const uint32_t zones = b->v.machine.n_zones;
+    struct node_block *const blocks = arena_array(a, from->n_blocks, sizeof(*blocks));
+
+    if (!blocks)
+        return -ENOMEM;
+    to->blocks = blocks;
+    for (uint32_t i = 0; i < from->n_blocks; i++) {
+        const struct kube_nrt_block *const k = &from->blocks[i];
+
+        if (zones < 64 && k->zones >> zones)
+            return node_build_refuse(b, NODE_NOT_MODELLED,
+                                     "placements: %.*s/%.*s holds memory of zones that are not "
+                                     "there",
+                                     STR_ARG(from->ns), STR_ARG(from->pod));
+        for (uint32_t t = 0; t < b->v.n_memory_types; t++) {
+            if (str_eq(b->v.memory_types[t].name, k->type))
+                blocks[to->n_blocks++] = (struct node_block){k->zones, t, k->bytes};
+        }
+    }
+    return 0;
+}
+
+static int fill_devices(struct node_build *b, struct node_holding *to,
+                        const struct kube_nrt_holding *from, struct arena *a)
+{
+    if (from->n_devices == 0)
+        return 0;
+    uint64_t *const set = arena_array(a, node_device_words(&b->v), sizeof(*set));
+    if (!set)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < from->n_devices; i++) {
+        const int64_t d =
+            node_build_find_device(&b->v, from->devices[i].resource, from->devices[i].id);
+
+        if (d >= 0)
+            cpuset_add(set, (uint32_t)d);
+    }
+    to->devices = set;
+    return 0;
+}
+
+static int fill_holding(struct node_build *b, struct node_holding *to,
+                        const struct kube_nrt_holding *from, struct arena *a)
+{
+    int rc = str_copy(&to->container, from->container, a);
+
+    if (rc == 0)
+        rc = fill_cpus(b, to, from, a);
+    if (rc == 0)
+        rc = fill_blocks(b, to, from, a);
+    return rc ? rc : fill_devices(b, to, from, a);
+}
+
+/* --- pods --- */
+
+static int fill_pod(struct node_pod *to, const struct score_pod *from,
+                    enum node_pod_placement placement, struct arena *a)
+{
+    to->priority = from->priority;
+    to->qos = pod_qos_of(from);
+    to->placement = placement;
+    return str_copy(&to->ns, from->ns, a) || str_copy(&to->name, from->name, a) ||
+                   str_copy(&to->uid, from->uid, a)
+               ? -ENOMEM
+               : 0;
+}
+
+/* A pod that only the report knows. */
+static int fill_reported(struct node_pod *to, const struct kube_nrt_holding *from, struct arena *a)
+{
+    to->qos = from->cpus.n || from->n_blocks ? POD_GUARANTEED : POD_BURSTABLE;
+    to->placement = NODE_POD_OBSERVED;
+    return str_copy(&to->ns, from->ns, a) || str_copy(&to->name, from->pod, a) ||
+                   str_copy(&to->uid, from->uid, a)
+               ? -ENOMEM
+               : 0;
+}
+
+static bool same_pod(const struct kube_nrt_holding *h, const struct score_pod *p)
+{
+    return str_eq(h->ns, p->ns) && str_eq(h->pod, p->name) &&
+           (h->uid.n == 0 || p->uid.n == 0 || str_eq(h->uid, p->uid));
+}
+
+/* How many holdings from `i` on are of one pod. */
+static uint32_t group_length(const struct kube_nrt *nrt, uint32_t i)
+{
+    uint32_t n = 1;
+
+    while (i + n < nrt->n_holdings && str_eq(nrt->holdings[i].ns, nrt->holdings[i + n].ns) &&
+           str_eq(nrt->holdings[i].pod, nrt->holdings[i + n].pod))
+        n++;
+    return n;
+}
+
+/* The pods of the node while they are sorted out; all in scratch but `out`. */
+struct crowd {
+    const struct score_pod **waiting; /* not listed by the report */
+    uint32_t n_waiting;
+    bool *listed;         /* [n_pods] */
+    struct node_pod *out; /* in the view's arena */
+    uint32_t n_out;
+};
+
+static int add_observed(struct node_build *b, struct crowd *c, const struct score_pod *pod,
+                        uint32_t first, uint32_t n)
+{
+    struct node_pod *const to = &c->out[c->n_out++];
+    const struct kube_nrt_holding *const from = &b->nrt->holdings[first];
+    struct node_holding *const holdings = arena_array(b->a, n, sizeof(*holdings));
+    int rc = pod ? fill_pod(to, pod, NODE_POD_OBSERVED, b->a) : fill_reported(to, from, b->a);
+
+    if (!holdings)
+        return -ENOMEM;
+    for (uint32_t i = 0; rc == 0 && i < n; i++)
+        rc = fill_holding(b, &holdings[i], &from[i], b->a);
+    to->holdings = holdings;
+    to->n_holdings = n;
+    return rc;
+}
+
+/* The pod has ended since the report: what it held is free at once. */
+static int give_back(struct node_build *b, uint32_t first, uint32_t n)
+{
+    for (uint32_t i = first; i < first + n; i++) {
+        const size_t mark = arena_mark(b->scratch);
+        struct node_holding h = {0};
+        const int rc = fill_holding(b, &h, &b->nrt->holdings[i], b->scratch);
+
+        if (rc)
+            return rc;
+        kubelet_release_holding(&b->v.state, &b->v, &h);
+        arena_rewind(b->scratch, mark);
+    }
+    return 0;
+}
+
+/* The pod of a group of holdings, which is then listed; NULL when there is none. */
+static const struct score_pod *find_pod(struct node_build *b, struct crowd *c,
+                                        const struct kube_nrt_holding *h)
+{
+    for (uint32_t i = 0; i < b->in->n_pods; i++) {
+        if (!same_pod(h, b->in->pods[i]))
+            continue;
+        c->listed[i] = true;
+        return b->in->pods[i];
+    }
+    return NULL;
+}
+
+static int place_listed(struct node_build *b, struct crowd *c)
+{
+    int rc = 0;
+
+    for (uint32_t i = 0, n; rc == 0 && i < b->nrt->n_holdings; i += n) {
+        n = group_length(b->nrt, i);
+        const struct score_pod *const pod = find_pod(b, c, &b->nrt->holdings[i]);
+
+        rc = pod || !b->in->pods_known ? add_observed(b, c, pod, i, n) : give_back(b, i, n);
+    }
+    return rc;
+}
+
+/* --- prediction --- */
+
+static int64_t since(const struct score_pod *p)
+{
+    return p->bound_us ? p->bound_us : p->created_us;
+}
+
+static int cmp_waiting(const void *x, const void *y)
+{
+    const struct score_pod *const a = *(const struct score_pod *const *)x;
+    const struct score_pod *const b = *(const struct score_pod *const *)y;
+    const int by_ns = str_cmp(a->ns, b->ns);
+
+    if (since(a) != since(b))
+        return since(a) < since(b) ? -1 : 1;
+    return by_ns ? by_ns : str_cmp(a->name, b->name);
+}
+
+static const uint64_t *copy_set(const uint64_t *from, uint32_t words, struct arena *a)
+{
+    uint64_t *const to = arena_array(a, words, sizeof(*to));
+
+    if (to && words)
+        memcpy(to, from, words * sizeof(*to));
+    return to;
+}
+
+static bool any_bit(const uint64_t *set, uint32_t words)
+{
+    for (uint32_t w = 0; set && w < words; w++) {
+        if (set[w])
+            return true;
+    }
+    return false;
+}
+
+/* What the emulation gave one container, as a holding; *used stays false when it is nothing. */
+static int keep_container(struct node_build *b, struct node_holding *to, struct str name,
+                          const struct score_container *from, bool *used)
+{
+    const uint32_t words = b->v.cpu_words, device_words = node_device_words(&b->v);
+    struct node_block *blocks;
+
+    *used = any_bit(from->cpus, words) || any_bit(from->devices, device_words) || from->n_blocks;
+    if (!*used)
+        return 0;
+    if (any_bit(from->cpus, words) && !(to->cpus = copy_set(from->cpus, words, b->a)))
+        return -ENOMEM;
+    if (any_bit(from->devices, device_words) &&
+        !(to->devices = copy_set(from->devices, device_words, b->a)))
+        return -ENOMEM;
+    if (!(blocks = arena_array(b->a, from->n_blocks, sizeof(*blocks))))
+        return -ENOMEM;
+    if (from->n_blocks)
+        memcpy(blocks, from->blocks, from->n_blocks * sizeof(*blocks));
+    to->blocks = blocks;
+    to->n_blocks = from->n_blocks;
+    return str_copy(&to->container, name, b->a);
+}
+
+static int keep_answer(struct node_build *b, struct node_pod *to, const struct score_pod *pod,
+                       const struct kubelet_answer *answer)
+{
+    struct node_holding *const holdings = arena_array(b->a, pod->n_containers, sizeof(*holdings));
+
+    if (!holdings)
+        return -ENOMEM;
+    to->holdings = holdings;
+    for (uint32_t i = 0; i < pod->n_containers; i++) {
+        bool used;
+
+        if (keep_container(b, &holdings[to->n_holdings], pod->containers[i].name,
+                           &answer->containers[i], &used))
+            return -ENOMEM;
+        to->n_holdings += used;
+    }
+    return 0;
+}
+
+static void copy_state(struct node_state *to, const struct node_state *from,
+                       const struct node_view *v)
+{
+    const size_t zones = v->machine.n_zones, types = zones * v->n_memory_types;
+
+    memcpy(to->memory_free, from->memory_free, types * sizeof(uint64_t));
+    memcpy(to->memory_reserved, from->memory_reserved, types * sizeof(uint64_t));
+    memcpy(to->assignments, from->assignments, zones * sizeof(uint32_t));
+    memcpy(to->cells, from->cells, zones * sizeof(uint64_t));
+    memcpy(to->cpu_free, from->cpu_free, v->cpu_words * sizeof(uint64_t));
+    memcpy(to->device_held, from->device_held, node_device_words(v) * sizeof(uint64_t));
+}
+
+/* Let the emulated kubelet admit the pod. Where it would not, the state stays as it was. */
+static int replay(struct node_build *b, struct node_pod *to, const struct score_pod *pod)
+{
+    const size_t mark = arena_mark(b->scratch);
+    struct score_request *req;
+    struct kubelet_answer answer;
+    struct node_state before;
+    int rc = node_state_copy(&before, &b->v, b->scratch);
+
+    if (rc == 0)
+        rc = score_request_init(&req, pod, b->scratch, NULL);
+    if (rc == 0)
+        rc = kubelet_admit(&b->v.state, &b->v, req, &answer, b->scratch);
+    if (rc == 0 && answer.verdict == SCORE_ADMITTED) {
+        kubelet_start(&b->v.state, &b->v, req, answer.containers);
+        rc = keep_answer(b, to, pod, &answer);
+    } else if (rc == 0) {
+        copy_state(&b->v.state, &before, &b->v);
+        to->placement = NODE_POD_UNPLACED;
+    }
+    arena_rewind(b->scratch, mark);
+    return rc;
+}
+
+static bool is_replayed(const struct node_build *b, const struct score_pod *p)
+{
+    return b->nrt->has_placements ||
+           (p->bound_us && b->nrt->observed_us && p->bound_us > b->nrt->observed_us);
+}
+
+static int place_waiting(struct node_build *b, struct crowd *c)
+{
+    int rc = 0;
+
+    for (uint32_t i = 0; i < b->in->n_pods; i++) {
+        if (!c->listed[i])
+            c->waiting[c->n_waiting++] = b->in->pods[i];
+    }
+    if (c->n_waiting)
+        qsort(c->waiting, c->n_waiting, sizeof(struct score_pod *), cmp_waiting);
+    for (uint32_t i = 0; rc == 0 && i < c->n_waiting; i++) {
+        struct node_pod *const to = &c->out[c->n_out++];
+        const bool predict = is_replayed(b, c->waiting[i]);
+
+        rc = fill_pod(to, c->waiting[i], predict ? NODE_POD_PREDICTED : NODE_POD_COUNTED, b->a);
+        if (rc == 0 && predict)
+            rc = replay(b, to, c->waiting[i]);
+    }
+    return rc;
+}
+
+static int cmp_pods(const void *x, const void *y)
+{
+    const struct node_pod *const a = x, *const b = y;
+    const int by_ns = str_cmp(a->ns, b->ns), by_name = str_cmp(a->name, b->name);
+
+    return by_ns ? by_ns : by_name ? by_name : str_cmp(a->uid, b->uid);
+}
+
+int node_build_pods(struct node_build *b)
+{
+    const uint32_t n = b->in->n_pods;
+    /* A group of holdings is one pod; without known pods each may be one that we do not see. */
+    const size_t most = (size_t)n + (b->in->pods_known ? 0 : b->nrt->n_holdings);
+    struct crowd c = {
+        .waiting = arena_array(b->scratch, n, sizeof(*c.waiting)),
+        .listed = arena_array(b->scratch, n, sizeof(*c.listed)),
+        .out = arena_array(b->a, most, sizeof(*c.out)),
+    };
+
+    if (!c.waiting || !c.listed || !c.out)
+        return -ENOMEM;
+    int rc = place_listed(b, &c);
+    if (rc == 0)
+        rc = place_waiting(b, &c);
+    if (c.n_out)
+        qsort(c.out, c.n_out, sizeof(*c.out), cmp_pods);
+    b->v.pods = c.out;
+    b->v.n_pods = c.n_out;
+    return rc;
+}

@@ -1,0 +1,416 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cluster/store.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "kube/object.h"
+
+enum { FIRST_BUCKETS = 256 };
+
+/* --- decoding --- */
+
+struct decode {
+    enum source_kind kind;
+    struct str json;
+    struct err *err;
+};
+
+static int decode_into(void *ctx, struct arena *a, const void **out)
+{
+    const struct decode *const d = ctx;
+    int rc;
+
+    if (d->kind == SOURCE_NODE) {
+        struct kube_node *const node = arena_array(a, 1, sizeof(*node));
+
+        rc = node ? kube_node_decode(node, d->json, a, d->err) : -ENOMEM;
+        *out = node;
+    } else if (d->kind == SOURCE_NRT) {
+        struct kube_nrt *const nrt = arena_array(a, 1, sizeof(*nrt));
+
+        rc = nrt ? kube_nrt_decode(nrt, d->json, a, d->err) : -ENOMEM;
+        *out = nrt;
+    } else {
+        struct score_pod *const pod = arena_array(a, 1, sizeof(*pod));
+
+        rc = pod ? kube_pod_decode(pod, d->json, a, d->err) : -ENOMEM;
+        *out = pod;
+    }
+    return rc;
+}
+
+/* `old`: what this one replaces, or NULL. */
+static int decode(struct block **out, const struct source_delta *delta, const struct block *old,
+                  struct err *err)
+{
+    struct decode d = {delta->kind, delta->json, err};
+    const int rc = block_new(out, block_room_like(old), decode_into, &d);
+
+    return rc == -ENOMEM ? err_set(err, rc, "no memory") : rc;
+}
+
+/* --- nodes --- */
+
+int store_init(struct store *s, const uint64_t key[2])
+{
+    memset(s, 0, sizeof(*s));
+    s->key[0] = key[0];
+    s->key[1] = key[1];
+    s->mask = FIRST_BUCKETS - 1;
+    s->buckets = calloc(FIRST_BUCKETS, sizeof(struct store_node *));
+    return s->buckets ? 0 : -ENOMEM;
+}
+
+static void grow(struct store *s)
+{
+    const uint32_t mask = s->mask * 2 + 1;
+    struct store_node **const buckets = calloc((size_t)mask + 1, sizeof(struct store_node *));
+
+    if (!buckets)
+        return; /* longer chains do no harm */
+    for (uint32_t i = 0; i <= s->mask; i++) {
+        for (struct store_node *n = s->buckets[i], *next; n; n = next) {
+            next = n->next;
+            n->next = buckets[n->hash & mask];
+            buckets[n->hash & mask] = n;
+        }
+    }
+    free(s->buckets);
+    s->buckets = buckets;
+    s->mask = mask;
+}
+
+static struct store_node *find_node(const struct store *s, struct str name, uint64_t hash)
+{
+    struct store_node *n = s->buckets[hash & s->mask];
+
+    while (n && (n->hash != hash || !str_eq(n->name, name)))
+        n = n->next;
+    return n;
+}
+
+static struct store_node *get_node(struct store *s, struct str name)
+{
+    const uint64_t hash = snapshot_hash(s->key, (struct str){0}, name);
+    struct store_node *n = find_node(s, name, hash);
+
+    if (n || !(n = calloc(1, sizeof(*n) + name.n + 1)))
+        return n;
+    char *const copy = (char *)(n + 1);
+    if (name.n)
+        memcpy(copy, name.p, name.n);
+    n->name = (struct str){copy, name.n};
+    n->hash = hash;
+    n->next = s->buckets[hash & s->mask];
+    s->buckets[hash & s->mask] = n;
+    if (++s->n_nodes > s->mask)
+        grow(s);
+    return n;
+}
+
+void store_mark(struct store *s, struct store_node *n)
+{
+    if (!n || n->dirty)
+        return;
+    n->dirty = true;
+    n->next_dirty = s->dirty;
+    s->dirty = n;
+}
+
+struct store_node *store_next_dirty(struct store *s)
+{
+    struct store_node *const n = s->dirty;
+
+    if (n) {
+        s->dirty = n->next_dirty;
+        n->dirty = false;
+    }
+    return n;
+}
+
+void store_prune(struct store *s, struct store_node *n)
+{
+    struct store_node **at = &s->buckets[n->hash & s->mask];
+
+    if (n->node || n->nrt || n->pods || n->view || n->dirty)
+        return;
+    while (*at != n)
+        at = &(*at)->next;
+    *at = n->next;
+    s->n_nodes--;
+    free(n);
+}
+
+static const struct kube_nrt *nrt_of(const struct block *b)
+{
+    return b ? b->value : NULL;
+}
+
+/* A generation only grows, as long as the object is the same one. */
+static void note_generation(struct store_node *n, const struct kube_nrt *old,
+                            const struct kube_nrt *nrt)
+{
+    if (!old || !nrt || !str_eq(old->meta.uid, nrt->meta.uid))
+        n->newest_generation = 0;
+    if (nrt && nrt->has_generation && nrt->generation > n->newest_generation)
+        n->newest_generation = nrt->generation;
+}
+
+/* `b` replaces the Node or NodeResourceTopology; NULL removes it. */
+static void set_node(struct store *s, struct store_node *n, enum source_kind kind, struct block *b)
+{
+    struct block **const slot = kind == SOURCE_NODE ? &n->node : &n->nrt;
+
+    if (kind == SOURCE_NRT)
+        note_generation(n, nrt_of(n->nrt), nrt_of(b));
+    block_unref(*slot);
+    *slot = b;
+    store_mark(s, n);
+}
+
+static int apply_node(struct store *s, const struct source_delta *delta, struct err *err)
+{
+    const uint64_t hash = snapshot_hash(s->key, (struct str){0}, delta->name);
+    struct store_node *n = find_node(s, delta->name, hash);
+    struct block *b = NULL;
+
+    if (delta->verb == SOURCE_DELETE) {
+        if (n)
+            set_node(s, n, delta->kind, NULL);
+        return 0;
+    }
+    const struct block *const old = !n ? NULL : delta->kind == SOURCE_NODE ? n->node : n->nrt;
+    const int rc = decode(&b, delta, old, err);
+    if (rc < 0)
+        return rc;
+    if (!n && !(n = get_node(s, delta->name))) {
+        block_unref(b);
+        return err_set(err, -ENOMEM, "no memory");
+    }
+    set_node(s, n, delta->kind, b);
+    return 0;
+}
+
+/* --- pods --- */
+
+/* The order in which kinds answer for one name. */
+static uint32_t rank_of(const struct source_delta *delta)
+{
+    static const char *const kinds[] = {"Deployment", "StatefulSet", "DaemonSet",  "ReplicaSet",
+                                        "Job",        "CronJob",     "PodTemplate"};
+    uint32_t i = 0;
+
+    if (delta->kind == SOURCE_POD)
+        return 0;
+    while (i < ARRAY_LEN(kinds) && !str_is(delta->type, kinds[i]))
+        i++;
+    return i + 1;
+}
+
+static const struct score_pod *pod_of(const struct store_pod *p)
+{
+    return p->block->value;
+}
+
+static struct store_pod **find_pod(struct store_shard *shard, uint64_t hash, uint32_t rank,
+                                   struct str ns, struct str name)
+{
+    for (uint32_t i = 0; i < shard->n; i++) {
+        const struct store_pod *const p = shard->at[i];
+
+        if (p->hash == hash && p->rank == rank && str_eq(pod_of(p)->name, name) &&
+            str_eq(pod_of(p)->ns, ns))
+            return &shard->at[i];
+    }
+    return NULL;
+}
+
+static void detach(struct store *s, struct store_pod *p)
+{
+    struct store_node *const n = p->node;
+
+    if (!n)
+        return;
+    if (p->prev)
+        p->prev->next = p->next;
+    else
+        n->pods = p->next;
+    if (p->next)
+        p->next->prev = p->prev;
+    n->n_pods--;
+    p->node = NULL;
+    p->prev = p->next = NULL;
+    store_mark(s, n);
+}
+
+static void attach(struct store *s, struct store_pod *p, struct store_node *n)
+{
+    if (!n)
+        return;
+    p->node = n;
+    p->next = n->pods;
+    if (n->pods)
+        n->pods->prev = p;
+    n->pods = p;
+    n->n_pods++;
+    store_mark(s, n);
+}
+
+static void remove_pod(struct store *s, struct store_shard *shard, struct store_pod **at)
+{
+    struct store_pod *const p = *at;
+
+    detach(s, p);
+    *at = shard->at[--shard->n];
+    shard->dirty = true;
+    block_unref(p->block);
+    free(p);
+}
+
+static struct store_pod *add_pod(struct store_shard *shard, uint64_t hash, uint32_t rank)
+{
+    struct store_pod *const p = calloc(1, sizeof(*p));
+
+    if (!p)
+        return NULL;
+    if (shard->n == shard->room) {
+        const uint32_t room = shard->room ? shard->room * 2 : 4;
+        struct store_pod **const at = realloc(shard->at, room * sizeof(struct store_pod *));
+
+        if (!at) {
+            free(p);
+            return NULL;
+        }
+        shard->at = at;
+        shard->room = room;
+    }
+    p->hash = hash;
+    p->rank = rank;
+    shard->at[shard->n++] = p;
+    return p;
+}
+
+/* From now on a placement without its pod is one that has ended: every node looks again. */
+static void learn_of_pods(struct store *s)
+{
+    if (s->pods_known)
+        return;
+    s->pods_known = true;
+    for (uint32_t i = 0; i <= s->mask; i++) {
+        for (struct store_node *n = s->buckets[i]; n; n = n->next)
+            store_mark(s, n);
+    }
+}
+
+/* The node that a pod holds something on; *failed when there is no memory for its record. */
+static struct store_node *node_of_pod(struct store *s, const struct score_pod *pod, uint32_t rank,
+                                      bool *failed)
+{
+    if (rank > 0 || pod->node.n == 0 || pod_is_terminal(pod))
+        return NULL;
+    struct store_node *const n = get_node(s, pod->node);
+    *failed = !n;
+    return n;
+}
+
+static int put_pod(struct store *s, struct store_shard *shard, struct store_pod *p, uint64_t hash,
+                   uint32_t rank, struct block *b)
+{
+    bool failed = false;
+    struct store_node *const n = node_of_pod(s, b->value, rank, &failed);
+
+    if (failed || (!p && !(p = add_pod(shard, hash, rank)))) {
+        store_mark(s, n); /* it may have been made for this pod only: looked at, then pruned */
+        return -ENOMEM;
+    }
+    detach(s, p);
+    block_unref(p->block);
+    p->block = b;
+    attach(s, p, n);
+    shard->dirty = true;
+    if (rank == 0)
+        learn_of_pods(s);
+    return 0;
+}
+
+static int apply_pod(struct store *s, const struct source_delta *delta, struct err *err)
+{
+    const uint64_t hash = snapshot_hash(s->key, delta->ns, delta->name);
+    struct store_shard *const shard = &s->shards[hash % POD_SHARDS];
+    const uint32_t rank = rank_of(delta);
+    struct store_pod **const at = find_pod(shard, hash, rank, delta->ns, delta->name);
+    struct block *b = NULL;
+
+    if (delta->verb == SOURCE_DELETE) {
+        if (at)
+            remove_pod(s, shard, at);
+        return 0;
+    }
+    int rc = decode(&b, delta, at ? (*at)->block : NULL, err);
+    if (rc < 0)
+        return rc;
+    if (put_pod(s, shard, at ? *at : NULL, hash, rank, b) == 0)
+        return 0;
+    block_unref(b);
+    return err_set(err, -ENOMEM, "no memory");
+}
+
+int store_apply(struct store *s, const struct source_delta *delta, struct err *err)
+{
+    return delta->kind == SOURCE_NODE || delta->kind == SOURCE_NRT ? apply_node(s, delta, err)
+                                                                   : apply_pod(s, delta, err);
+}
+
+int store_publish_shard(struct store *s, uint32_t i)
+{
+    struct store_shard *const from = &s->shards[i];
+
+    if (!from->dirty)
+        return 0;
+    struct pod_shard *const shard =
+        malloc(sizeof(*shard) + from->n * sizeof(struct pod_shard_entry));
+    if (!shard)
+        return -ENOMEM;
+    atomic_init(&shard->refs, 1);
+    shard->n = from->n;
+    for (uint32_t k = 0; k < from->n; k++) {
+        const struct store_pod *const p = from->at[k];
+
+        shard->at[k] = (struct pod_shard_entry){p->hash, p->rank, block_ref(p->block)};
+    }
+    pod_shard_unref(from->published);
+    from->published = shard;
+    from->dirty = false;
+    return 0;
+}
+
+static void free_node(struct store_node *n)
+{
+    block_unref(n->node);
+    block_unref(n->nrt);
+    block_unref(n->view);
+    free(n);
+}
+
+void store_done(struct store *s)
+{
+    for (uint32_t i = 0; i < POD_SHARDS; i++) {
+        for (uint32_t k = 0; k < s->shards[i].n; k++) {
+            block_unref(s->shards[i].at[k]->block);
+            free(s->shards[i].at[k]);
+        }
+        free(s->shards[i].at);
+        pod_shard_unref(s->shards[i].published);
+    }
+    for (uint32_t i = 0; s->buckets && i <= s->mask; i++) {
+        for (struct store_node *n = s->buckets[i], *next; n; n = next) {
+            next = n->next;
+            free_node(n);
+        }
+    }
+    free(s->buckets);
+}

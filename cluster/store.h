@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The objects of the cluster as its one writer keeps them: each decoded in a block of its own,
+ * pods hung on their nodes, and what changed since the last snapshot marked.
+ */
+#ifndef CLUSTER_STORE_H
+#define CLUSTER_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/str.h"
+#include "cluster/block.h"
+#include "cluster/snapshot_parts.h"
+#include "cluster/source.h"
+
+struct err;
+struct store_pod;
+
+/* All that bears one node's name; lives while any of it does. */
+struct store_node {
+    struct store_node *next;       /* of the hash bucket */
+    struct store_node *next_dirty; /* valid while `dirty` */
+    bool dirty;
+    uint64_t hash;
+    struct block *node, *nrt; /* struct kube_node, struct kube_nrt; NULL = not there */
+    struct store_pod *pods;   /* bound here and not ended */
+    uint32_t n_pods;
+    uint64_t newest_generation; /* of NodeResourceTopologies with the uid of this one */
+    struct block *view;         /* struct node_view; NULL without a Node */
+    int64_t recheck_us;         /* when the clock changes what is known; 0 = never */
+    struct str name;            /* behind this struct */
+};
+
+/* One pod, or one workload's template. */
+struct store_pod {
+    uint64_t hash;
+    uint32_t rank;
+    struct block *block;           /* struct score_pod */
+    struct store_node *node;       /* NULL while it holds nothing anywhere */
+    struct store_pod *prev, *next; /* of the node's list */
+};
+
+struct store_shard {
+    struct store_pod **at;
+    uint32_t n, room;
+    bool dirty;
+    struct pod_shard *published;
+};
+
+struct store {
+    uint64_t key[2];
+    struct store_node **buckets; /* [mask + 1] */
+    uint32_t mask, n_nodes;
+    struct store_node *dirty; /* list by next_dirty */
+    bool pods_known;          /* a pod was ever seen */
+    struct store_shard shards[POD_SHARDS];
+};
+
+int store_init(struct store *s, const uint64_t key[2]) MUST_CHECK; /* 0, -ENOMEM */
+void store_done(struct store *s);
+
+/* A delta of a source; see struct source_sink. On failure nothing has changed. */
+int store_apply(struct store *s, const struct source_delta *delta, struct err *err) MUST_CHECK;
+
+void store_mark(struct store *s, struct store_node *n); /* its view must be built again */
+
+/* Take the next marked node off the list; NULL at the end. */
+struct store_node *store_next_dirty(struct store *s);
+
+/* Forget a node that nothing bears the name of any more. */
+void store_prune(struct store *s, struct store_node *n);
+
+/* The published form of a shard, made anew where it changed. 0, -ENOMEM. */
+int store_publish_shard(struct store *s, uint32_t i) MUST_CHECK;
+
+#endif
