@@ -207,7 +207,7 @@ static void escapes_decode_as_in_go(void **state)
     };
 
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        _Alignas(max_align_t) char room[256];
+        static _Alignas(max_align_t) char room[256];
         struct source src;
         struct arena a;
         struct str got;
@@ -548,7 +548,7 @@ static void counting_looks_ahead_and_reads_nothing(void **state)
 
 static void texts_survive_every_arena_size(void **state)
 {
-    _Alignas(max_align_t) char room[64];
+    static _Alignas(max_align_t) char room[64];
 
     for (size_t size = 0; size <= sizeof(room); size++) {
         struct source src;
