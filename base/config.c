@@ -181,7 +181,7 @@ static int set_choice(struct numawise_config *c, const struct config_setting *s,
 /* "1.2.3.4:80", "[::1]:80": an address that needs no name server, and a port. */
 static bool is_address(struct str v)
 {
-    const char *const colon = v.n ? memrchr(v.p, ':', v.n) : NULL;
+    const char *const colon = v.p ? memrchr(v.p, ':', v.n) : NULL;
     unsigned char bytes[16];
     char host[64];
     uint64_t port;
