@@ -133,7 +133,7 @@ static void wrong_usage_ends_with_2_and_says_what_is_meant(void **state)
 {
     assert_ends(WORDS("--xm", "x"), 2, "did you mean \"--xml\"?");
     assert_ends(WORDS("--xml"), 2, "--xml");
-    assert_ends(WORDS("-o", "jsno"), 2, "did you mean \"json\"?");
+    assert_ends(WORDS("-o", "jsonn"), 2, "did you mean \"json\"?");
     assert_ends(WORDS("gpu-0"), 2, "--cluster");
     assert_ends(WORDS("--cluster", "x"), 2, "name of a node");
     assert_ends(WORDS("a", "b", "--cluster", "x"), 2, "\"b\"");
