@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kube/extender_wire.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
@@ -12,61 +11,47 @@
 /* The list's length is known at its end only: candidates are collected in chunks, then laid out. */
 enum { CHUNK_CANDIDATES = 256 };
 
-struct candidate {
-    struct str name, quoted, item;
-};
-
 struct chunk {
     struct chunk *next;
-    struct candidate candidates[CHUNK_CANDIDATES];
+    uint32_t n;
+    struct str *raw;   /* [CHUNK_CANDIDATES] names between their quotes; p = NULL where none */
+    struct str *items; /* [CHUNK_CANDIDATES] the Node objects; NULL in NAMES mode */
 };
 
 struct list {
     bool given; /* neither absent nor null */
+    bool odd;   /* some name may have escapes */
     uint32_t n;
     struct chunk *first, *last;
 };
 
-/* A new candidate at the end of the list; NULL when the arena is full. */
-static struct candidate *append(struct list *list, struct arena *a)
+/* The chunk that has room for at least one candidate more; fails when the arena is full. */
+static struct chunk *open_chunk(struct scan *s, struct list *list, enum kube_args_mode mode,
+                                struct arena *a)
 {
-    const uint32_t at = list->n % CHUNK_CANDIDATES;
+    const bool by_node = mode == KUBE_ARGS_NODES;
 
-    if (at == 0) {
-        struct chunk *const chunk = arena_array(a, 1, sizeof(*chunk));
-
-        if (!chunk)
-            return NULL;
-        if (list->last)
-            list->last->next = chunk;
-        else
-            list->first = chunk;
-        list->last = chunk;
+    if (list->last && list->last->n < CHUNK_CANDIDATES)
+        return list->last;
+    struct chunk *const chunk = arena_array(a, 1, sizeof(*chunk));
+    if (chunk) {
+        chunk->raw = arena_array(a, CHUNK_CANDIDATES, sizeof(struct str));
+        chunk->items = by_node ? arena_array(a, CHUNK_CANDIDATES, sizeof(struct str)) : NULL;
     }
-    list->n++;
-    return &list->last->candidates[at];
+    if (!chunk || !chunk->raw || (by_node && !chunk->items)) {
+        (void)scan_fail(s, -ENOMEM, "no room for more nodes");
+        return NULL;
+    }
+    if (list->last)
+        list->last->next = chunk;
+    else
+        list->first = chunk;
+    list->last = chunk;
+    return chunk;
 }
 
-/* The string that is due as the candidate's name. null leaves it as it is, as in Go. */
-static bool read_name(struct scan *s, struct candidate *c, struct arena *a)
-{
-    struct str raw;
-
-    if (!scan_string(s, &raw))
-        return !scan_failed(s);
-    c->quoted = (struct str){raw.p - 1, raw.n + 2};
-    c->name = raw;
-    if (raw.n == 0 || !memchr(raw.p, '\\', raw.n))
-        return true;
-    char *const decoded = arena_array(a, raw.n, 1);
-    if (!decoded)
-        return scan_fail(s, -ENOMEM, "no room for the name");
-    c->name = (struct str){decoded, scan_unescape(decoded, raw)};
-    return true;
-}
-
-/* Of a Node object only metadata.name is read. */
-static bool read_node(struct scan *s, struct candidate *c, struct arena *a)
+/* Of the Node object that is due only metadata.name is read. null leaves it as it is, as in Go. */
+static void read_node(struct scan *s, struct str *out_name, struct str *out_item)
 {
     const char *const from = scan_here(s);
 
@@ -75,37 +60,50 @@ static bool read_node(struct scan *s, struct candidate *c, struct arena *a)
             if (!scan_at(s, "metadata") || !scan_object(s))
                 continue;
             while (scan_key(s)) {
-                if (scan_at(s, "name") && !read_name(s, c, a))
-                    return false;
+                if (scan_at(s, "name"))
+                    (void)scan_string(s, out_name);
             }
         }
     }
-    if (scan_failed(s))
+    *out_item = (struct str){from, (size_t)(s->p - from)};
+}
+
+/* The next Node, or a name that is no plain string (null, or a failure); false at the end. */
+static bool read_one(struct scan *s, struct chunk *chunk)
+{
+    struct str *const raw = &chunk->raw[chunk->n];
+
+    if (!scan_item(s))
         return false;
-    c->item = (struct str){from, (size_t)(s->p - from)};
-    return true;
+    if (chunk->items)
+        read_node(s, raw, &chunk->items[chunk->n]);
+    else
+        (void)scan_string(s, raw);
+    chunk->n++;
+    return !scan_failed(s);
 }
 
 /* The array that is due, of names or of Node objects; null makes the list absent. */
 static void read_list(struct scan *s, struct list *out, enum kube_args_mode mode, struct arena *a)
 {
-    struct list list = {.given = true};
+    struct list list = {.given = true, .odd = mode == KUBE_ARGS_NODES};
+    struct chunk *chunk;
+    bool more = true;
 
     *out = (struct list){0};
     if (!scan_array(s))
         return;
-    while (scan_item(s)) {
-        struct candidate *const c = append(&list, a);
+    while (more && (chunk = open_chunk(s, &list, mode, a))) {
+        const uint32_t before = chunk->n;
 
-        if (!c) {
-            (void)scan_fail(s, -ENOMEM, "no room for more nodes");
-            return;
-        }
-        *c = (struct candidate){STR(""), STR("\"\""), {NULL, 0}};
-        if (mode == KUBE_ARGS_NAMES ? !read_name(s, c, a) : !read_node(s, c, a))
-            return;
+        if (mode == KUBE_ARGS_NAMES)
+            chunk->n += scan_strings(s, chunk->raw + before, CHUNK_CANDIDATES - before, &list.odd);
+        if (chunk->n < CHUNK_CANDIDATES)
+            more = read_one(s, chunk);
+        list.n += chunk->n - before;
     }
-    *out = list;
+    if (!scan_failed(s))
+        *out = list;
 }
 
 /* {"items": [...]}: a NodeList that is there counts as given, even without items. */
@@ -146,6 +144,20 @@ static int read_args(struct args *out, struct str body, struct arena *a, struct 
     return scan_end(&s, err);
 }
 
+/* The candidate's name decoded, in the arena where it has escapes. */
+static int decode_name(struct str *out, struct str raw, struct arena *a)
+{
+    if (!raw.p || !memchr(raw.p, '\\', raw.n)) {
+        *out = raw.p ? raw : STR("");
+        return 0;
+    }
+    char *const p = arena_array(a, raw.n, 1);
+    if (!p)
+        return -ENOMEM;
+    *out = (struct str){p, scan_unescape(p, raw)};
+    return 0;
+}
+
 struct columns {
     struct str *names, *quoted, *items;
 };
@@ -158,24 +170,36 @@ static bool columns_init(struct columns *out, uint32_t n, enum kube_args_mode mo
     return out->names && out->quoted && (out->items || mode == KUBE_ARGS_NAMES);
 }
 
+/* Fill the columns from `at` on with one chunk. */
+static int lay_out_chunk(const struct columns *to, uint32_t at, const struct chunk *chunk, bool odd,
+                         struct arena *a)
+{
+    for (uint32_t i = 0; i < chunk->n; i++) {
+        const struct str raw = chunk->raw[i];
+
+        to->names[at + i] = raw;
+        to->quoted[at + i] = raw.p ? (struct str){raw.p - 1, raw.n + 2} : STR("\"\"");
+        if ((odd || !raw.p) && decode_name(&to->names[at + i], raw, a) < 0)
+            return -ENOMEM;
+    }
+    if (to->items)
+        memcpy(to->items + at, chunk->items, chunk->n * sizeof(struct str));
+    return 0;
+}
+
 static int lay_out(struct kube_extender_args *out, const struct list *list, struct arena *a,
                    struct err *err)
 {
-    const struct chunk *chunk = list->first;
     struct columns to;
+    uint32_t at = 0;
+    int rc = columns_init(&to, list->n, out->mode, a) ? 0 : -ENOMEM;
 
-    if (!columns_init(&to, list->n, out->mode, a))
-        return err_set(err, -ENOMEM, "no room for %u nodes", list->n);
-    for (uint32_t i = 0; i < list->n; i++) {
-        const struct candidate *const c = &chunk->candidates[i % CHUNK_CANDIDATES];
-
-        to.names[i] = c->name;
-        to.quoted[i] = c->quoted;
-        if (to.items)
-            to.items[i] = c->item;
-        if (i % CHUNK_CANDIDATES == CHUNK_CANDIDATES - 1)
-            chunk = chunk->next;
+    for (const struct chunk *c = list->first; c && rc == 0; c = c->next) {
+        rc = lay_out_chunk(&to, at, c, list->odd, a);
+        at += c->n;
     }
+    if (rc < 0)
+        return err_set(err, rc, "no room for %u nodes", list->n);
     out->n = list->n;
     out->names = to.names;
     out->quoted = to.quoted;

@@ -121,6 +121,13 @@ bool scan_array(struct scan *s);
 bool scan_item(struct scan *s);
 
 /*
+ * For long arrays of strings, instead of scan_item: the strings that come next, raw, `max` at
+ * most. Stops before anything else (another kind, the end, a failure), which scan_item meets then.
+ * Sets `*odd` when one of them has escapes or other bytes than ASCII; never clears it.
+ */
+uint32_t scan_strings(struct scan *s, struct str *out, uint32_t max, bool *odd);
+
+/*
  * How many values the array or object that is due has; nothing is read. 0 for null. Costs one
  * skip over it, so decoders that allocate exactly stay linear. Fails when it is neither.
  */

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <assert.h>
 #include <string.h>
 
 #include "kube/scan_bytes.h"
@@ -369,4 +370,36 @@ const char *scan_token_string(struct scan *s, const char *p)
 const char *scan_token_colon(struct scan *s, const char *p)
 {
     return colon(s, p);
+}
+
+uint32_t scan_strings(struct scan *s, struct str *out, uint32_t max, bool *odd)
+{
+    struct scan_step *const step = &s->steps[s->depth - 1];
+    const uint32_t before = step->count;
+    uint32_t n = 0;
+
+    assert(s->depth > 0 && !step->is_object && !s->pending);
+    while (n < max && s->err.code == 0 && before + n < UINT32_MAX) {
+        const char *p = blank(s->p, s->stop);
+
+        if (before + n > 0 && at(p, s->stop) != ',')
+            break;
+        if (before + n > 0)
+            p = blank(p + 1, s->stop);
+        if (at(p, s->stop) != '"')
+            break;
+        const char *const from = p + 1;
+        p = plain(from, s->stop);
+        if (UNLIKELY(at(p, s->stop) != '"')) {
+            *odd = true;
+            p = string(s, p);
+            if (!p)
+                break;
+            p--;
+        }
+        out[n++] = (struct str){from, (size_t)(p - from)};
+        s->p = p + 1;
+    }
+    step->count = before + n;
+    return n;
 }

@@ -54,7 +54,8 @@ static bool enter(struct scan *s)
 
 static void pull(struct scan *s, struct arena *a)
 {
-    bool objects[LIMIT_JSON_DEPTH], due = true;
+    bool objects[LIMIT_JSON_DEPTH], due = true, odd = false;
+    struct str strings[3];
     uint32_t depth = 0;
     char path[64];
 
@@ -65,6 +66,8 @@ static void pull(struct scan *s, struct arena *a)
             read_scalar(s, a);
         if (depth == 0)
             return;
+        if (!objects[depth - 1] && !scan_failed(s))
+            (void)scan_strings(s, strings, 3, &odd);
         due = objects[depth - 1] ? scan_key(s) : scan_item(s);
         depth -= !due;
         (void)scan_path(s, path, sizeof(path));

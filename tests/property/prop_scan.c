@@ -117,14 +117,18 @@ static int skim(struct str text)
     return scan_end(&s, NULL);
 }
 
-/* Everything by pulling: each container is entered, each scalar read by its typed reader. */
-static int walk(struct str text)
+/*
+ * Everything by pulling: each container is entered, each scalar read by its typed reader; with
+ * `at_most` > 0 strings of arrays are taken that many at a time.
+ */
+static int walk(struct str text, uint32_t at_most)
 {
     bool objects[LIMIT_JSON_DEPTH];
     uint32_t depth = 0;
     struct scan s;
     struct str word;
-    bool due = true, yes;
+    bool due = true, yes, odd = false;
+    struct str strings[8];
 
     scan_init(&s, text, 0);
     while (due || depth > 0) {
@@ -144,6 +148,8 @@ static int walk(struct str text)
         }
         if (depth == 0)
             break;
+        if (at_most > 0 && !objects[depth - 1] && !scan_failed(&s))
+            (void)scan_strings(&s, strings, at_most, &odd);
         due = objects[depth - 1] ? scan_key(&s) : scan_item(&s);
         depth -= !due;
     }
@@ -176,7 +182,8 @@ static void judge(struct str text)
     assert_non_null(p);
     const struct str padded = {p, text.n};
     const int rc = skim(padded), want = oracle(padded);
-    assert_int_equal(walk(padded), rc);
+    assert_int_equal(walk(padded, 0), rc);
+    assert_int_equal(walk(padded, 1 + (uint32_t)any(8)), rc);
     if (rc != -E2BIG && want != 1)
         assert_int_equal(rc, want);
     accepted += rc == 0;

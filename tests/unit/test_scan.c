@@ -520,6 +520,31 @@ static void a_key_given_twice_fails_only_where_strict(void **state)
     }
 }
 
+static void strings_of_an_array_come_in_bulk(void **state)
+{
+    struct source src;
+    struct scan *const s = source(&src, "[\"a\" , \"bc\",\"\",\"d\\n\",7,\"e\",[\"f\"],\"g\" ]", 0);
+    struct str got[4];
+    bool odd = false;
+
+    assert_true(scan_array(s));
+    assert_int_equal(scan_strings(s, got, 2, &odd), 2);
+    assert_true(str_is(got[0], "a") && str_is(got[1], "bc") && !odd);
+    assert_int_equal(scan_strings(s, got, 4, &odd), 2); /* a number stops it */
+    assert_true(str_is(got[0], "") && str_is(got[1], "d\\n") && odd);
+    assert_int_equal(scan_strings(s, got, 4, &odd), 0);
+    assert_true(scan_item(s) && scan_kind(s) == SCAN_NUMBER && scan_skip(s));
+    assert_int_equal(scan_strings(s, got, 4, &odd), 1);
+    assert_true(str_is(got[0], "e"));
+    assert_true(scan_item(s) && scan_array(s));
+    assert_int_equal(scan_strings(s, got, 4, &odd), 1);
+    assert_false(scan_item(s));
+    assert_int_equal(scan_strings(s, got, 4, &odd), 1);
+    assert_int_equal(scan_strings(s, got, 4, &odd), 0);
+    assert_false(scan_item(s));
+    assert_int_equal(scan_end(s, NULL), 0);
+}
+
 static void counting_looks_ahead_and_reads_nothing(void **state)
 {
     struct source src;
@@ -585,6 +610,7 @@ int main(void)
         cmocka_unit_test(failures_name_the_field),
         cmocka_unit_test(keys_match_exactly_or_folded),
         cmocka_unit_test(a_key_given_twice_fails_only_where_strict),
+        cmocka_unit_test(strings_of_an_array_come_in_bulk),
         cmocka_unit_test(counting_looks_ahead_and_reads_nothing),
         cmocka_unit_test(texts_survive_every_arena_size),
     };
