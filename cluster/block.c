@@ -39,17 +39,17 @@ static int fill_once(struct block **out, size_t room, size_t *used, block_fill f
 
 /*
  * Give back what is behind the last byte used. The value's pointers only survive where the heap
- * shrinks a block in its place, as glibc does; false: the block is gone.
+ * shrinks a block in its place, as glibc does; NULL: it did not (or could not), and the value must be built again.
  */
-static bool shrink(struct block *b, size_t used)
+static struct block *shrink(struct block *b, size_t used)
 {
     const uintptr_t before = (uintptr_t)b;
     struct block *const after = realloc(b, HEADER + used);
 
-    if (!after || (uintptr_t)after == before)
-        return true; /* shrunk, or left as it was */
-    free(after);
-    return false;
+    if (after && (uintptr_t)after == before)
+        return after;
+    free(after ? after : b);
+    return NULL;
 }
 
 int block_new(struct block **out, size_t room, block_fill fill, void *ctx)
@@ -61,11 +61,13 @@ int block_new(struct block **out, size_t room, block_fill fill, void *ctx)
     room = room ? room : FIRST_ROOM;
     while ((rc = fill_once(&b, room, &used, fill, ctx)) == -ENOMEM && room < max_room)
         room *= 2;
-    if (rc == 0 && !shrink(b, used))
-        rc = fill_once(&b, room, &used, fill, ctx);
-    if (rc == 0)
-        *out = b;
-    return rc;
+    if (rc < 0)
+        return rc;
+    b = shrink(b, used);
+    if (!b && (rc = fill_once(&b, room, &used, fill, ctx)) < 0)
+        return rc;
+    *out = b;
+    return 0;
 }
 
 size_t block_room_like(const struct block *b)
