@@ -26,7 +26,7 @@ package_is_there() {
 
 # need PACKAGE...: install what is missing; does nothing, and needs no root, where all are there.
 need() {
-    local package missing=() as=()
+    local package output missing=() as=()
     if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
         say "no apt-get here: these Debian packages are taken to be there: $*"
         return
@@ -45,8 +45,8 @@ need() {
     say "packages: apt-get install ${missing[*]}"
     "${as[@]}" env DEBIAN_FRONTEND=noninteractive apt-get update -qq ||
         say "apt-get update failed, trying with the lists that are there"
-    "${as[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y \
-        --no-install-recommends -o Dpkg::Use-Pty=0 "${missing[@]}" >/dev/null
+    output=$("${as[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y \
+        --no-install-recommends -o Dpkg::Use-Pty=0 "${missing[@]}" 2>&1) || die "$output"
     say "packages: installed"
 }
 
