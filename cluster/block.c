@@ -39,7 +39,8 @@ static int fill_once(struct block **out, size_t room, size_t *used, block_fill f
 
 /*
  * Give back what is behind the last byte used. The value's pointers only survive where the heap
- * shrinks a block in its place, as glibc does; NULL: it did not (or could not), and the value must be built again.
+ * shrinks a block in its place, as glibc does; NULL: it did not (or could not), and the value must
+ * be built again.
  */
 static struct block *shrink(struct block *b, size_t used)
 {

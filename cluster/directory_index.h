@@ -40,6 +40,7 @@ struct index_object {
     uint64_t delivered_hash;
     const struct index_file *from; /* where the delivered text came from */
     struct index_entry *entries;
+    struct index_entry *pending; /* of the file that is being read */
     enum source_kind kind;
     uint64_t key_hash;
     struct str type, ns, name; /* behind this struct */
@@ -47,7 +48,10 @@ struct index_object {
 
 struct index_file {
     char *path;
-    bool is_override, dirty, fresh, failed; /* failed: its last reading met a problem */
+    bool is_override; /* below numawise/ */
+    bool dirty;       /* to be read */
+    bool fresh;       /* its stamp may not tell of the next change */
+    bool gone;
     struct walk_stamp stamp;
     struct index_entry *entries;
     uint32_t skipped;
