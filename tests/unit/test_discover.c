@@ -15,6 +15,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/err.h"
+#include "tests/support/data.h"
 #include "topology/cpuset.h"
 #include "topology/discover.h"
 #include "topology/model.h"
@@ -239,7 +240,7 @@ static void recording_order_does_not_change_the_order_of_zones(void **state)
 
 static void distances_follow_zones_and_not_the_matrix(void **state)
 {
-    /* the matrix is in the order 0 2 1 3; d(0,2) = 11 in one socket, d(0,1) = 21 across */
+    /* hwloc has the zones in the order 0 2 1 3; d(0,2) = 11 in one socket, d(0,1) = 21 across */
     const struct topo_machine m = recorded("memorysidecaches.xml");
 
     assert_int_equal(m.distances.d[0 * 4 + 2], 11);
@@ -414,6 +415,80 @@ static void zones_left_out_of_a_recording_take_their_cpus_along(void **state)
     assert_int_equal(m.cpus[0].core, TOPO_NONE);
 }
 
+/* --- recordings with one thing changed --- */
+
+static char *write_file(const char *text, size_t n)
+{
+    static char path[256];
+
+    (void)snprintf(path, sizeof(path), "%s/file.xml", directory);
+    FILE *const f = fopen(path, "w");
+    assert_non_null(f);
+    assert_int_equal(fwrite(text, 1, n, f), n);
+    assert_int_equal(fclose(f), 0);
+    return path;
+}
+
+/* `now` is as long as `was`. */
+static struct topo_machine changed(const char *name, const char *was, const char *now)
+{
+    struct topo_machine m = {0};
+    struct buf text = {0};
+
+    assert_int_equal(test_data_read(name, &text), 0);
+    char *const at = memmem(text.p, text.n, was, strlen(was));
+    assert_non_null(at);
+    assert_int_equal(strlen(was), strlen(now));
+    memcpy(at, now, strlen(now));
+    make_directory();
+    const int rc = discover(&m, TOPO_SOURCE_XML, write_file(text.p, text.n), NULL);
+    remove_directory();
+    buf_free(&text);
+    assert_int_equal(rc, 0);
+    return m;
+}
+
+static void rows_of_distances_stay_rows(void **state)
+{
+    const struct topo_machine m =
+        changed("machines/nvidiaDGX2.xml", ">10 21 21 10 <", ">10 21 31 10 <");
+
+    assert_int_equal(m.distances.d[0 * 2 + 1], 21);
+    assert_int_equal(m.distances.d[1 * 2 + 0], 31);
+}
+
+static void memory_out_of_reach_keeps_its_255(void **state)
+{
+    const char *const row = ">10 21 11 21 21 10 21 11 11 21 <";
+    const struct topo_machine m =
+        changed("machines/memorysidecaches.xml", row, ">10 255 11 21 21 10 21 11 11 21<");
+
+    assert_true(m.has_distances);
+    assert_int_equal(m.distances.d[0 * 4 + 1], 255);
+    assert_int_equal(m.distances.d[1 * 4 + 0], 21);
+}
+
+/* 9 would be nearer than local. */
+static void a_table_that_is_no_slit_is_not_taken_for_one(void **state)
+{
+    const struct topo_machine m =
+        changed("machines/memorysidecaches.xml", ">10 21 11 21 21 ", ">10 255 11 21 9 ");
+
+    assert_false(m.has_distances);
+    assert_int_equal(m.distances.d[0 * 4 + 1], TOPO_REMOTE);
+}
+
+/* Two GPUs with a link to one package have no link of their own because of it. */
+static void only_switches_join_links(void **state)
+{
+    const struct topo_machine m =
+        changed("machines/power8gpudistances.xml", ">1000000 40000 0 0 40000 0 40000 1000000 0 0 <",
+                ">1000000 00000 0 0 40000 0 00000 1000000 0 0 <");
+
+    assert_int_equal(m.link_mbs[0 * 4 + 1], 0);
+    assert_int_equal(m.link_mbs[2 * 4 + 3], 40000);
+}
+
 /* --- other sources --- */
 
 static void a_description_makes_a_machine(void **state)
@@ -469,18 +544,6 @@ static void assert_refused(enum topo_source_kind kind, const char *text, int cod
     assert_non_null(strstr(err.text, text));
     assert_non_null(strstr(err.text, words));
     assert_int_equal(m.n_zones, 77);
-}
-
-static char *write_file(const char *text, size_t n)
-{
-    static char path[256];
-
-    (void)snprintf(path, sizeof(path), "%s/file.xml", directory);
-    FILE *const f = fopen(path, "w");
-    assert_non_null(f);
-    assert_int_equal(fwrite(text, 1, n, f), n);
-    assert_int_equal(fclose(f), 0);
-    return path;
 }
 
 static void assert_text_refused(const char *text, const char *words)
@@ -561,6 +624,10 @@ int main(void)
         cmocka_unit_test(the_kernels_word_on_a_devices_zone_is_taken),
         cmocka_unit_test(a_cgroup_does_not_hide_zones),
         cmocka_unit_test(zones_left_out_of_a_recording_take_their_cpus_along),
+        cmocka_unit_test(rows_of_distances_stay_rows),
+        cmocka_unit_test(memory_out_of_reach_keeps_its_255),
+        cmocka_unit_test(a_table_that_is_no_slit_is_not_taken_for_one),
+        cmocka_unit_test(only_switches_join_links),
         cmocka_unit_test(a_description_makes_a_machine),
         cmocka_unit_test(this_machine_can_be_read),
         cmocka_unit_test(the_environment_gives_no_orders),
