@@ -133,6 +133,37 @@ static void problems_name_file_line_column_and_field(void **state)
           "at line 2)\n3:1  Node /\n");
 }
 
+/* Characters count, not bytes; and a line may be longer than what is noted of it. */
+static void columns_count_characters_in_long_lines(void **state)
+{
+    struct buf text = {0};
+
+    buf_text(&text, "{\"kind\":\"List\",\"x\":\"");
+    for (int i = 0; i < 5000; i++)
+        buf_text(&text, "\xc3\xa9");
+    buf_text(&text, "\",\"items\":[{\"kind\":\"A\"}]}");
+    /* 20 characters, 5000, then 11: the item is the next */
+    check(text.p, "f.json", NULL, "1:5032  A /\n");
+    buf_free(&text);
+}
+
+/* The names of a list and its items are kept in 16 KiB, whatever the number of items. */
+static void a_list_may_be_long(void **state)
+{
+    struct buf text = {0};
+    struct told t = {0};
+    const struct kube_visitor visitor = {told_object, told_problem, &t};
+
+    buf_text(&text, "kind: List\nitems:\n");
+    for (int i = 0; i < 2000; i++)
+        buf_text(&text, "- {kind: Pod, metadata: {name: a-name-of-some-length}}\n");
+    assert_int_equal(kube_text_visit(buf_view(&text), "f.yaml", &visitor, NULL), 0);
+    assert_int_equal(strncmp(t.text.p, "3:3  Pod /a-name", 16), 0);
+    assert_null(strchr(t.text.p, '!'));
+    buf_free(&t.text);
+    buf_free(&text);
+}
+
 static void a_visitor_can_end_the_walk(void **state)
 {
     struct told t = {.end_with = 7};
@@ -311,6 +342,8 @@ int main(void)
         cmocka_unit_test(items_of_a_typed_list_get_its_kind),
         cmocka_unit_test(the_text_of_such_an_item_says_its_kind),
         cmocka_unit_test(problems_name_file_line_column_and_field),
+        cmocka_unit_test(columns_count_characters_in_long_lines),
+        cmocka_unit_test(a_list_may_be_long),
         cmocka_unit_test(a_visitor_can_end_the_walk),
         cmocka_unit_test(only_regular_files_are_read),
         cmocka_unit_test(a_file_over_the_limit_is_not_read),

@@ -376,6 +376,20 @@ static void placements_come_by_pod(void **state)
     assert_int_equal(h[2].n_blocks + h[2].n_devices, 0);
 }
 
+static void any_number_of_pods_is_read(void **state)
+{
+    const struct kube_nrt nrt =
+        read_nrt(HEAD "attributes:\n- name: " OURS
+                      "placements\n  value: '{\"b/x\": {\"containers\": {\"1\": {}, \"0\": {}}}, "
+                      "\"a/z\": {\"containers\": {\"2\": {}}}, \"a/y\": {}, "
+                      "\"a/x\": {\"containers\": {\"3\": {}}}}'\n");
+    static const char *const want[] = {"3", "2", "0", "1"};
+
+    assert_int_equal(nrt.n_holdings, 4);
+    for (size_t i = 0; i < 4; i++)
+        assert_true(str_is(nrt.holdings[i].container, want[i]));
+}
+
 static void devices_come_by_resource_and_id(void **state)
 {
     const struct kube_nrt nrt = read_nrt(full);
@@ -511,6 +525,7 @@ int main(void)
         cmocka_unit_test(our_settings_complete_the_node),
         cmocka_unit_test(our_zone_attributes_are_read),
         cmocka_unit_test(placements_come_by_pod),
+        cmocka_unit_test(any_number_of_pods_is_read),
         cmocka_unit_test(devices_come_by_resource_and_id),
         cmocka_unit_test(errors_name_the_field_and_its_place),
         cmocka_unit_test(errors_inside_an_attribute_name_the_way_down),

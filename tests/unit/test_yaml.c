@@ -99,6 +99,7 @@ static void plain_scalars_have_the_types_that_kubectl_gives_them(void **state)
         {"017", "15"}, /* octal in YAML 1.1 */
         {"018", "18"}, /* no octal digit: a float with a zero in front */
         {"0b101", "5"},
+        {"-0x8000000000000000", "-9223372036854775808"},
         {"0x", "\"0x\""},
         {"0xg", "\"0xg\""},
         {"18446744073709551615", "18446744073709551615"},
@@ -143,6 +144,7 @@ static void what_json_cannot_say_is_an_error_at_its_place(void **state)
     check("a: 1\nb: .inf\n", "!2:4: .inf: JSON has no such number\n");
     check("a: .nan", "!1:4: .nan: JSON has no such number\n");
     check("a: 0x1ffffffffffffffff", "!1:4: 0x1ffffffffffffffff: integer beyond 64 bits\n");
+    check("a: -0x8000000000000001", "!1:4: -0x8000000000000001: integer beyond 64 bits\n");
     check("a: !!binary aGk=\n", "!1:4: tag binary does not fit the value\n");
     check("a: !mine x\n", "!1:4: tag !mine does not fit the value\n");
     check("a: !!int x\n", "!1:4: tag int does not fit the value\n");
@@ -245,12 +247,14 @@ static void fields_are_found_by_index_name_and_key(void **state)
 {
     static const char json[] =
         "{\"spec\":{\"a.b/c\":{\"d\":1},\"a\":{\"b\":2},\"list\":[{\"name\":\"one\",\"v\":3},"
-        "{\"v\":4,\"name\":\"two\"}],\"limits\":{\"nvidia.com/gpu\":5}}}";
+        "{\"v\":4,\"name\":\"two\"}],\"limits\":{\"nvidia.com/gpu\":5}},\"x\":6,\"x.y\":7}";
     static const struct {
         const char *field, *value;
     } cases[] = {
         {"spec.a.b/c.d", "1"},
         {"spec.a.b", "2"},
+        {"x", "6"},
+        {"x.y", "7"},
         {"spec.list[0].v", "3"},
         {"spec.list[two].v", "4"},
         {"spec.limits[nvidia.com/gpu]", "5"},
@@ -285,6 +289,24 @@ static void an_alias_bomb_is_refused(void **state)
     char *const got = convert(buf_view(&text));
     assert_non_null(strstr(got, "anchors and aliases add up to more than 4194304 bytes"));
     assert_true(strlen(got) < 200);
+    free(got);
+    buf_free(&text);
+}
+
+/* One anchor of 100 KiB, fifty times: 5 MiB without a second anchor. */
+static void many_aliases_of_one_anchor_are_refused(void **state)
+{
+    struct buf text = {0};
+
+    buf_text(&text, "a: &a ");
+    for (int i = 0; i < 100 * 1024; i++)
+        buf_text(&text, "x");
+    buf_text(&text, "\nb:\n");
+    for (int i = 0; i < 50; i++)
+        buf_text(&text, "- *a\n");
+    char *const got = convert(buf_view(&text));
+    /* the anchor itself, then 39 aliases of 102402 + 64 bytes: the 40th goes over 4194304 */
+    assert_string_equal(got, "!42:3: anchors and aliases add up to more than 4194304 bytes\n");
     free(got);
     buf_free(&text);
 }
@@ -393,6 +415,7 @@ int main(void)
         cmocka_unit_test(values_know_their_place),
         cmocka_unit_test(fields_are_found_by_index_name_and_key),
         cmocka_unit_test(an_alias_bomb_is_refused),
+        cmocka_unit_test(many_aliases_of_one_anchor_are_refused),
         cmocka_unit_test(too_many_anchors_are_refused),
         cmocka_unit_test(nesting_has_a_bound),
         cmocka_unit_test(a_hundred_thousand_brackets_are_harmless),
