@@ -34,7 +34,7 @@ int topology_visit_node(const char *dir, const char *node,
     if (rc == 0)
         rc = source_read(&source, &config, err);
     if (rc < 0)
-        return err_wrap(err, rc, "%s", dir);
+        return rc;
     const struct node_view *const view = find(source.snapshot, dir, node, err);
     rc = view ? visit(&view->machine, ctx) : -ENOENT;
     source_done(&source);
