@@ -23,23 +23,54 @@ static void label(struct buf *out, const char *text)
     buf_printf(out, "%-*s", LABEL, text);
 }
 
-/* Append `text` from column `at`, broken at blanks, later lines indented by `indent`. */
+/* Where the text being written stands, for breaking lines. */
+struct line {
+    struct buf *out;
+    size_t at, indent; /* column; of later lines */
+    bool begun;        /* something stands on this line already */
+};
+
+/* Append a piece and a blank before it, on a new line when it does not fit. */
+static void place(struct line *l, struct str piece)
+{
+    if (l->begun && l->at + 1 + piece.n > COLUMNS) {
+        buf_printf(l->out, "\n%*s", (int)l->indent, "");
+        l->at = l->indent;
+    } else if (l->begun) {
+        buf_text(l->out, " ");
+        l->at++;
+    }
+    buf_str(l->out, piece);
+    l->at += piece.n;
+    l->begun = true;
+}
+
+/* Up to and with the first "; ", or all of it. */
+static struct str next_clause(struct str *rest)
+{
+    const char *const end = memmem(rest->p, rest->n, "; ", 2);
+    const struct str clause = {rest->p, end ? (size_t)(end - rest->p) + 1 : rest->n};
+    const size_t skip = end ? clause.n + 1 : clause.n;
+
+    *rest = (struct str){rest->p + skip, rest->n - skip};
+    return clause;
+}
+
+/*
+ * Append `text` from column `at`, later lines indented: clauses ("...; ") stay whole where they
+ * fit on a line.
+ */
 static void wrap(struct buf *out, struct str text, size_t at, size_t indent)
 {
-    bool first = true;
+    struct line l = {.out = out, .at = at, .indent = indent};
 
     while (text.n) {
-        struct str word = str_cut(&text, ' ');
-        if (!first && at + 1 + word.n > COLUMNS) {
-            buf_printf(out, "\n%*s", (int)indent, "");
-            at = indent;
-        } else if (!first) {
-            buf_text(out, " ");
-            at++;
-        }
-        buf_str(out, word);
-        at += word.n;
-        first = false;
+        struct str clause = next_clause(&text);
+        if (clause.n + indent <= COLUMNS)
+            place(&l, clause);
+        else
+            while (clause.n)
+                place(&l, str_cut(&clause, ' '));
     }
     buf_text(out, "\n");
 }

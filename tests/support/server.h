@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The real program in a child process, and the HTTP client of a test: sockets, nothing hidden. */
+#ifndef TESTS_SUPPORT_SERVER_H
+#define TESTS_SUPPORT_SERVER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/buf.h"
+#include "base/str.h"
+
+enum { TEST_PATH_BYTES = 512 };
+
+struct test_server {
+    pid_t pid;
+    char work[TEST_PATH_BYTES]; /* a directory of its own; removed by test_server_stop */
+    uint16_t extender, operator_port, console; /* 0 = off */
+};
+
+/*
+ * Start `numawise serve --cluster CLUSTER` with every listener on a port of the kernel's choice and
+ * the `extra` arguments (NULL-terminated, or NULL); waits for the addresses file. stderr goes to
+ * WORK/stderr. Fails the test otherwise.
+ */
+void test_server_start(struct test_server *out, const char *cluster, const char *const *extra);
+
+/* Send `signal`, wait, remove the directory. Returns the exit code, or 128 + the signal. */
+int test_server_stop(struct test_server *s, int signal);
+
+/* Run the program to its end: exit code; what it printed. `args` is NULL-terminated. */
+int test_run(const char *const *args, struct buf *out_stdout, struct buf *out_stderr);
+
+/* A connection; -1 when refused. */
+int test_connect(uint16_t port);
+
+struct test_reply {
+    int status;
+    bool closes; /* Connection: close */
+    struct buf head, body;
+};
+
+/* Send one request in one piece: `method` "POST"; body may be empty. False: the peer is gone. */
+bool test_send(int fd, const char *method, const char *target, struct str body);
+
+/*
+ * Read one reply: exactly Content-Length bytes of body; fails the test when there is no
+ * Content-Length, or when bytes follow. False: the connection ended before a whole head.
+ */
+bool test_receive(int fd, struct test_reply *out);
+void test_reply_done(struct test_reply *r);
+
+/* One request on a connection of its own; the status; `out_body` may be NULL. */
+int test_get(uint16_t port, const char *target, struct buf *out_body);
+
+/* Open descriptors of a process. */
+unsigned test_descriptors(pid_t pid);
+
+/* Write a file whole, by rename. */
+void test_write(const char *path, struct str text);
+
+/* Copy all files of a flat or nested directory. */
+void test_copy_tree(const char *from, const char *to);
+void test_remove_tree(const char *path);
+
+#endif
