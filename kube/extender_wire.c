@@ -179,7 +179,7 @@ static int lay_out_chunk(const struct columns *to, uint32_t at, const struct chu
 
         to->names[at + i] = raw;
         to->quoted[at + i] = raw.p ? (struct str){raw.p - 1, raw.n + 2} : STR("\"\"");
-        if ((odd || !raw.p) && decode_name(&to->names[at + i], raw, a) < 0)
+        if (odd && decode_name(&to->names[at + i], raw, a) < 0)
             return -ENOMEM;
     }
     if (to->items)
