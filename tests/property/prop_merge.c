@@ -28,7 +28,7 @@ struct naive {
     struct list lists[MAX_LISTS];
     uint32_t n_lists, b;
     struct hint best;
-    bool any;
+    bool any, crash;
 };
 
 static int count(uint64_t m)
@@ -36,28 +36,35 @@ static int count(uint64_t m)
     return __builtin_popcountll(m);
 }
 
-static double mean_distance(const struct node_view *node, uint64_t mask)
+/* The list of a zone's distances has n entries and is indexed by zone id, holes or not. */
+static double mean_distance(const struct node_view *node, uint64_t mask, bool *crash)
 {
     const uint32_t n = node->machine.n_zones;
     double sum = 0, pairs = 0;
 
     for (uint32_t i = 0; i < n; i++) {
         for (uint32_t j = 0; j < n; j++) {
+            const uint32_t id = node->machine.zones[j].id;
+
             if (!(mask >> i & 1) || !(mask >> j & 1))
                 continue;
-            sum += node->machine.distances.d[i * n + j];
+            if (id >= n)
+                *crash = true;
+            else
+                sum += node->machine.distances.d[i * n + id];
             pairs++;
         }
     }
     return sum / pairs;
 }
 
-static uint64_t compare(const struct node_view *node, uint64_t cur, uint64_t cand)
+static uint64_t compare(const struct node_view *node, uint64_t cur, uint64_t cand, bool *crash)
 {
     if (count(cur) != count(cand))
         return count(cur) < count(cand) ? cur : cand;
-    if (node->kubelet.prefer_closest && node->kubelet.policy != KUBELET_POLICY_SINGLE_NUMA_NODE) {
-        const double a = mean_distance(node, cur), b = mean_distance(node, cand);
+    if (cur != cand && node->kubelet.prefer_closest &&
+        node->kubelet.policy != KUBELET_POLICY_SINGLE_NUMA_NODE) {
+        const double a = mean_distance(node, cur, crash), b = mean_distance(node, cand, crash);
 
         if (a < b || b < a)
             return a < b ? cur : cand;
@@ -76,15 +83,15 @@ static void consider(struct naive *v, uint64_t mask, bool preferred)
     if (!v->any || preferred != v->best.preferred) {
         take = !v->any || preferred;
     } else if (preferred || n > b) {
-        take = compare(v->node, v->best.mask, mask) == mask;
+        take = compare(v->node, v->best.mask, mask, &v->crash) == mask;
     } else if (n == b) {
-        take = k == b && compare(v->node, v->best.mask, mask) == mask;
+        take = k == b && compare(v->node, v->best.mask, mask, &v->crash) == mask;
     } else if (k > b) {
         take = false;
     } else if (k == b || k != n) {
         take = k == b || k > n;
     } else {
-        take = compare(v->node, v->best.mask, mask) == mask;
+        take = compare(v->node, v->best.mask, mask, &v->crash) == mask;
     }
     if (take)
         v->best = (struct hint){false, preferred, mask};
@@ -138,6 +145,17 @@ static struct kubelet_merge_result naive_merge(struct naive *v)
     return r;
 }
 
+/* IterateBitMasks: narrow masks first, those of one size by their ascending elements. */
+static int by_iteration(const void *pa, const void *pb)
+{
+    const struct hint *const a = pa, *const b = pb;
+    const uint64_t differ = a->mask ^ b->mask, lowest = differ & -differ;
+
+    if (count(a->mask) != count(b->mask))
+        return count(a->mask) - count(b->mask);
+    return a->mask & lowest ? -1 : 1;
+}
+
 static void random_list(uint64_t *seed, uint32_t zones, struct kubelet_hints *fast,
                         struct list *slow)
 {
@@ -162,9 +180,11 @@ static void random_list(uint64_t *seed, uint32_t zones, struct kubelet_hints *fa
         fast->preferred[m / 64] |= (uint64_t)preferred << (m % 64);
         slow->hint[slow->n++] = (struct hint){false, preferred, m};
     }
+    qsort(slow->hint, slow->n, sizeof(slow->hint[0]), by_iteration);
 }
 
-static void one_round(uint64_t *seed)
+/* `holes`: zone ids leave gaps, so that some lie beyond the number of zones. */
+static bool one_round(uint64_t *seed, bool holes)
 {
     static uint64_t sets[MAX_LISTS][2][4], sums[2 << MAX_ZONES];
     struct kubelet_hints fast[MAX_LISTS];
@@ -175,7 +195,7 @@ static void one_round(uint64_t *seed)
     const uint32_t n = node.machine.n_zones = 1 + (uint32_t)test_random(seed, MAX_ZONES);
 
     for (uint32_t i = 0; i < n; i++) {
-        zones[i].id = i;
+        zones[i].id = i == 0 ? 0 : zones[i - 1].id + 1 + (holes && test_random(seed, 4) == 0);
         for (uint32_t k = 0; k < n; k++)
             d[i * n + k] = i == k ? 10 : 11 + (uint32_t)test_random(seed, 4);
     }
@@ -190,13 +210,17 @@ static void one_round(uint64_t *seed)
     const struct kubelet_merge_result got = kubelet_merge(&node, fast, v.n_lists, sums),
                                       want = naive_merge(&v);
 
+    assert_int_equal(got.crash, v.crash);
+    assert_true(holes || !v.crash);
+    if (v.crash)
+        return true;
     assert_int_equal(got.admit, want.admit);
-    assert_false(got.crash);
     if (!want.admit)
-        return; /* nobody looks at the hint of a refusal */
+        return false; /* nobody looks at the hint of a refusal */
     assert_int_equal(got.hint.preferred, want.hint.preferred);
     assert_int_equal(got.hint.has_affinity, want.hint.has_affinity);
     assert_int_equal(got.hint.affinity, want.hint.affinity);
+    return false;
 }
 
 static void the_fold_equals_the_product(void **state)
@@ -204,12 +228,24 @@ static void the_fold_equals_the_product(void **state)
     uint64_t seed = test_seed(20261124);
 
     for (int i = 0; i < ROUNDS; i++)
-        one_round(&seed);
+        (void)one_round(&seed, false);
+}
+
+static void holes_in_the_ids_crash_just_where_the_kubelet_does(void **state)
+{
+    uint64_t seed = test_seed(20261125);
+    uint32_t crashes = 0;
+
+    for (int i = 0; i < ROUNDS; i++)
+        crashes += one_round(&seed, true);
+    assert_in_range(crashes, ROUNDS / 50, ROUNDS / 2); /* both happen */
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(the_fold_equals_the_product)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_fold_equals_the_product),
+        cmocka_unit_test(holes_in_the_ids_crash_just_where_the_kubelet_does)};
 
     return cmocka_run_group_tests_name("merge", tests, NULL, NULL);
 }
