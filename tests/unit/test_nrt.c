@@ -428,6 +428,13 @@ static void errors_name_the_field_and_its_place(void **state)
             "zones[node-0].attributes[" OURS "memory-free]: \"1Gi\" is not an integer (bytes)");
 }
 
+static void sockets_leave_room_for_none(void **state)
+{
+    refused(HEAD "zones: [{name: node-0, attributes: [{name: " OURS "socket, value: '65535'}]}]\n",
+            3, 37,
+            "zones[node-0].attributes[" OURS "socket]: \"65535\" is not an integer in range");
+}
+
 static void placement(const char *json, const char *text)
 {
     struct buf yaml = {0};
@@ -528,6 +535,7 @@ int main(void)
         cmocka_unit_test(any_number_of_pods_is_read),
         cmocka_unit_test(devices_come_by_resource_and_id),
         cmocka_unit_test(errors_name_the_field_and_its_place),
+        cmocka_unit_test(sockets_leave_room_for_none),
         cmocka_unit_test(errors_inside_an_attribute_name_the_way_down),
         cmocka_unit_test(a_device_given_twice_is_refused),
         cmocka_unit_test(zones_have_a_bound),

@@ -243,6 +243,23 @@ static void values_know_their_place(void **state)
     kube_yaml_free(y);
 }
 
+/* Else finding the place of each item of a list in one line would take quadratic time. */
+static void long_lines_are_noted_in_pieces(void **state)
+{
+    struct kube_positions p = {0};
+    struct buf text = {0};
+
+    for (int i = 0; i < 10000; i++)
+        buf_text(&text, "x");
+    buf_text(&text, "\nyy");
+    kube_positions_index(&p, buf_view(&text));
+    assert_int_equal(p.n, 4); /* 0, 4096, 8192, the second line */
+    assert_int_equal(p.at[2].place.column, 8193);
+    assert_int_equal(p.at[3].place.line, 2);
+    kube_positions_free(&p);
+    buf_free(&text);
+}
+
 static void fields_are_found_by_index_name_and_key(void **state)
 {
     static const char json[] =
@@ -413,6 +430,7 @@ int main(void)
         cmocka_unit_test(documents_come_one_by_one),
         cmocka_unit_test(a_broken_document_does_not_take_the_others_with_it),
         cmocka_unit_test(values_know_their_place),
+        cmocka_unit_test(long_lines_are_noted_in_pieces),
         cmocka_unit_test(fields_are_found_by_index_name_and_key),
         cmocka_unit_test(an_alias_bomb_is_refused),
         cmocka_unit_test(many_aliases_of_one_anchor_are_refused),
