@@ -1,0 +1,597 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/support/test.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "cluster/node_build.h"
+#include "kube/object.h"
+#include "topology/cpuset.h"
+
+/* Objects are written with ' for " and ` for \", so that they can be read here. */
+
+enum { ROOM = 1 << 20, MOST_PODS = 8 };
+
+static const int64_t GiB = INT64_C(1) << 30;
+
+/* 2026-11-24T00:00:00Z: 20,781 days since 1970 */
+static const int64_t midnight_us = INT64_C(20781) * 86400 * 1000000;
+
+struct bench {
+    char *objects, *view, *scratch;
+    struct arena in, out, tmp;
+    struct kube_node node;
+    struct kube_nrt nrt;
+    struct score_pod pod[MOST_PODS];
+    const struct score_pod *pods[MOST_PODS];
+    struct node_inputs inputs;
+    struct node_view v;
+};
+
+static int setup(void **state)
+{
+    struct bench *const b = calloc(1, sizeof(*b));
+
+    b->objects = malloc(ROOM);
+    b->view = malloc(ROOM);
+    b->scratch = malloc(ROOM);
+    arena_init(&b->in, b->objects, ROOM);
+    arena_init(&b->out, b->view, ROOM);
+    arena_init(&b->tmp, b->scratch, ROOM);
+    b->inputs = (struct node_inputs){.name = STR("n1"), .pods = b->pods, .now_us = midnight_us};
+    *state = b;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct bench *const b = *state;
+
+    arena_rewind(&b->in, 0);
+    arena_rewind(&b->out, 0);
+    arena_rewind(&b->tmp, 0);
+    free(b->objects);
+    free(b->view);
+    free(b->scratch);
+    free(b);
+    return 0;
+}
+
+/* JSON text in the arena, 64 bytes behind it. */
+static struct str json(struct bench *b, const char *text)
+{
+    const size_t n = strlen(text);
+    char *const p = arena_array(&b->in, 2 * n + 64, 1);
+    size_t k = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        if (text[i] == '`')
+            p[k++] = '\\';
+        p[k++] = (char)(text[i] == '\'' || text[i] == '`' ? '"' : text[i]);
+    }
+    return (struct str){p, k};
+}
+
+static void give_nrt(struct bench *b, const char *text)
+{
+    struct err err = {0};
+
+    if (kube_nrt_decode(&b->nrt, json(b, text), &b->in, &err))
+        fail_msg("%s", err.text);
+    b->inputs.nrt = &b->nrt;
+}
+
+static void give_node(struct bench *b, const char *capacity)
+{
+    char text[512];
+
+    (void)snprintf(text, sizeof(text),
+                   "{'metadata':{'name':'n1'},'status':{'capacity':{%s},'allocatable':{%s}}}",
+                   capacity, capacity);
+    assert_int_equal(kube_node_decode(&b->node, json(b, text), &b->in, NULL), 0);
+    b->inputs.node = &b->node;
+}
+
+/* A Guaranteed pod of one container `main`, bound at 00:00:`second`. */
+static void give_pod(struct bench *b, const char *name, const char *uid, const char *cpu,
+                     const char *memory, int second)
+{
+    char text[1024];
+    const uint32_t i = b->inputs.n_pods++;
+
+    (void)snprintf(text, sizeof(text),
+                   "{'metadata':{'namespace':'a','name':'%s','uid':'%s'},'spec':{'nodeName':'n1',"
+                   "'containers':[{'name':'main','resources':{'limits':{'cpu':'%s','memory':'%s'},"
+                   "'requests':{'cpu':'%s','memory':'%s'}}}]},'status':{'phase':'Running',"
+                   "'conditions':[{'type':'PodScheduled','status':'True','lastTransitionTime':"
+                   "'2026-11-24T00:00:%02dZ'}]}}",
+                   name, uid, cpu, memory, cpu, memory, second);
+    assert_int_equal(kube_pod_decode(&b->pod[i], json(b, text), &b->in, NULL), 0);
+    b->pods[i] = &b->pod[i];
+    b->inputs.pods_known = true;
+}
+
+static void build(struct bench *b)
+{
+    assert_int_equal(node_build(&b->v, &b->inputs, &b->out, &b->tmp), 0);
+    assert_int_equal(arena_mark(&b->tmp), 0);
+}
+
+static void assert_cpus(const struct bench *b, const uint64_t *set, const char *want)
+{
+    struct buf text = {0};
+
+    cpuset_format(&text, set, b->v.cpu_words);
+    assert_string_equal(text.p ? text.p : "", want);
+    buf_free(&text);
+}
+
+static void assert_refused(struct bench *b, enum node_knowledge want, const char *words)
+{
+    build(b);
+    assert_int_equal(b->v.knowledge, want);
+    if (!strstr(b->v.why_unknown.p, words))
+        fail_msg("\"%s\" does not say \"%s\"", b->v.why_unknown.p, words);
+}
+
+static const struct node_pod *pod_named(const struct bench *b, const char *name)
+{
+    for (uint32_t i = 0; i < b->v.n_pods; i++) {
+        if (str_is(b->v.pods[i].name, name))
+            return &b->v.pods[i];
+    }
+    fail_msg("no pod %s", name);
+    return NULL;
+}
+
+/* --- what is assumed --- */
+
+/* As node-feature-discovery writes it: 2 zones of 4 CPUs, 1 reserved and 1 held in the first. */
+static const char bare[] =
+    "{'metadata':{'name':'n1'},'attributes':[{'name':'topologyManagerPolicy','value':'restricted'},"
+    "{'name':'topologyManagerScope','value':'pod'}],"
+    "'zones':[{'name':'node-0','type':'Node','resources':["
+    "{'name':'cpu','capacity':'4','allocatable':'3','available':'2'},"
+    "{'name':'memory','capacity':'8Gi','allocatable':'7Gi','available':'5Gi'},"
+    "{'name':'x.org/gpu','capacity':'3','allocatable':'2','available':'1'}]},"
+    "{'name':'node-1','type':'Node','resources':["
+    "{'name':'cpu','capacity':'4','allocatable':'4','available':'4'},"
+    "{'name':'memory','capacity':'8Gi','allocatable':'8Gi','available':'8Gi'}]}]}";
+
+static void a_bare_report_is_completed_by_the_assumptions_of_the_contract(void **state)
+{
+    struct bench *const b = *state;
+
+    give_nrt(b, bare);
+    build(b);
+    assert_int_equal(b->v.knowledge, NODE_KNOWN);
+    assert_int_equal(b->v.assumed, NODE_ASSUMED_CPU_POLICY | NODE_ASSUMED_MEMORY_POLICY |
+                                       NODE_ASSUMED_RESERVED | NODE_ASSUMED_DISTANCES |
+                                       NODE_ASSUMED_SIBLINGS | NODE_ASSUMED_OPTIONS);
+    assert_true(b->v.kubelet.cpu_static);
+    assert_false(b->v.kubelet.memory_static);
+    assert_int_equal(b->v.kubelet.scope, KUBELET_SCOPE_POD);
+    assert_int_equal(b->v.machine.n_cpus, 8);
+    assert_int_equal(b->v.machine.cpus[3].zone, 0);
+    assert_int_equal(b->v.machine.cpus[4].zone, 1);
+    assert_int_equal(b->v.machine.cpus[5].core, 5);
+    assert_int_equal(b->v.machine.distances.d[1], TOPO_REMOTE);
+    assert_false(b->v.machine.has_distances);
+    assert_cpus(b, b->v.cpu_reserved, "0");         /* 4 - 3 */
+    assert_cpus(b, b->v.state.cpu_free, "0-2,4-7"); /* 3 - 2 = 1 held, the highest */
+}
+
+static void memory_is_counted_as_the_memory_manager_does(void **state)
+{
+    struct bench *const b = *state;
+
+    give_nrt(b, bare);
+    build(b);
+    assert_int_equal(b->v.n_memory_types, 1);
+    assert_int_equal(b->v.memory_total[0], 8 * GiB);
+    assert_int_equal(b->v.memory_allocatable[0], 7 * GiB);
+    assert_int_equal(b->v.memory_system[0], 1 * GiB);
+    assert_int_equal(b->v.state.memory_free[0], 5 * GiB);
+    assert_int_equal(b->v.state.memory_reserved[0], 2 * GiB);
+    assert_int_equal(b->v.state.memory_free[1], 8 * GiB);
+    assert_int_equal(b->v.state.cells[1], 2);
+    assert_int_equal(b->v.state.assignments[0], 0);
+}
+
+static void devices_without_names_are_made_up_zone_by_zone(void **state)
+{
+    struct bench *const b = *state;
+
+    give_node(b, "'cpu':'8','memory':'16Gi','x.org/gpu':'3','x.org/fpga':'2','x.org/kvm':'1k'");
+    give_nrt(b, bare);
+    build(b);
+    assert_int_equal(b->v.n_resources, 2); /* a thousand of something is not a device */
+    assert_true(str_is(b->v.resources[0].name, "x.org/fpga"));
+    assert_int_equal(b->v.resources[0].n, 2);
+    assert_int_equal(b->v.resources[0].zones, 0);
+    assert_true(str_is(b->v.resources[1].name, "x.org/gpu"));
+    assert_int_equal(b->v.resources[1].first, 2);
+    assert_int_equal(b->v.resources[1].n, 3);
+    assert_int_equal(b->v.resources[1].zones, 1);
+    assert_true(str_is(b->v.devices[2].id, "node-0/0"));
+    assert_true(b->v.devices[3].healthy);
+    assert_false(b->v.devices[4].healthy);               /* 3 - 2 = 1 broken */
+    assert_int_equal(b->v.state.device_held[0], 1 << 3); /* 2 - 1 = 1 held */
+}
+
+/* --- everything given --- */
+
+#define FULL_OBJECT                                                                                \
+    "{'name':'topologyManagerPolicy','value':'single-numa-node'},"                                 \
+    "{'name':'orchestration.gokore.io/cpu-manager-policy','value':'static'},"                      \
+    "{'name':'orchestration.gokore.io/memory-manager-policy','value':'Static'},"                   \
+    "{'name':'orchestration.gokore.io/reserved-cpus','value':'0,4'}"
+
+/* Zones 0 and 4; CPUs 0-3 with siblings 4-7, zone 4 has 2,3,6,7; a CPU-less zone 9. */
+#define FULL_ZONES                                                                                 \
+    "'zones':[{'name':'node-0','costs':[{'name':'node-0','value':10},{'name':'node-4','value':21}" \
+    ",{'name':'node-9','value':30}],'attributes':["                                                \
+    "{'name':'orchestration.gokore.io/cpus','value':'0-1,4-5'},"                                   \
+    "{'name':'orchestration.gokore.io/cores','value':'0,4;1,5'},"                                  \
+    "{'name':'orchestration.gokore.io/l3','value':'0,4;1,5'},"                                     \
+    "{'name':'orchestration.gokore.io/socket','value':'3'}],'resources':["                         \
+    "{'name':'cpu','capacity':'4','allocatable':'2','available':'2'},"                             \
+    "{'name':'hugepages-2Mi','capacity':'1Gi','allocatable':'1Gi','available':'1Gi'},"             \
+    "{'name':'memory','capacity':'8Gi','allocatable':'6Gi','available':'4Gi'}]},"                  \
+    "{'name':'node-4','costs':[{'name':'node-0','value':22},{'name':'node-4','value':10},"         \
+    "{'name':'node-9','value':30}],'attributes':["                                                 \
+    "{'name':'orchestration.gokore.io/cpus','value':'2-3,6-7'},"                                   \
+    "{'name':'orchestration.gokore.io/cores','value':'2,6;3,7'},"                                  \
+    "{'name':'orchestration.gokore.io/socket','value':'4'}],'resources':["                         \
+    "{'name':'cpu','capacity':'4','allocatable':'4','available':'4'},"                             \
+    "{'name':'memory','capacity':'8Gi','allocatable':'8Gi','available':'8Gi'}]},"                  \
+    "{'name':'node-9','costs':[{'name':'node-0','value':30},{'name':'node-4','value':30},"         \
+    "{'name':'node-9','value':10}],'resources':["                                                  \
+    "{'name':'memory','capacity':'16Gi','allocatable':'16Gi','available':'16Gi'}]}]"
+
+static const char full[] =
+    "{'metadata':{'name':'n1'},'attributes':[" FULL_OBJECT "]," FULL_ZONES "}";
+
+static void a_full_report_leaves_nothing_to_assume(void **state)
+{
+    struct bench *const b = *state;
+
+    give_nrt(b, full);
+    build(b);
+    assert_int_equal(b->v.knowledge, NODE_KNOWN);
+    assert_int_equal(b->v.assumed, 0);
+    assert_true(b->v.machine.has_distances);
+    assert_int_equal(b->v.machine.distances.d[1], 21); /* row = from node-0 */
+    assert_int_equal(b->v.machine.distances.d[3], 22);
+    assert_true(b->v.kubelet.memory_static);
+    assert_cpus(b, b->v.cpu_reserved, "0,4");
+    assert_cpus(b, b->v.state.cpu_free, "0-7");
+}
+
+static void zone_ids_with_holes_become_indices_and_siblings_share_a_core(void **state)
+{
+    struct bench *const b = *state;
+
+    give_nrt(b, full);
+    build(b);
+    assert_int_equal(b->v.machine.n_zones, 3);
+    assert_int_equal(b->v.machine.zones[1].id, 4);
+    assert_int_equal(b->v.machine.cpus[6].zone, 1);
+    assert_int_equal(b->v.machine.cpus[6].core, 2);
+    assert_int_equal(b->v.machine.cpus[6].socket, 4);
+    assert_int_equal(b->v.machine.cpus[5].l3, 1);
+    assert_int_equal(b->v.machine.cpus[6].l3, 2); /* not given: one for the zone, its lowest CPU */
+    assert_int_equal(b->v.cpus.n_cores, 4);
+}
+
+static void a_zone_without_cpus_has_no_socket_and_its_memory_counts(void **state)
+{
+    struct bench *const b = *state;
+
+    give_nrt(b, full);
+    build(b);
+    assert_int_equal(b->v.machine.zones[2].id, 9);
+    assert_int_equal(b->v.machine.zones[2].socket, TOPO_NONE);
+    assert_int_equal(b->v.cpus.zones, 3);
+    assert_int_equal(b->v.n_memory_types, 2);
+    assert_true(str_is(b->v.memory_types[0].name, "memory"));
+    assert_int_equal(b->v.state.memory_free[2 * 2], 16 * GiB);
+    assert_int_equal(b->v.memory_system[0], 1 * GiB); /* 8 - 6 - 1 of hugepages */
+    assert_int_equal(b->v.machine.zones[0].n_hugepages, 1);
+    assert_int_equal(b->v.machine.zones[0].hugepages[0].count, 512); /* 1 GiB / 2 MiB */
+}
+
+/* --- pods --- */
+
+/* a/x holds CPUs 1 and 5 and 2 GiB in zone 0. */
+#define PLACED                                                                                     \
+    "{'name':'orchestration.gokore.io/placements','value':'{`a/x`:{`uid`:`u1`,`containers`:"       \
+    "{`main`:{`cpus`:`1,5`,`memory`:[{`zones`:[0],`type`:`memory`,`bytes`:2147483648}]}}}}'}"
+
+static const char placed[] =
+    "{'metadata':{'name':'n1'},'attributes':[" FULL_OBJECT "," PLACED "]," FULL_ZONES "}";
+
+static void a_listed_pod_is_observed_with_what_it_holds(void **state)
+{
+    struct bench *const b = *state;
+
+    give_nrt(b, placed);
+    give_pod(b, "x", "u1", "2", "2Gi", 1);
+    build(b);
+    assert_int_equal(b->v.n_pods, 1);
+    assert_int_equal(b->v.pods[0].placement, NODE_POD_OBSERVED);
+    assert_int_equal(b->v.pods[0].qos, POD_GUARANTEED);
+    assert_int_equal(b->v.pods[0].n_holdings, 1);
+    assert_cpus(b, b->v.pods[0].holdings[0].cpus, "1,5");
+    assert_int_equal(b->v.pods[0].holdings[0].blocks[0].bytes, 2 * GiB);
+    assert_cpus(b, b->v.state.cpu_free, "0,2-4,6-7");
+    assert_int_equal(b->v.state.assignments[0], 1); /* counted from the block */
+    assert_int_equal(b->v.state.memory_free[0], 4 * GiB);
+}
+
+static void what_an_ended_pod_held_is_free_at_once(void **state)
+{
+    struct bench *const b = *state;
+
+    give_nrt(b, placed);
+    b->inputs.pods_known = true;
+    build(b);
+    assert_int_equal(b->v.n_pods, 0);
+    assert_cpus(b, b->v.state.cpu_free, "0-7");
+    assert_int_equal(b->v.state.memory_free[0], 6 * GiB); /* 4 available + 2 given back */
+    assert_int_equal(b->v.state.memory_reserved[0], 0);
+    assert_int_equal(b->v.state.assignments[0], 0);
+}
+
+static void a_placement_counts_where_no_pods_are_known_at_all(void **state)
+{
+    struct bench *const b = *state;
+
+    give_nrt(b, placed);
+    build(b);
+    assert_int_equal(b->v.n_pods, 1);
+    assert_int_equal(b->v.pods[0].placement, NODE_POD_OBSERVED);
+    assert_cpus(b, b->v.state.cpu_free, "0,2-4,6-7");
+}
+
+/* x with another uid is a new pod: the old one's CPUs come back, the new one's are predicted. */
+static void a_pod_recreated_under_the_same_name_is_another_pod(void **state)
+{
+    struct bench *const b = *state;
+
+    give_nrt(b, placed);
+    give_pod(b, "x", "u2", "4", "1Gi", 2);
+    build(b);
+    assert_int_equal(b->v.n_pods, 1);
+    assert_int_equal(b->v.pods[0].placement, NODE_POD_PREDICTED);
+    assert_cpus(b, b->v.pods[0].holdings[0].cpus, "2-3,6-7"); /* 4 CPUs fit zone 4 only */
+}
+
+/*
+ * Zone 0 is full: 0 and 4 are reserved, x holds 1 and 5. y is bound before z and takes core 2 of
+ * zone 4; then no zone has 4 CPUs left for z.
+ */
+static void pods_that_are_not_listed_are_replayed_in_the_order_they_were_bound(void **state)
+{
+    struct bench *const b = *state;
+
+    give_nrt(b, placed);
+    give_pod(b, "x", "u1", "2", "2Gi", 1);
+    give_pod(b, "z", "u3", "4", "1Gi", 9);
+    give_pod(b, "y", "u2", "2", "1Gi", 5);
+    build(b);
+    assert_int_equal(b->v.n_pods, 3);
+    assert_int_equal(pod_named(b, "x")->placement, NODE_POD_OBSERVED);
+    assert_int_equal(pod_named(b, "y")->placement, NODE_POD_PREDICTED);
+    assert_cpus(b, pod_named(b, "y")->holdings[0].cpus, "2,6");
+    assert_int_equal(pod_named(b, "z")->placement, NODE_POD_UNPLACED);
+    assert_cpus(b, b->v.state.cpu_free, "0,3-4,7");
+    assert_int_equal(b->v.state.memory_free[2], 7 * GiB); /* zone 4: 8 - 1; nothing of z */
+}
+
+static void without_placements_a_pod_is_counted_unless_it_came_after_the_report(void **state)
+{
+    struct bench *const b = *state;
+    static const char text[] = "{'metadata':{'name':'n1'},'attributes':[" FULL_OBJECT
+                               ",{'name':'orchestration.gokore.io/"
+                               "observed-at','value':'2026-11-24T00:00:05Z'}]," FULL_ZONES "}";
+
+    give_nrt(b, text);
+    give_pod(b, "old", "u1", "2", "1Gi", 4);
+    give_pod(b, "new", "u2", "2", "1Gi", 6);
+    build(b);
+    assert_int_equal(pod_named(b, "old")->placement, NODE_POD_COUNTED);
+    assert_int_equal(pod_named(b, "new")->placement, NODE_POD_PREDICTED);
+    assert_int_equal(b->v.observed_us, midnight_us + 5 * 1000000);
+}
+
+/* --- what is not believed --- */
+
+static void a_node_without_a_report_has_no_topology(void **state)
+{
+    struct bench *const b = *state;
+
+    give_node(b, "'cpu':'8'");
+    assert_refused(b, NODE_NO_TOPOLOGY, "no NodeResourceTopology");
+    assert_true(str_is(b->v.name, "n1"));
+}
+
+static void an_old_report_is_stale_exactly_after_max_age(void **state)
+{
+    struct bench *const b = *state;
+    static const char text[] = "{'metadata':{'name':'n1'},'attributes':[" FULL_OBJECT
+                               ",{'name':'orchestration.gokore.io/"
+                               "observed-at','value':'2026-11-24T00:00:00Z'}]," FULL_ZONES "}";
+
+    give_nrt(b, text);
+    b->inputs.max_age_us = 300 * INT64_C(1000000);
+    b->inputs.now_us = midnight_us + b->inputs.max_age_us;
+    build(b);
+    assert_int_equal(b->v.knowledge, NODE_KNOWN);
+    b->inputs.now_us++;
+    assert_refused(b, NODE_STALE, "2026-11-24T00:00:00.000000Z");
+    b->inputs.max_age_us = 0;
+    build(b);
+    assert_int_equal(b->v.knowledge, NODE_KNOWN);
+}
+
+static void a_report_from_the_future_has_a_wrong_clock(void **state)
+{
+    struct bench *const b = *state;
+    static const char text[] = "{'metadata':{'name':'n1'},'attributes':[" FULL_OBJECT
+                               ",{'name':'orchestration.gokore.io/"
+                               "observed-at','value':'2026-11-24T00:01:01Z'}]," FULL_ZONES "}";
+
+    give_nrt(b, text);
+    b->inputs.max_age_us = 300 * INT64_C(1000000);
+    assert_refused(b, NODE_STALE, "future");
+}
+
+static void a_generation_that_goes_back_is_stale(void **state)
+{
+    struct bench *const b = *state;
+    static const char text[] =
+        "{'metadata':{'name':'n1'},'attributes':[" FULL_OBJECT
+        ",{'name':'orchestration.gokore.io/generation','value':'6'}]," FULL_ZONES "}";
+
+    give_nrt(b, text);
+    b->inputs.newest_generation = 7;
+    assert_refused(b, NODE_STALE, "generation 6 after 7");
+    b->inputs.newest_generation = 6;
+    build(b);
+    assert_int_equal(b->v.knowledge, NODE_KNOWN);
+}
+
+static void zones_with_more_cpus_than_the_node_are_not_believed(void **state)
+{
+    struct bench *const b = *state;
+
+    give_nrt(b, bare);
+    give_node(b, "'cpu':'7','memory':'16Gi'");
+    assert_refused(b, NODE_NOT_MODELLED, "8000 of cpu (thousandths) together, the Node has 7000");
+    give_node(b, "'cpu':'8','memory':'16Gi'");
+    build(b);
+    assert_int_equal(b->v.knowledge, NODE_KNOWN);
+    /* 16 GiB of zones: slack is 1/64, so 15.9 GiB pass and 15 GiB do not */
+    give_node(b, "'cpu':'8','memory':'16280Mi'");
+    build(b);
+    assert_int_equal(b->v.knowledge, NODE_KNOWN);
+    give_node(b, "'cpu':'8','memory':'15Gi'");
+    assert_refused(b, NODE_NOT_MODELLED, "memory");
+}
+
+static void one_cpu_in_two_zones_is_not_believed(void **state)
+{
+    struct bench *const b = *state;
+
+    give_nrt(b, "{'metadata':{'name':'n1'},'zones':["
+                "{'name':'node-0','attributes':[{'name':'orchestration.gokore.io/cpus','value':"
+                "'0-3'}]},{'name':'node-1','attributes':[{'name':'orchestration.gokore.io/cpus',"
+                "'value':'3-5'}]}]}");
+    assert_refused(b, NODE_NOT_MODELLED, "CPU 3 is in zone 0 and in zone 1");
+}
+
+static void placements_of_cpus_that_are_not_there_are_not_believed(void **state)
+{
+    struct bench *const b = *state;
+
+    give_nrt(b,
+             "{'metadata':{'name':'n1'},'attributes':[{'name':'orchestration.gokore.io/"
+             "placements','value':'{`a/x`:{`containers`:{`main`:{`cpus`:`4000`}}}}'}]," FULL_ZONES
+             "}");
+    assert_refused(b, NODE_NOT_MODELLED, "a/x holds CPUs 4000");
+}
+
+/* 9 zones: a kubelet with a policy does not start, one without does. */
+static void more_zones_than_the_kubelet_allows_are_too_many_under_a_policy(void **state)
+{
+    struct bench *const b = *state;
+    char text[4096], *at = text;
+
+    at += sprintf(at, "{'metadata':{'name':'n1'},'attributes':[{'name':'topologyManagerPolicy',"
+                      "'value':'restricted'}],'zones':[");
+    for (int i = 0; i < 9; i++)
+        at += sprintf(at, "%s{'name':'node-%d','resources':[{'name':'cpu','capacity':'1'}]}",
+                      i ? "," : "", i);
+    (void)sprintf(at, "]}");
+    give_nrt(b, text);
+    assert_refused(b, NODE_TOO_MANY_ZONES, "9 zones");
+    b->nrt.kubelet.policy = KUBELET_POLICY_NONE;
+    build(b);
+    assert_int_equal(b->v.knowledge, NODE_KNOWN);
+    assert_int_equal(b->v.machine.n_cpus, 9);
+}
+
+/* --- memory --- */
+
+static void every_arena_size_builds_the_view_or_leaves_no_trace(void **state)
+{
+    struct bench *const b = *state;
+    size_t enough = 0;
+
+    give_nrt(b, placed);
+    give_pod(b, "x", "u1", "2", "2Gi", 1);
+    give_pod(b, "y", "u2", "2", "1Gi", 5);
+    for (size_t room = 0; enough == 0; room += 8) {
+        struct arena a, tmp;
+        struct node_view v = {.revision = 77};
+
+        assert_true(room < ROOM);
+        arena_init(&a, b->view, room);
+        arena_init(&tmp, b->scratch, ROOM);
+        const int rc = node_build(&v, &b->inputs, &a, &tmp);
+        enough = rc == 0 ? room : 0;
+        assert_true(rc == 0 || rc == -ENOMEM);
+        assert_int_equal(v.revision, rc < 0 ? 77 : 0);
+        arena_rewind(&a, 0);
+    }
+    for (size_t room = 0, done = 0; !done; room += 8) {
+        struct arena a, tmp;
+        struct node_view v = {.revision = 77};
+
+        assert_true(room < ROOM);
+        arena_init(&a, b->view, enough);
+        arena_init(&tmp, b->scratch, room);
+        const int rc = node_build(&v, &b->inputs, &a, &tmp);
+        done = rc == 0;
+        assert_true(rc == 0 || rc == -ENOMEM);
+        assert_int_equal(v.revision, rc < 0 ? 77 : 0);
+        arena_rewind(&a, 0);
+        arena_rewind(&tmp, 0);
+    }
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        T(a_bare_report_is_completed_by_the_assumptions_of_the_contract),
+        T(memory_is_counted_as_the_memory_manager_does),
+        T(devices_without_names_are_made_up_zone_by_zone),
+        T(a_full_report_leaves_nothing_to_assume),
+        T(zone_ids_with_holes_become_indices_and_siblings_share_a_core),
+        T(a_zone_without_cpus_has_no_socket_and_its_memory_counts),
+        T(a_listed_pod_is_observed_with_what_it_holds),
+        T(what_an_ended_pod_held_is_free_at_once),
+        T(a_placement_counts_where_no_pods_are_known_at_all),
+        T(a_pod_recreated_under_the_same_name_is_another_pod),
+        T(pods_that_are_not_listed_are_replayed_in_the_order_they_were_bound),
+        T(without_placements_a_pod_is_counted_unless_it_came_after_the_report),
+        T(a_node_without_a_report_has_no_topology),
+        T(an_old_report_is_stale_exactly_after_max_age),
+        T(a_report_from_the_future_has_a_wrong_clock),
+        T(a_generation_that_goes_back_is_stale),
+        T(zones_with_more_cpus_than_the_node_are_not_believed),
+        T(one_cpu_in_two_zones_is_not_believed),
+        T(placements_of_cpus_that_are_not_there_are_not_believed),
+        T(more_zones_than_the_kubelet_allows_are_too_many_under_a_policy),
+        T(every_arena_size_builds_the_view_or_leaves_no_trace),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
