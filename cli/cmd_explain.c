@@ -125,12 +125,12 @@ struct run {
     uint32_t n_problems; /* of FILE */
 };
 
-/* Every node of the snapshot, or the one that was asked for. */
+/* All nodes are judged, so that the scores are the server's, also when one is told of. */
 static int choose_nodes(struct run *r, struct err *err)
 {
     const struct cluster_snapshot *const s = r->source.snapshot;
     const char *const only = r->options->node;
-    const uint32_t n = only ? 1 : cluster_snapshot_nodes(s);
+    const uint32_t n = cluster_snapshot_nodes(s);
 
     if (only && !cluster_snapshot_find(s, str_of(only)))
         return err_set(err, -ENOENT, "there is no node \"%s\" in the cluster", only);
@@ -138,7 +138,7 @@ static int choose_nodes(struct run *r, struct err *err)
     if (!r->names)
         return err_set(err, -ENOMEM, "no memory for %u nodes", n);
     for (uint32_t i = 0; i < n; i++)
-        r->names[i] = only ? str_of(only) : cluster_snapshot_node(s, i)->name;
+        r->names[i] = cluster_snapshot_node(s, i)->name;
     r->n_names = n;
     return 0;
 }
@@ -165,6 +165,16 @@ static void note_of(char *out, size_t room, const struct score_pod *pod, const s
                        STR_ARG(pod->node));
 }
 
+/* Is there a node, among those told of, that admits the pod? */
+static bool is_admitted(const struct run *r, const struct decision *d)
+{
+    for (uint32_t i = 0; i < d->n; i++)
+        if (d->rows[i].result.verdict == SCORE_ADMITTED &&
+            (!r->options->node || str_is(r->names[i], r->options->node)))
+            return true;
+    return false;
+}
+
 static int explain_pod(struct run *r, const struct score_pod *pod, struct err *err)
 {
     const struct decide_ask ask = {.pod = pod, .n = r->n_names, .names = r->names};
@@ -175,10 +185,16 @@ static int explain_pod(struct run *r, const struct score_pod *pod, struct err *e
     if (rc)
         return rc;
     note_of(note, sizeof(note), pod, &d);
-    const struct report report = {&ask, &d, &r->decide, STR(""), str_of(note)};
+    const struct report report = {
+        .ask = &ask,
+        .decision = &d,
+        .options = &r->decide,
+        .note = str_of(note),
+        .only = str_of(r->options->node),
+    };
     if (r->n_pods++ && !r->options->json)
         buf_text(&r->out, "\n");
-    r->refused |= d.pass == DECIDE_JUDGED && d.counts[SCORE_ADMITTED] == 0;
+    r->refused |= d.pass == DECIDE_JUDGED && !is_admitted(r, &d);
     return r->options->json ? report_json(&r->out, &report, &r->arena, err)
                             : report_table(&r->out, &report, &r->arena, err);
 }

@@ -26,13 +26,13 @@ static int by_order(const void *x, const void *y, void *ctx)
     return decide_compare(o->d, o->names, *(const uint32_t *)x, *(const uint32_t *)y);
 }
 
-uint32_t report_order(uint32_t *out, const struct decision *d, const struct str *names)
+uint32_t report_order(uint32_t *out, const struct report *r)
 {
-    struct order order = {d, names};
+    struct order order = {r->decision, r->ask->names};
     uint32_t n = 0;
 
-    for (uint32_t i = 0; i < d->n; i++)
-        if (!d->rows[i].repeated)
+    for (uint32_t i = 0; i < r->decision->n; i++)
+        if (!r->decision->rows[i].repeated && (r->only.n == 0 || str_eq(r->only, r->ask->names[i])))
             out[n++] = i;
     qsort_r(out, n, sizeof(*out), by_order, &order);
     return n;
@@ -319,7 +319,7 @@ int report_json(struct buf *out, const struct report *r, struct arena *scratch, 
 
     if (!order)
         return err_set(err, -ENOMEM, "no memory to report on %u nodes", r->decision->n);
-    const uint32_t n = report_order(order, r->decision, r->ask->names);
+    const uint32_t n = report_order(order, r);
     const struct report_head head = head_of(r, order, n);
     emit_init(&e, out, true);
     emit_object(&e);

@@ -24,6 +24,7 @@ struct report {
     const struct decide_options *options;
     struct str id;   /* of the decision in the ring, empty when it was made for this report */
     struct str note; /* said in the header, may be empty */
+    struct str only; /* tell of this node alone; empty: of every candidate */
 };
 
 /* Append one JSON object and a newline. `scratch` is used and rewound. 0, -ENOMEM. */
@@ -35,10 +36,10 @@ int report_table(struct buf *out, const struct report *r, struct arena *scratch,
                  struct err *err) MUST_CHECK;
 
 /*
- * The indices of all candidates, repeated ones left out, in the order people read them
+ * The indices of the candidates to tell of, repeated ones left out, in the order people read them
  * (decide_compare). `out` has room for decision->n. Returns how many.
  */
-uint32_t report_order(uint32_t *out, const struct decision *d, const struct str *names);
+uint32_t report_order(uint32_t *out, const struct report *r);
 
 /*
  * Into an open object: the members of one node that do not depend on the other candidates.

@@ -335,7 +335,7 @@ int report_table(struct buf *out, const struct report *r, struct arena *scratch,
 
     if (!order)
         return err_set(err, -ENOMEM, "no memory to report on %u nodes", r->decision->n);
-    const uint32_t n = report_order(order, r->decision, r->ask->names);
+    const uint32_t n = report_order(order, r);
     say_head(out, r);
     int rc = say_best(out, r, order, n, scratch);
     head_row(out, &columns);

@@ -75,7 +75,7 @@ struct call {
 
 static void keep(struct call *c)
 {
-    const struct report report = {&c->ask, &c->decision, &c->options, STR(""), STR("")};
+    const struct report report = {.ask = &c->ask, .decision = &c->decision, .options = &c->options};
     const unsigned verb = c->verb == EXT_FILTER ? RECORD_FILTER : RECORD_PRIORITIZE;
 
     if (c->e->ring && ring_add(c->e->ring, &report, verb, c->options.context.now_us, c->req->arena))

@@ -55,7 +55,7 @@ static struct made *make(uint32_t n, const char *pod, const char *prefix)
         .n = n,
         .rows = m->rows,
     };
-    m->report = (struct report){&m->ask, &m->d, &m->options, STR(""), STR("")};
+    m->report = (struct report){.ask = &m->ask, .decision = &m->d, .options = &m->options};
     return m;
 }
 
