@@ -53,9 +53,9 @@ func (s *suite) playPods(ctx context.Context, count int, suffix string) {
 				break
 			}
 			pod := instance(template, fmt.Sprintf("%s%d", suffix, round))
-			said, err := explain(s.binary, s.work, s.cluster, pod)
-			if err == nil && said.Best == nil {
-				continue // the cluster is full for this one; playPending shows what happens then
+			said, err := s.fits(pod)
+			if err == nil && said == nil {
+				continue // no room; playPending shows what happens to a pod that numawise holds back
 			}
 			row := ""
 			if err == nil {

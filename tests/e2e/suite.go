@@ -148,6 +148,7 @@ func (s *suite) setUp(ctx context.Context, self, source string) error {
 		return err
 	}
 	s.world.templates = workloads.templates
+	largestFirst(s.world.templates)
 	for key := range workloads.accounts {
 		namespace, name, _ := strings.Cut(key, "/")
 		s.world.addAccount(namespace, name)
