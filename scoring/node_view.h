@@ -111,6 +111,14 @@ struct node_pod {
     uint32_t n_holdings;
 };
 
+/* A resource of the Node object as kube-scheduler counts it, in the unit of its kind. */
+struct node_fit {
+    struct str resource;
+    enum pod_resource_kind kind;
+    int64_t allocatable;
+    int64_t requested; /* by the pods that are bound to the node and have not ended */
+};
+
 enum node_knowledge {
     NODE_KNOWN,
     NODE_NO_TOPOLOGY, /* there is no NodeResourceTopology for it */
@@ -154,6 +162,8 @@ struct node_view {
     struct str why_unknown; /* words for a person, empty when NODE_KNOWN */
     uint32_t assumed;       /* NODE_ASSUMED_... */
     int64_t observed_us;    /* when the node's data was taken, 0 = not said */
+    uint32_t n_fits;
+    const struct node_fit *fits; /* of the Node object; known also where the topology is not */
 
     /* Below: only meaningful when NODE_KNOWN. */
     struct topo_machine machine;
