@@ -213,16 +213,19 @@ static void read_zone(struct scan *s, struct raw_zone *z, struct arena *a)
         (void)scan_fail(s, -EINVAL, "no name");
 }
 
+/* More zones than a set can hold are only counted: the node is one that nobody can judge. */
 static void read_zones(struct scan *s, struct raw_nrt *raw, struct arena *a)
 {
     uint32_t n = 0, room;
 
+    raw->zones = NULL;
+    raw->n_zones = 0;
     if (scan_kind(s) == SCAN_ARRAY && scan_count(s, &n) && n > TOPO_MAX_ZONES) {
-        (void)scan_fail(s, -E2BIG, "%u zones, at most %d", n, TOPO_MAX_ZONES);
+        raw->n_zones = n;
+        (void)scan_skip(s);
         return;
     }
     raw->zones = enter_array(s, &room, sizeof(*raw->zones), a);
-    raw->n_zones = 0;
     while (raw->zones && scan_item(s) && raw->n_zones < room)
         read_zone(s, &raw->zones[raw->n_zones++], a);
 }
@@ -322,7 +325,6 @@ static int order_zones(struct raw_nrt *raw, struct arena *a, struct err *err)
         rc = nrt_read_zone_settings(&zones[i], &raw->zones[i].attributes, &ids, a, err);
     }
     raw->nrt.zones = zones;
-    raw->nrt.n_zones = raw->n_zones;
     return rc;
 }
 
@@ -353,11 +355,13 @@ int kube_nrt_decode(struct kube_nrt *out, struct str json, struct arena *a, stru
                                           .max_zones = 8}};
     int rc = read_text(&raw, json, a, err);
 
-    if (rc == 0)
+    const bool judged = raw.n_zones <= TOPO_MAX_ZONES;
+    raw.nrt.n_zones = raw.n_zones;
+    if (rc == 0 && judged)
         rc = order_zones(&raw, a, err);
     if (rc == 0)
         rc = nrt_read_settings(&raw.nrt, &raw.attributes, raw.policy, a, err);
-    if (rc == 0)
+    if (rc == 0 && judged)
         rc = read_payloads(&raw, a, err);
     if (rc < 0) {
         arena_rewind(a, mark);

@@ -104,7 +104,7 @@ struct kube_nrt {
     uint64_t generation;
     struct str unknown_setting; /* a policy or option we do not know: NODE_NOT_MODELLED; else "" */
     const struct kube_nrt_zone *zones; /* [n_zones] by ascending id */
-    uint32_t n_zones;
+    uint32_t n_zones; /* over TOPO_MAX_ZONES: `zones` is NULL, nothing of zones is decoded */
     const struct kube_nrt_device *devices; /* by resource, then id */
     uint32_t n_devices;
     const struct kube_nrt_holding *holdings; /* by ns, pod; the containers of a pod together */
