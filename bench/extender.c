@@ -27,7 +27,7 @@
 #include "bench/load.h"
 #include "bench/synth.h"
 
-enum { WARM_UP = 64, MAX_PAIRS = 2000000, START_S = 60 };
+enum { MAX_PAIRS = 2000000, START_S = 60 };
 
 struct options {
     uint32_t nodes, zones, shapes, changes;
@@ -205,12 +205,12 @@ static void one_pod(struct client *c, uint64_t shape, struct figures *f, size_t 
 static void measure(struct client *c, const struct options *o, bool cold, struct figures *f,
                     const char *what)
 {
-    const uint64_t end = clock_monotonic_ns() + (uint64_t)(o->seconds * 1e9);
     uint64_t shape = cold ? 1000003 : 0;
 
     fprintf(stderr, "bench: %s, %.1f s\n", what, o->seconds);
-    for (int i = 0; !cold && i < WARM_UP; i++)
-        one_pod(c, (uint64_t)i % o->shapes, NULL, NULL);
+    for (uint32_t i = 0; !cold && i < o->shapes; i++)
+        one_pod(c, i, NULL, NULL);
+    const uint64_t end = clock_monotonic_ns() + (uint64_t)(o->seconds * 1e9);
     for (uint64_t i = 0; clock_monotonic_ns() < end && i < MAX_PAIRS; i++)
         one_pod(c, cold ? shape++ : i % o->shapes, f, NULL);
     f->cpu_ns[2] = f->cpu_ns[0] + f->cpu_ns[1];

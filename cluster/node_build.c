@@ -109,8 +109,11 @@ static int build_known(struct node_build *b)
 /* A view of which only the name and the reason count. */
 static int build_unknown(struct node_build *b)
 {
-    struct node_view v = {
-        .knowledge = b->v.knowledge, .observed_us = b->v.observed_us, .name = b->v.name};
+    struct node_view v = {.knowledge = b->v.knowledge,
+                          .observed_us = b->v.observed_us,
+                          .name = b->v.name,
+                          .n_fits = b->v.n_fits,
+                          .fits = b->v.fits};
     const int rc = str_copy(&v.why_unknown, str_of(b->why.text), b->a);
 
     b->v = v;
@@ -124,6 +127,8 @@ int node_build(struct node_view *out, const struct node_inputs *in, struct arena
     const size_t from = arena_mark(scratch);
     int rc = str_copy(&b.v.name, in->name, a);
 
+    if (rc == 0)
+        rc = node_build_fit(&b);
     if (rc == 0) {
         const size_t mark = arena_mark(a);
 

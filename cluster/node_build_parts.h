@@ -25,6 +25,7 @@ int node_build_refuse(struct node_build *b, enum node_knowledge knowledge, const
     PRINTF(3, 4);
 
 /* All: 0, -ENOMEM, -ECANCELED after node_build_refuse. */
+int node_build_fit(struct node_build *b) MUST_CHECK;      /* the Node's sums; never refused */
 int node_build_machine(struct node_build *b) MUST_CHECK;  /* zones, distances, CPUs, reserved */
 int node_build_memory(struct node_build *b) MUST_CHECK;   /* types, totals, free, groups */
 int node_build_devices(struct node_build *b) MUST_CHECK;  /* resources, devices, who is held */
