@@ -108,6 +108,18 @@ func (s *suite) metric(name string) (float64, error) {
 	return strconv.ParseFloat(string(found[1]), 64)
 }
 
+// onlyOK: numawise itself counts no answer but 200.
+func (s *suite) onlyOK() error {
+	for _, labels := range []string{`verb="filter",code="400"`, `verb="filter",code="503"`,
+		`verb="prioritize",code="400"`, `verb="prioritize",code="503"`} {
+		name := "numawise_extender_requests_total{" + labels + "}"
+		if n, err := s.metric(name); err != nil || n != 0 {
+			return errors.Join(err, fmt.Errorf("%s = %v", name, n))
+		}
+	}
+	return nil
+}
+
 // record writes a bound pod into numawise's directory and waits until a snapshot has followed.
 func (s *suite) record(pod *v1.Pod) error {
 	const generation = "numawise_snapshots_total"

@@ -35,6 +35,7 @@ func (s *suite) playTenPods(ctx context.Context) {
 	}
 	s.check(fmt.Sprintf("one kept-alive connection carried all %d calls", len(calls)), err)
 	s.check("kube-scheduler never said that a prioritize failed", s.prioritizeFailures(s.sched))
+	s.check("numawise has counted no answer but 200", s.onlyOK())
 	err = nil
 	for _, p := range s.placed {
 		err = errors.Join(err, s.readBack(p))
