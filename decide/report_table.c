@@ -177,27 +177,36 @@ static void say_hints(struct buf *out, const struct score_pod *pod)
     }
 }
 
+/* On how many nodes this input was a default. */
+static uint32_t count_assumed(const struct report *r, uint32_t bit)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < r->decision->n; i++) {
+        const struct decide_row *const row = &r->decision->rows[i];
+        n += row->node && !row->repeated && row->node->knowledge == NODE_KNOWN &&
+             (row->node->assumed >> bit & 1);
+    }
+    return n;
+}
+
 /* "assumed  memoryManagerPolicy (3 nodes), distances (8 nodes)" */
 static void say_assumed(struct buf *out, const struct report *r)
 {
-    const char *before = "";
+    struct buf list = {0};
 
     for (uint32_t bit = 0; r->decision->request && bit < SPREAD_ASSUMED; bit++) {
-        uint32_t n = 0;
-        for (uint32_t i = 0; i < r->decision->n; i++) {
-            const struct node_view *const v = r->decision->rows[i].node;
-            n += v && !r->decision->rows[i].repeated && v->knowledge == NODE_KNOWN &&
-                 (v->assumed >> bit & 1);
-        }
-        if (n == 0)
-            continue;
-        if (!*before)
-            label(out, "assumed");
-        buf_printf(out, "%s%s (%u node%s)", before, spread_assumed_text(bit), n, n == 1 ? "" : "s");
-        before = ", ";
+        const uint32_t n = count_assumed(r, bit);
+        if (n)
+            buf_printf(&list, "%s%s (%u node%s)", list.n ? ", " : "", spread_assumed_text(bit), n,
+                       n == 1 ? "" : "s");
     }
-    if (*before)
-        buf_text(out, "\n");
+    if (list.n) {
+        label(out, "assumed");
+        wrap(out, buf_view(&list), LABEL, LABEL);
+    }
+    out->failed |= list.failed;
+    buf_free(&list);
 }
 
 static void say_head(struct buf *out, const struct report *r)
@@ -272,14 +281,94 @@ static void admitted_row(struct buf *out, const struct report *r, const struct c
     buf_free(&zones);
 }
 
+/* Bytes in the largest unit that gives a whole number. */
+static void put_bytes(struct buf *out, uint64_t bytes)
+{
+    static const char *const units[] = {"", "Ki", "Mi", "Gi", "Ti"};
+    size_t u = 0;
+
+    while (bytes && bytes % 1024 == 0 && u + 1 < ARRAY_LEN(units)) {
+        bytes /= 1024;
+        u++;
+    }
+    buf_printf(out, "%llu%s", (unsigned long long)bytes, units[u]);
+}
+
+static bool is_in_bytes(struct str clause)
+{
+    return str_starts(clause, "memory ") || str_starts(clause, "hugepages-");
+}
+
+/* "memory needs 1073741824, free ..." with amounts that people read. */
+static void put_clause(struct buf *out, struct str clause)
+{
+    const bool bytes = is_in_bytes(clause);
+
+    while (clause.n) {
+        const struct str word = str_cut(&clause, ' ');
+        const bool comma = str_ends(word, ",");
+        uint64_t amount;
+        if (bytes && str_u64((struct str){word.p, word.n - comma}, &amount)) {
+            put_bytes(out, amount);
+            buf_text(out, comma ? "," : "");
+        } else
+            buf_str(out, word);
+        if (clause.n)
+            buf_text(out, " ");
+    }
+}
+
+/* "zone 3" of "zone 3: cpu needs ..."; empty for other texts. The rest stays in `clause`. */
+static struct str take_zone(struct str *clause)
+{
+    const char *const colon = memmem(clause->p, clause->n, ": ", 2);
+
+    if (!str_starts(*clause, "zone ") || !colon)
+        return STR("");
+    const struct str zone = {clause->p, (size_t)(colon - clause->p)};
+    *clause = (struct str){colon + 2, clause->n - zone.n - 2};
+    return zone;
+}
+
+static void end_line(struct buf *out, struct buf *line)
+{
+    if (line->n) {
+        buf_printf(out, "%*s", INDENT, "");
+        wrap(out, buf_view(line), INDENT, 2 * INDENT);
+    }
+    line->n = 0;
+}
+
+/* The proof, a line a zone. */
+static void say_message(struct buf *out, struct str message)
+{
+    struct buf line = {0};
+    struct str before = STR("");
+
+    while (message.n) {
+        struct str clause = next_clause(&message);
+        clause.n -= str_ends(clause, ";");
+        const struct str zone = take_zone(&clause);
+        if (line.n && zone.n && str_eq(zone, before)) {
+            buf_text(&line, "; ");
+        } else {
+            end_line(out, &line);
+            buf_str(&line, zone);
+            buf_text(&line, zone.n ? ": " : "");
+        }
+        put_clause(&line, clause);
+        before = zone;
+    }
+    end_line(out, &line);
+    out->failed |= line.failed;
+    buf_free(&line);
+}
+
 static void other_row(struct buf *out, const struct columns *c, const struct score_detail *detail)
 {
     buf_printf(out, "%-*s  %5s  %4s  %s\n", c->zones, "-", "-", "-",
                score_reason_text(detail->result.reason));
-    if (detail->message.n) {
-        buf_printf(out, "%*s", INDENT, "");
-        wrap(out, detail->message, INDENT, INDENT);
-    }
+    say_message(out, detail->message);
     for (uint32_t i = 0; i < detail->n_would_fit_without; i++)
         buf_printf(out, "%*swould fit without %.*s\n", INDENT, "",
                    STR_ARG(detail->would_fit_without[i]));
