@@ -10,6 +10,8 @@
 #include "base/arena.h"
 #include "topology/cpuset.h"
 
+static const uint32_t LISTED = UINT32_C(1) << 31;
+
 enum unit { UNIT_ZONE, UNIT_SOCKET, UNIT_L3, UNIT_CORE, UNIT_ALL };
 
 /* One choice under way: the kubelet's cpuAccumulator. */
@@ -67,11 +69,21 @@ static bool satisfied(const struct acc *a)
 /* All CPUs of the machine in one unit, free or not. */
 static uint32_t unit_size(const struct acc *a, enum unit unit, uint16_t id)
 {
-    uint32_t n = 0;
+    const struct node_cpus *const c = &a->node->cpus;
 
-    for (uint32_t c = 0; c < a->node->machine.n_cpus; c++)
-        n += a->node->cpus.cpu[c].zone != TOPO_NONE && unit_of(a, c, unit) == id;
-    return n;
+    switch (unit) {
+    case UNIT_ZONE:
+        return c->zone_n[id];
+    case UNIT_SOCKET:
+        return c->socket_n[id];
+    case UNIT_L3:
+        return c->l3_n[id];
+    case UNIT_CORE:
+        return c->core_n[id];
+    case UNIT_ALL:
+        break;
+    }
+    return c->n_present;
 }
 
 static uint32_t unit_free(const struct acc *a, enum unit unit, uint16_t id)
@@ -96,9 +108,13 @@ static void take_one(struct acc *a, uint32_t cpu)
  */
 static void take_unit(struct acc *a, enum unit unit, uint16_t id)
 {
-    for (uint32_t c = 0; c < a->node->machine.n_cpus; c++) {
-        if (a->node->cpus.cpu[c].zone != TOPO_NONE && unit_of(a, c, unit) == id)
-            take_one(a, c);
+    uint32_t left = unit_size(a, unit, id);
+
+    for (uint32_t c = 0; left > 0; c++) {
+        if (a->node->cpus.cpu[c].zone == TOPO_NONE || unit_of(a, c, unit) != id)
+            continue;
+        take_one(a, c);
+        left--;
     }
 }
 
@@ -127,19 +143,19 @@ static void add_units(struct acc *a, struct list *l, enum unit inner, enum unit 
     const uint32_t from = l->n;
 
     memset(counts, 0, a->node->machine.n_cpus * sizeof(*counts));
-    for (uint32_t c = first_cpu(a, a->free); c < end_cpu(a); c = next_cpu(a, a->free, c))
-        counts[unit_of(a, c, inner)]++;
     for (uint32_t c = first_cpu(a, a->free); c < end_cpu(a); c = next_cpu(a, a->free, c)) {
         const uint16_t unit = unit_of(a, c, inner);
-        bool listed = false;
+        const bool inside = outer == UNIT_ALL || unit_of(a, c, outer) == id;
 
-        if (outer != UNIT_ALL && unit_of(a, c, outer) != id)
-            continue;
-        for (uint32_t i = l->n; i > from && !listed; i--)
-            listed = l->id[i - 1] == unit;
-        if (!listed)
+        /* The upper half of a count says that the unit is listed. */
+        if (inside && !(counts[unit] & LISTED)) {
             l->id[l->n++] = unit;
+            counts[unit] |= LISTED;
+        }
+        counts[unit]++;
     }
+    for (uint32_t i = from; i < l->n; i++)
+        counts[l->id[i]] &= ~LISTED;
     sort_units(l, from, counts);
 }
 
@@ -200,8 +216,8 @@ static void take_whole(struct acc *a, enum unit unit)
     struct list l = ordered(a, unit, a->room->units, a->room->inner);
     uint32_t n = 0;
 
-    for (uint32_t i = 0; i < l.n; i++) {
-        if (unit_free(a, unit, l.id[i]) == whole_size(a, unit, l.id[i]))
+    for (uint32_t i = 0; i < l.n; i++) { /* add_units has just counted what is free */
+        if (a->room->counts[l.id[i]] == whole_size(a, unit, l.id[i]))
             l.id[n++] = l.id[i];
     }
     for (uint32_t i = 0; i < n; i++) {

@@ -40,8 +40,12 @@ static void set_unit(struct node_cpu *c, enum unit unit, uint16_t index)
     }
 }
 
-/* Number the ids of one kind of unit from 0 in ascending order; returns how many there are. */
-static uint32_t number_units(struct node_cpu *out, const struct topo_machine *m, enum unit unit)
+/*
+ * Number the ids of one kind of unit from 0 in ascending order; returns how many there are. The
+ * CPUs of each are counted into `sizes`, which has room for one unit a CPU.
+ */
+static uint32_t number_units(struct node_cpu *out, const struct topo_machine *m, enum unit unit,
+                             uint32_t *sizes)
 {
     uint32_t n = 0;
     uint64_t seen[IDS / 64] = {0};
@@ -59,7 +63,11 @@ static uint32_t number_units(struct node_cpu *out, const struct topo_machine *m,
         const uint32_t id = unit_id(&m->cpus[i], unit);
         const uint64_t lower = seen[id / 64] & ((UINT64_C(1) << (id % 64)) - 1);
 
-        set_unit(&out[i], unit, (uint16_t)(before[id / 64] + __builtin_popcountll(lower)));
+        const uint16_t index = (uint16_t)(before[id / 64] + __builtin_popcountll(lower));
+
+        set_unit(&out[i], unit, index);
+        if (m->cpus[i].zone != TOPO_NONE)
+            sizes[index]++;
     }
     return n;
 }
@@ -113,17 +121,26 @@ int node_view_complete(struct node_view *v, struct arena *a)
     uint64_t *const set = arena_array(a, (size_t)zones * words, sizeof(*set));
     uint32_t *const zone_n = arena_array(a, zones, sizeof(*zone_n));
     uint64_t *const reserved = arena_array(a, words, sizeof(*reserved));
+    uint32_t *const sockets = arena_array(a, m->n_cpus, sizeof(*sockets));
+    uint32_t *const cores = arena_array(a, m->n_cpus, sizeof(*cores));
+    uint32_t *const l3 = arena_array(a, m->n_cpus, sizeof(*l3));
     const size_t mark = arena_mark(a);
     uint64_t *const zones_of = arena_array(a, m->n_cpus, sizeof(*zones_of));
     bool *const reserved_core = arena_array(a, m->n_cpus, sizeof(*reserved_core));
-    struct node_cpus c = {
-        .cpu = cpu, .zone_set = set, .zone_n = zone_n, .reserved_cores = reserved};
+    struct node_cpus c = {.cpu = cpu,
+                          .zone_set = set,
+                          .zone_n = zone_n,
+                          .socket_n = sockets,
+                          .core_n = cores,
+                          .l3_n = l3,
+                          .reserved_cores = reserved};
 
-    if (!cpu || !set || !zone_n || !reserved || !zones_of || !reserved_core)
+    if (!sockets || !cores || !l3 || !cpu || !set || !zone_n || !reserved || !zones_of ||
+        !reserved_core)
         return -ENOMEM;
-    c.n_sockets = number_units(cpu, m, UNIT_SOCKET);
-    c.n_cores = number_units(cpu, m, UNIT_CORE);
-    c.n_l3 = number_units(cpu, m, UNIT_L3);
+    c.n_sockets = number_units(cpu, m, UNIT_SOCKET, sockets);
+    c.n_cores = number_units(cpu, m, UNIT_CORE, cores);
+    c.n_l3 = number_units(cpu, m, UNIT_L3, l3);
     for (uint32_t i = 0; i < m->n_cpus; i++) {
         const uint16_t zone = cpu[i].zone = m->cpus[i].zone;
 
