@@ -22,29 +22,33 @@ type placement struct {
 	asked []string
 }
 
-// readBack finds kube-scheduler's decision about the pod among those the console keeps, and holds
-// it against what explain had said.
-func (s *suite) readBack(p *placement) error {
+// decisionOf is kube-scheduler's newest decision about a pod, as the console keeps it.
+func (s *suite) decisionOf(pod *v1.Pod) (*explanation, error) {
 	var list struct {
 		Decisions []struct {
 			Decision string `json:"decision"`
 			UID      string `json:"uid"`
 		} `json:"decisions"`
 	}
-	if err := s.console("/v1/decisions?pod="+p.pod.Namespace+"/"+p.pod.Name, &list); err != nil {
-		return err
+	if err := s.console("/v1/decisions?pod="+pod.Namespace+"/"+pod.Name, &list); err != nil {
+		return nil, err
 	}
 	for _, entry := range list.Decisions {
-		if entry.UID != string(p.pod.UID) {
-			continue // what the suite itself had asked
+		if entry.UID == string(pod.UID) { // the suite's own questions have another one
+			kept := &explanation{}
+			return kept, s.console("/v1/decisions/"+entry.Decision, kept)
 		}
-		var kept explanation
-		if err := s.console("/v1/decisions/"+entry.Decision, &kept); err != nil {
-			return err
-		}
-		return p.sameAs(&kept)
 	}
-	return fmt.Errorf("no decision about %s/%s with its uid", p.pod.Namespace, p.pod.Name)
+	return nil, fmt.Errorf("no decision about %s/%s with its uid", pod.Namespace, pod.Name)
+}
+
+// readBack holds what the console keeps against what explain had said.
+func (s *suite) readBack(p *placement) error {
+	kept, err := s.decisionOf(p.pod)
+	if err != nil {
+		return err
+	}
+	return p.sameAs(kept)
 }
 
 func (p *placement) sameAs(kept *explanation) error {

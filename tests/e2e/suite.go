@@ -67,6 +67,9 @@ func suiteMain(args []string) int {
 			_ = os.RemoveAll(*work)
 		})
 	}
+	if *keep != "" {
+		_ = os.RemoveAll(*keep) // of a run before
+	}
 	dieWithParent()
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
@@ -113,6 +116,7 @@ func (s *suite) run(self, source string) {
 		{"a pod that no kubelet would admit", s.playPending},
 		{"numawise dies and comes back (ignorable: false)", s.playRestart},
 		{"kube-scheduler with whole Nodes (nodeCacheCapable: false)", s.playNodesMode},
+		{"kube-scheduler with nothing in between", s.playDirect},
 		{"control: the same pod, and a kube-scheduler without numawise", s.playControl},
 		{"the end", s.playEnd},
 	} {

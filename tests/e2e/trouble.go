@@ -256,6 +256,50 @@ func (s *suite) playNodesMode(ctx context.Context) {
 	s.check("the calls held Node objects", err)
 }
 
+// playDirect leaves the tee out: kube-scheduler has the very address that numawise has written, and
+// what it asked is read from the console.
+func (s *suite) playDirect(ctx context.Context) {
+	s.sched.kill()
+	var err error
+	s.sched, err = s.cp.startScheduler("kube-scheduler direct", s.nw.extender.String(), true)
+	if !s.check("kube-scheduler starts with urlPrefix "+s.nw.extender.String(), err) {
+		return
+	}
+	pod, said, err := s.nextFit("direct")
+	if err == nil {
+		err = s.agree(withUID(pod), said)
+	}
+	if err == nil {
+		err = s.create(ctx, pod)
+	}
+	if !s.check("a pod that fits is created", err) {
+		return
+	}
+	row, err := s.confirmDirect(ctx, pod, said)
+	s.check("it is bound where explain said: "+row, err)
+	s.check("kube-scheduler never said that a prioritize failed", s.prioritizeFailures(s.sched))
+}
+
+func (s *suite) confirmDirect(ctx context.Context, pod *v1.Pod, said *explanation) (string, error) {
+	bound, err := s.waitBound(ctx, pod)
+	if err != nil {
+		return "", err
+	}
+	kept, err := s.decisionOf(bound)
+	if err != nil {
+		return bound.Spec.NodeName, err
+	}
+	p := &placement{pod: bound, said: said}
+	for _, n := range kept.Nodes {
+		p.asked = append(p.asked, n.Name)
+	}
+	if best := said.best(p.asked); !contains(best, bound.Spec.NodeName) {
+		return bound.Spec.NodeName, fmt.Errorf("the best of the nodes asked about: %v", best)
+	}
+	return bound.Spec.NodeName + ", of " + said.summary(p.asked),
+		errors.Join(p.sameAs(kept), s.record(bound))
+}
+
 // playControl shows that it was numawise that made the pod wait.
 func (s *suite) playControl(ctx context.Context) {
 	node, pod, err := s.findUnfit("unfit-control")
