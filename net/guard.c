@@ -295,10 +295,12 @@ void guard_answer(evhtp_request_t *req, void *arg)
     char length[24];
 
     assert(g && req->conn == g->conn);
-    if (g->refusal)
+    if (g->refusal) {
         http_status(reply, g->refusal);
-    else
+        atomic_fetch_add_explicit(&s->rejected, 1, memory_order_relaxed);
+    } else {
         run_handler(g);
+    }
     reply_close(reply);
     if (!hand_over(req->buffer_out, g->exchange)) {
         evbuffer_drain(req->buffer_out, evbuffer_get_length(req->buffer_out));
