@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # Runs every block marked "sh" in the documentation, from the top of the checkout, with what is
-# built in build/. A block that cannot be run here is in docs.skip, with the reason; a line there
-# that fits no block is an error, so that the list does not grow old.
+# built in build/. An unmarked block right after one is what it prints, and is compared. A block that
+# cannot be run here is in docs.skip, with the reason; a line there that fits no block is an error,
+# so that the list does not grow old.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -10,14 +11,19 @@ skip_list=tests/lint/docs.skip
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
-# blocks FILE: its blocks as numbered files in $scratch, indentation of the fence taken off.
+# blocks FILE: its blocks as $scratch/block.N, what they print as $scratch/print.N; the indentation
+# of the fence is taken off.
 blocks() {
-    rm -f "$scratch"/block.*
-    awk -v out="$scratch/block." '
+    rm -f "$scratch"/block.* "$scratch"/print.*
+    awk -v dir="$scratch/" '
         !inside && /^ *```sh *$/ { inside = 1; n++; indent = index($0, "`") - 1
-            name = out sprintf("%03d", n); printf "" > name; next }
-        inside && /^ *```/ { inside = 0; close(name); next }
-        inside { print substr($0, indent + 1) > name }' "$1"
+            name = dir sprintf("block.%03d", n); printf "" > name; next }
+        !inside && after && /^ *``` *$/ { inside = 1; after = 0; indent = index($0, "`") - 1
+            name = dir sprintf("print.%03d", n); printf "" > name; next }
+        !inside && /^ *```/ { inside = 2; name = "/dev/null"; after = 0; next }
+        inside && /^ *```/ { after = name ~ /block/; inside = 0; close(name); next }
+        inside { print substr($0, indent + 1) > name; next }
+        NF { after = 0 }' "$1"
 }
 
 # The reason why the block of FILE that begins with LINE is not run; empty when it is.
@@ -41,11 +47,17 @@ for file in README.md docs/*.md docs/reference/*.md deploy/*/README.md; do
             echo "$file | $first | $why" >>"$scratch/used"
             continue
         fi
-        if ! timeout 120 bash -euo pipefail "$block" >"$scratch/out" 2>&1 </dev/null; then
+        if ! timeout 120 bash -euo pipefail "$block" >"$scratch/out" 2>"$scratch/err" </dev/null; then
             echo "$file: this block failed:"
             cat "$block"
             echo '--- it said:'
-            tail -n 40 "$scratch/out"
+            tail -n 40 "$scratch/out" "$scratch/err"
+            exit 1
+        fi
+        shown=${block/block./print.}
+        if [ -f "$shown" ] && ! diff -u "$shown" "$scratch/out"; then
+            echo "$file: this block prints something else than is shown (-):"
+            cat "$block"
             exit 1
         fi
         ran=$((ran + 1))
