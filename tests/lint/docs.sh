@@ -3,7 +3,7 @@
 # Runs every block marked "sh" in the documentation, from the top of the checkout, with what is
 # built in build/. An unmarked block right after one is what it prints, and is compared. A block that
 # cannot be run here is in docs.skip, with the reason; a line there that fits no block is an error,
-# so that the list does not grow old.
+# so that the list does not grow old. Links to files must lead somewhere.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -32,11 +32,24 @@ reason() {
         "$skip_list"
 }
 
+# links FILE: fails when a relative link of it leads nowhere.
+links() {
+    local link
+    sed -nE 's/\]\(([^)# ]+)/\n@\1\n/gp' "$1" | sed -n 's/^@//p' | while read -r link; do
+        case $link in *:*) continue ;; esac
+        [ -e "$(dirname "$1")/$link" ] || {
+            echo "$1: the link $link leads nowhere"
+            exit 1
+        }
+    done
+}
+
 ran=0
 skipped=0
 : >"$scratch/used"
 for file in README.md docs/*.md docs/reference/*.md deploy/*/README.md; do
     [ -f "$file" ] || continue
+    links "$file"
     blocks "$file"
     for block in "$scratch"/block.*; do
         [ -f "$block" ] || continue
