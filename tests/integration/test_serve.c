@@ -16,6 +16,7 @@
 
 #include "tests/support/answer.h"
 #include "tests/support/data.h"
+#include "tests/support/schema.h"
 #include "tests/support/server.h"
 
 enum { MAX_SCORE = 10, WHY_BYTES = 256 };
@@ -308,6 +309,9 @@ static void a_decision_is_read_back_from_the_console(void **state)
     assert_non_null(id);
     (void)snprintf(target, sizeof(target), "/v1/decisions/%s", id);
     json_t *const whole = get_json(server.console, target);
+    json_t *const schema = schema_read("explain.schema.json");
+    schema_expect(whole, schema);
+    json_decref(schema);
     assert_string_equal(json_string_value(json_object_get(whole, "decision")), id);
     assert_string_equal(json_string_value(json_object_get(whole, "qosClass")), "Guaranteed");
     assert_true(json_array_size(json_object_get(whole, "nodes")) >= 7);
