@@ -7,15 +7,19 @@
 
 #include "base/arena.h"
 #include "base/err.h"
+#include "cluster/nrt_pack.h"
 #include "kube/object.h"
 
-enum { FIRST_BUCKETS = 256 };
+enum { FIRST_BUCKETS = 256, FIRST_SCRATCH = 128 * 1024 };
+static const size_t max_scratch = (size_t)1 << 31;
 
 /* --- decoding --- */
 
 struct decode {
     enum source_kind kind;
     struct str json;
+    const struct kube_nrt *nrt; /* decoded already, to be packed */
+    struct arena *scratch;      /* where it lies */
     struct err *err;
 };
 
@@ -32,7 +36,7 @@ static int decode_into(void *ctx, struct arena *a, const void **out)
     } else if (d->kind == SOURCE_NRT) {
         struct kube_nrt *const nrt = arena_array(a, 1, sizeof(*nrt));
 
-        rc = nrt ? kube_nrt_decode(nrt, d->json, a, d->err) : -ENOMEM;
+        rc = nrt ? nrt_pack(nrt, d->nrt, a, d->scratch) : -ENOMEM;
         *out = nrt;
     } else {
         struct score_pod *const pod = arena_array(a, 1, sizeof(*pod));
@@ -43,12 +47,43 @@ static int decode_into(void *ctx, struct arena *a, const void **out)
     return rc;
 }
 
+/*
+ * Decode into a scratch that is given back at once, and keep the packed copy. Half the scratch is
+ * left free for the packing.
+ */
+static int decode_nrt(struct block **out, struct decode *d, size_t guess)
+{
+    for (size_t room = FIRST_SCRATCH; room <= max_scratch; room *= 2) {
+        char *const p = malloc(room);
+        struct kube_nrt nrt;
+        struct arena rest, half;
+
+        if (!p)
+            break;
+        arena_init(&half, p, room / 2);
+        arena_init(&rest, p + room / 2, room / 2);
+        int rc = kube_nrt_decode(&nrt, d->json, &half, d->err);
+        if (rc == 0) {
+            d->nrt = &nrt;
+            d->scratch = &rest;
+            rc = block_new(out, guess, decode_into, d);
+        }
+        arena_rewind(&half, 0);
+        free(p);
+        if (rc != -ENOMEM)
+            return rc;
+    }
+    return -ENOMEM;
+}
+
 /* `old`: what this one replaces, or NULL. */
 static int decode(struct block **out, const struct source_delta *delta, const struct block *old,
                   struct err *err)
 {
-    struct decode d = {delta->kind, delta->json, err};
-    const int rc = block_new(out, block_room_like(old), decode_into, &d);
+    struct decode d = {.kind = delta->kind, .json = delta->json, .err = err};
+    const size_t guess = block_room_like(old);
+    const int rc = delta->kind == SOURCE_NRT ? decode_nrt(out, &d, guess)
+                                             : block_new(out, guess, decode_into, &d);
 
     return rc == -ENOMEM ? err_set(err, rc, "no memory") : rc;
 }
