@@ -47,42 +47,50 @@ static int decode_into(void *ctx, struct arena *a, const void **out)
     return rc;
 }
 
-/*
- * Decode into a scratch that is given back at once, and keep the packed copy. Half the scratch is
- * left free for the packing.
- */
-static int decode_nrt(struct block **out, struct decode *d, size_t guess)
+static int grow_scratch(struct store *s)
 {
-    for (size_t room = FIRST_SCRATCH; room <= max_scratch; room *= 2) {
-        char *const p = malloc(room);
-        struct kube_nrt nrt;
-        struct arena rest, half;
+    const size_t room = s->scratch_room ? s->scratch_room * 2 : FIRST_SCRATCH;
+    char *const p = room <= max_scratch ? malloc(room) : NULL;
 
-        if (!p)
-            break;
-        arena_init(&half, p, room / 2);
-        arena_init(&rest, p + room / 2, room / 2);
-        int rc = kube_nrt_decode(&nrt, d->json, &half, d->err);
+    if (!p)
+        return -ENOMEM;
+    free(s->scratch);
+    s->scratch = p;
+    s->scratch_room = room;
+    return 0;
+}
+
+/* Decode into one half of the scratch and keep the packed copy; packing uses the other half. */
+static int decode_nrt(struct store *s, struct block **out, struct decode *d, size_t guess)
+{
+    int rc;
+
+    do {
+        const size_t half = s->scratch_room / 2;
+        struct kube_nrt nrt;
+        struct arena whole, rest;
+
+        arena_init(&whole, s->scratch, half);
+        arena_init(&rest, s->scratch + half, half);
+        rc = kube_nrt_decode(&nrt, d->json, &whole, d->err);
         if (rc == 0) {
             d->nrt = &nrt;
             d->scratch = &rest;
             rc = block_new(out, guess, decode_into, d);
         }
-        arena_rewind(&half, 0);
-        free(p);
-        if (rc != -ENOMEM)
-            return rc;
-    }
-    return -ENOMEM;
+        arena_rewind(&whole, 0);
+        arena_rewind(&rest, 0);
+    } while (rc == -ENOMEM && grow_scratch(s) == 0);
+    return rc;
 }
 
 /* `old`: what this one replaces, or NULL. */
-static int decode(struct block **out, const struct source_delta *delta, const struct block *old,
-                  struct err *err)
+static int decode(struct store *s, struct block **out, const struct source_delta *delta,
+                  const struct block *old, struct err *err)
 {
     struct decode d = {.kind = delta->kind, .json = delta->json, .err = err};
     const size_t guess = block_room_like(old);
-    const int rc = delta->kind == SOURCE_NRT ? decode_nrt(out, &d, guess)
+    const int rc = delta->kind == SOURCE_NRT ? decode_nrt(s, out, &d, guess)
                                              : block_new(out, guess, decode_into, &d);
 
     return rc == -ENOMEM ? err_set(err, rc, "no memory") : rc;
@@ -97,7 +105,7 @@ int store_init(struct store *s, const uint64_t key[2])
     s->key[1] = key[1];
     s->mask = FIRST_BUCKETS - 1;
     s->buckets = calloc(FIRST_BUCKETS, sizeof(struct store_node *));
-    return s->buckets ? 0 : -ENOMEM;
+    return s->buckets ? grow_scratch(s) : -ENOMEM;
 }
 
 static void grow(struct store *s)
@@ -219,7 +227,7 @@ static int apply_node(struct store *s, const struct source_delta *delta, struct 
         return 0;
     }
     const struct block *const old = !n ? NULL : delta->kind == SOURCE_NODE ? n->node : n->nrt;
-    const int rc = decode(&b, delta, old, err);
+    const int rc = decode(s, &b, delta, old, err);
     if (rc < 0)
         return rc;
     if (!n && !(n = get_node(s, delta->name))) {
@@ -385,7 +393,7 @@ static int apply_pod(struct store *s, const struct source_delta *delta, struct e
             remove_pod(s, shard, at);
         return 0;
     }
-    int rc = decode(&b, delta, at ? (*at)->block : NULL, err);
+    int rc = decode(s, &b, delta, at ? (*at)->block : NULL, err);
     if (rc < 0)
         return rc;
     if (put_pod(s, shard, at ? *at : NULL, hash, rank, b) == 0)
@@ -448,4 +456,5 @@ void store_done(struct store *s)
         }
     }
     free(s->buckets);
+    free(s->scratch);
 }

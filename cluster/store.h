@@ -56,6 +56,8 @@ struct store {
     uint32_t mask, n_nodes;
     struct store_node *dirty; /* list by next_dirty */
     bool pods_known;          /* a pod was ever seen */
+    char *scratch;            /* [scratch_room] for decoding */
+    size_t scratch_room;
     struct store_shard shards[POD_SHARDS];
 };
 
