@@ -397,9 +397,9 @@ static void pods_that_are_not_listed_are_replayed_in_the_order_they_were_bound(v
 static void without_placements_a_pod_is_counted_unless_it_came_after_the_report(void **state)
 {
     struct bench *const b = *state;
-    static const char text[] = "{'metadata':{'name':'n1'},'attributes':[" FULL_OBJECT
-                               ",{'name':'orchestration.gokore.io/"
-                               "observed-at','value':'2026-11-24T00:00:05Z'}]," FULL_ZONES "}";
+    static const char text[] =
+        "{'metadata':{'name':'n1'},'attributes':[" FULL_OBJECT ",{'name':'orchestration.gokore.io/"
+        "observed-at','value':'2026-11-24T00:00:05Z'}]," FULL_ZONES "}";
 
     give_nrt(b, text);
     give_pod(b, "old", "u1", "2", "1Gi", 4);
@@ -424,9 +424,9 @@ static void a_node_without_a_report_has_no_topology(void **state)
 static void an_old_report_is_stale_exactly_after_max_age(void **state)
 {
     struct bench *const b = *state;
-    static const char text[] = "{'metadata':{'name':'n1'},'attributes':[" FULL_OBJECT
-                               ",{'name':'orchestration.gokore.io/"
-                               "observed-at','value':'2026-11-24T00:00:00Z'}]," FULL_ZONES "}";
+    static const char text[] =
+        "{'metadata':{'name':'n1'},'attributes':[" FULL_OBJECT ",{'name':'orchestration.gokore.io/"
+        "observed-at','value':'2026-11-24T00:00:00Z'}]," FULL_ZONES "}";
 
     give_nrt(b, text);
     b->inputs.max_age_us = 300 * INT64_C(1000000);
@@ -443,9 +443,9 @@ static void an_old_report_is_stale_exactly_after_max_age(void **state)
 static void a_report_from_the_future_has_a_wrong_clock(void **state)
 {
     struct bench *const b = *state;
-    static const char text[] = "{'metadata':{'name':'n1'},'attributes':[" FULL_OBJECT
-                               ",{'name':'orchestration.gokore.io/"
-                               "observed-at','value':'2026-11-24T00:01:01Z'}]," FULL_ZONES "}";
+    static const char text[] =
+        "{'metadata':{'name':'n1'},'attributes':[" FULL_OBJECT ",{'name':'orchestration.gokore.io/"
+        "observed-at','value':'2026-11-24T00:01:01Z'}]," FULL_ZONES "}";
 
     give_nrt(b, text);
     b->inputs.max_age_us = 300 * INT64_C(1000000);
