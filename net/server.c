@@ -16,7 +16,6 @@
 #include "net/guard.h"
 
 enum {
-    DRAIN_MS = 5000,
     ROUTE_PATH_BYTES = 200,
     HEAP_KEPT_BYTES = 256 * 1024 * 1024,
     MMAP_FROM_BYTES = 32 * 1024 * 1024, /* glibc's maximum */
@@ -62,7 +61,7 @@ static void set_limits(struct http_server *s, const struct http_limits *given)
         .body_ms = or_default(l->body_ms, LIMIT_BODY_MS),
         .write_ms = or_default(l->write_ms, LIMIT_WRITE_MS),
         .idle_ms = or_default(l->idle_ms, LIMIT_IDLE_MS),
-        .drain_ms = or_default(l->drain_ms, DRAIN_MS),
+        .drain_ms = or_default(l->drain_ms, LIMIT_DRAIN_MS),
     };
     s->head_limits = (struct http_head_limits){.head_bytes = s->limits.head_bytes,
                                                .target_bytes = LIMIT_TARGET_BYTES,

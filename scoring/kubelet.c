@@ -8,7 +8,10 @@
 
 #include "base/arena.h"
 #include "scoring/kubelet_run.h"
+#include "scoring/mask_set.h"
 #include "topology/cpuset.h"
+
+_Static_assert((int)KUBELET_HINT_ZONES == (int)MASK_SET_ZONES, "hints are sets of masks");
 
 bool kubelet_fail(struct kubelet_run *run, enum score_reason reason, const char *fmt, ...)
 {
@@ -46,6 +49,16 @@ struct kubelet_hints *kubelet_new_list(struct kubelet_run *run)
     return list;
 }
 
+bool kubelet_prefer(struct kubelet_hints *list, uint32_t n_zones, uint32_t width)
+{
+    uint64_t any = 0;
+
+    for (uint32_t w = 0; w < mask_set_words(n_zones); w++)
+        any |= list->preferred[w] = list->masks[w];
+    mask_set_keep_size(list->preferred, n_zones, width);
+    return any == 0;
+}
+
 /* Are sets of zones worked out at all? The memory manager needs them under policy none, too. */
 static bool needs_hints(const struct kubelet_run *run)
 {
@@ -66,9 +79,10 @@ static int lists_init(struct kubelet_run *run, struct arena *a)
     }
     most += 2;
     run->lists = arena_array(a, most, sizeof(*run->lists));
-    run->sums = arena_array(a, (size_t)2 << zones, sizeof(*run->sums));
+    run->sums = arena_array(a, (size_t)1 << zones, sizeof(*run->sums));
+    run->counts = arena_array(a, (size_t)2 << zones, sizeof(*run->counts));
     uint64_t *const sets = arena_array(a, (size_t)most * 2 * words, sizeof(*sets));
-    if (!run->lists || !run->sums || !sets)
+    if (!run->lists || !run->sums || !run->counts || !sets)
         return -ENOMEM;
     for (uint32_t i = 0; i < most; i++) {
         run->lists[i].masks = sets + (size_t)i * 2 * words;
@@ -129,7 +143,7 @@ static bool merge(struct kubelet_run *run, const struct kubelet_wants *wants, bo
     if (!kubelet_memory_hints(run, wants))
         return false;
     const struct kubelet_merge_result r =
-        kubelet_merge(run->node, run->lists, run->n_lists, run->sums);
+        kubelet_merge(run->node, run->lists, run->n_lists, run->counts);
     if (r.crash)
         return kubelet_fail(run, SCORE_KUBELET_CRASH,
                             "the kubelet dies: prefer-closest-numa-nodes on a machine with holes "

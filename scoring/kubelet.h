@@ -27,7 +27,7 @@ struct score_request;
  * Zones beyond which hints are not worked out (every provider looks at every set of zones; the
  * kubelet itself needs seconds at 8). Where hints are not needed there is no such limit.
  */
-enum { KUBELET_HINT_ZONES = 12 };
+enum { KUBELET_HINT_ZONES = 12 }; /* = MASK_SET_ZONES */
 
 struct kubelet_answer {
     enum score_verdict verdict; /* ADMITTED, REJECTED, or UNKNOWN (TooManyZones) */

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "scoring/kubelet_run.h"
+#include "scoring/mask_set.h"
 #include "topology/cpuset.h"
 
 /* into = default set - reserved + what init containers left: the pool to allocate from. */
@@ -22,6 +23,18 @@ static uint32_t zone_count(const struct node_view *node, const uint64_t *set, ui
     for (uint32_t w = 0; w < node->cpu_words; w++)
         n += (uint32_t)__builtin_popcountll(set[w] & in[w]);
     return n;
+}
+
+/* The fewest zones whose CPUs, all of them, are as many as wanted: the largest zones first. */
+static uint32_t cpu_width(const struct node_view *node, uint32_t want)
+{
+    const uint32_t zones = (uint32_t)__builtin_popcountll(node->cpus.zones);
+
+    for (uint32_t k = 1; k < zones; k++) {
+        if (node->cpus.largest[k] >= want)
+            return k;
+    }
+    return zones;
 }
 
 static uint32_t sockets_in(const struct node_view *node, uint64_t zones)
@@ -49,6 +62,15 @@ static bool is_socket_aligned(const struct node_view *node, uint64_t mask, uint3
     return per_socket && sockets_in(node, mask) == (width + per_socket - 1) / per_socket;
 }
 
+/* Masks that align-by-socket prefers although they are wider than need be. */
+static void prefer_aligned(const struct node_view *node, struct kubelet_hints *list, uint32_t width)
+{
+    for (uint64_t m = 1; mask_set_next(list->masks, node->machine.n_zones, &m); m++) {
+        if (is_socket_aligned(node, m, width))
+            mask_set_add(list->preferred, m);
+    }
+}
+
 /*
  * Every set of zones whose free CPUs suffice and that holds all reusable CPUs. The width that is
  * preferred counts all CPUs of the zones, free or not, reserved or not: the quirk by which a
@@ -57,12 +79,10 @@ static bool is_socket_aligned(const struct node_view *node, uint64_t mask, uint3
 void kubelet_cpu_hints(struct kubelet_run *run, const struct kubelet_wants *wants)
 {
     const struct node_view *const node = run->node;
+    const uint32_t n = node->machine.n_zones, want = wants->cpus;
     const uint64_t zones = node->cpus.zones;
-    const uint32_t want = wants->cpus;
-    uint32_t width = (uint32_t)__builtin_popcountll(zones);
-    uint32_t free[TOPO_MAX_ZONES];
+    uint16_t free[MASK_SET_ZONES] = {0};
     uint64_t must = 0; /* zones of reusable CPUs */
-    bool any = false;
 
     if (!node->kubelet.cpu_static || want == 0)
         return;
@@ -71,37 +91,18 @@ void kubelet_cpu_hints(struct kubelet_run *run, const struct kubelet_wants *want
     for (uint64_t z = zones; z; z &= z - 1) {
         const uint32_t zone = (uint32_t)__builtin_ctzll(z);
 
-        free[zone] = zone_count(node, run->cpu_scratch, zone);
-        if (zone_count(node, run->reuse_cpus, zone))
+        free[zone] = (uint16_t)zone_count(node, run->cpu_scratch, zone);
+        if (run->any_reuse_cpus && zone_count(node, run->reuse_cpus, zone))
             must |= UINT64_C(1) << zone;
     }
-    uint64_t mask = 0;
-    do {
-        uint32_t total = 0, have = 0;
-
-        mask = (mask - zones) & zones; /* the next subset of `zones` */
-        for (uint64_t z = mask; z; z &= z - 1) {
-            total += node->cpus.zone_n[__builtin_ctzll(z)];
-            have += free[__builtin_ctzll(z)];
-        }
-        if (total >= want && (uint32_t)__builtin_popcountll(mask) < width)
-            width = (uint32_t)__builtin_popcountll(mask);
-        if (have >= want && (mask & must) == must) {
-            list->masks[mask / 64] |= UINT64_C(1) << (mask % 64);
-            any = true;
-        }
-    } while (mask != zones);
-    list->impossible = !any;
-    mask = 0;
-    do {
-        mask = (mask - zones) & zones;
-        if (!(list->masks[mask / 64] >> (mask % 64) & 1))
-            continue;
-        if ((uint32_t)__builtin_popcountll(mask) == width ||
-            (node->kubelet.cpu_options & KUBELET_ALIGN_BY_SOCKET &&
-             is_socket_aligned(node, mask, width)))
-            list->preferred[mask / 64] |= UINT64_C(1) << (mask % 64);
-    } while (mask != zones);
+    const uint32_t width = cpu_width(node, want);
+    mask_set_subsets(list->masks, n, zones);
+    mask_set_keep_counts(list->masks, n, free, want);
+    if (must)
+        mask_set_keep_supersets(list->masks, n, must);
+    list->impossible = kubelet_prefer(list, n, width);
+    if (node->kubelet.cpu_options & KUBELET_ALIGN_BY_SOCKET)
+        prefer_aligned(node, list, width);
 }
 
 /* Zones to take from first: those of the hint, with align-by-socket all of their sockets. */
@@ -166,6 +167,7 @@ static void update_reuse(struct kubelet_run *run, uint32_t i, const uint64_t *go
 {
     const bool leaves = run->req->containers[i].kind == POD_INIT;
 
+    run->any_reuse_cpus = run->any_reuse_cpus || leaves;
     for (uint32_t w = 0; w < run->node->cpu_words; w++) {
         if (leaves)
             run->reuse_cpus[w] |= got[w];

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "scoring/kubelet_run.h"
+#include "scoring/mask_set.h"
 #include "topology/cpuset.h"
 
 static const struct node_resource *find_resource(const struct node_view *node, struct str name)
@@ -19,62 +20,51 @@ static bool is_free(const struct kubelet_run *run, uint32_t d)
     return run->node->devices[d].healthy && !cpuset_has(run->state->device_held, d);
 }
 
-/* sums[m] = how many of the counted zone sets lie inside m; in place over the subsets. */
-static void count_subsets(uint64_t *sums, uint32_t zones)
+/*
+ * Keep the masks that at least `want` of the counted devices touch. Devices of one zone add up
+ * zone by zone; those of several are counted by where they lie.
+ */
+static void keep_touched(const struct kubelet_run *run, const struct node_resource *r,
+                         bool (*counts)(const struct kubelet_run *, uint32_t), uint64_t want,
+                         uint64_t *set)
 {
-    const uint64_t masks = UINT64_C(1) << zones;
+    const uint32_t n = run->node->machine.n_zones;
+    uint16_t by_zone[MASK_SET_ZONES] = {0}, inside[MASK_SET_WORDS * 64];
+    bool several = false;
 
-    for (uint64_t bit = 1; bit < masks; bit <<= 1) {
-        for (uint64_t m = 0; m < masks; m++) {
-            if (m & bit)
-                sums[m] += sums[m ^ bit];
-        }
+    for (uint32_t d = r->first; d < r->first + r->n; d++) {
+        const uint64_t zones = run->node->devices[d].zones;
+
+        several = several || (zones & (zones - 1));
+        if (zones && counts(run, d))
+            by_zone[__builtin_ctzll(zones)]++;
     }
+    if (!several) {
+        mask_set_keep_counts(set, n, by_zone, want);
+        return;
+    }
+    memset(inside, 0, ((size_t)1 << n) * sizeof(*inside));
+    for (uint32_t d = r->first; d < r->first + r->n; d++) {
+        if (run->node->devices[d].zones && counts(run, d))
+            inside[run->node->devices[d].zones]++;
+    }
+    mask_set_keep_touched(set, n, inside, want);
 }
 
-/* What there is of one resource. */
-struct stock {
-    uint64_t all, usable; /* devices with topology: registered; free or reusable */
-    uint64_t *apart_all;  /* [2^zones] of them, those that lie inside a mask */
-    uint64_t *apart_usable;
-    const struct node_device *must[64]; /* reusable ones with topology */
-    uint32_t n_must;
-};
-
-static bool must_all_touch(const struct stock *s, uint64_t mask)
+static bool is_registered(const struct kubelet_run *run, uint32_t d)
 {
-    for (uint32_t i = 0; i < s->n_must; i++) {
-        if (!(s->must[i]->zones & mask))
-            return false;
-    }
+    (void)run, (void)d;
     return true;
 }
 
-static void take_stock(struct kubelet_run *run, const struct node_resource *r, bool whole,
-                       struct stock *s)
+static bool is_reused(const struct kubelet_run *run, uint32_t d)
 {
-    const uint32_t zones = run->node->machine.n_zones;
-    const size_t masks = (size_t)1 << zones;
+    return run->any_reuse_devices && cpuset_has(run->reuse_devices, d);
+}
 
-    *s = (struct stock){.apart_all = run->sums, .apart_usable = run->sums + masks};
-    memset(run->sums, 0, 2 * masks * sizeof(*run->sums));
-    for (uint32_t d = r->first; d < r->first + r->n; d++) {
-        const struct node_device *const device = &run->node->devices[d];
-        const bool reused = !whole && cpuset_has(run->reuse_devices, d);
-
-        if (!device->zones)
-            continue;
-        s->all++;
-        s->apart_all[device->zones]++;
-        if (reused && s->n_must < 64)
-            s->must[s->n_must++] = device;
-        if (reused || is_free(run, d)) {
-            s->usable++;
-            s->apart_usable[device->zones]++;
-        }
-    }
-    count_subsets(s->apart_all, zones);
-    count_subsets(s->apart_usable, zones);
+static bool is_usable(const struct kubelet_run *run, uint32_t d)
+{
+    return is_free(run, d) || is_reused(run, d);
 }
 
 /*
@@ -84,31 +74,18 @@ static void take_stock(struct kubelet_run *run, const struct node_resource *r, b
 static void resource_hints(struct kubelet_run *run, const struct node_resource *r, uint64_t want,
                            bool whole, struct kubelet_hints *list)
 {
-    const uint64_t zones = r->zones, full = (UINT64_C(1) << run->node->machine.n_zones) - 1;
-    uint32_t width = (uint32_t)__builtin_popcountll(zones);
-    struct stock s;
-    uint64_t mask = 0;
-    bool any = false;
+    const uint32_t n = run->node->machine.n_zones;
+    uint64_t could[MASK_SET_WORDS];
 
-    take_stock(run, r, whole, &s);
-    do {
-        const uint32_t size =
-            (uint32_t)__builtin_popcountll(mask = (mask - zones) & zones); /* next subset */
-
-        if (s.all - s.apart_all[full & ~mask] >= want && size < width)
-            width = size;
-        if (s.usable - s.apart_usable[full & ~mask] >= want && must_all_touch(&s, mask)) {
-            list->masks[mask / 64] |= UINT64_C(1) << (mask % 64);
-            any = true;
-        }
-    } while (mask != zones);
-    list->impossible = !any;
-    mask = 0;
-    do {
-        mask = (mask - zones) & zones;
-        if ((uint32_t)__builtin_popcountll(mask) == width)
-            list->preferred[mask / 64] |= list->masks[mask / 64] & UINT64_C(1) << (mask % 64);
-    } while (mask != zones);
+    mask_set_subsets(could, n, r->zones);
+    memcpy(list->masks, could, mask_set_words(n) * sizeof(*could));
+    keep_touched(run, r, is_registered, want, could);
+    keep_touched(run, r, whole ? is_free : is_usable, want, list->masks);
+    for (uint32_t d = r->first; !whole && run->any_reuse_devices && d < r->first + r->n; d++) {
+        if (is_reused(run, d) && run->node->devices[d].zones)
+            mask_set_keep_touching(list->masks, n, run->node->devices[d].zones);
+    }
+    list->impossible = kubelet_prefer(list, n, mask_set_width(could, n));
 }
 
 void kubelet_device_hints(struct kubelet_run *run, const struct kubelet_wants *wants, bool whole)
@@ -125,7 +102,7 @@ void kubelet_device_hints(struct kubelet_run *run, const struct kubelet_wants *w
             continue;
         }
         for (uint32_t d = r->first; d < r->first + r->n; d++)
-            usable += is_free(run, d) || (!whole && cpuset_has(run->reuse_devices, d));
+            usable += whole ? is_free(run, d) : is_usable(run, d);
         if (usable < wants->devices[i].amount)
             list->impossible = true;
         else
@@ -202,6 +179,8 @@ bool kubelet_device_allocate(struct kubelet_run *run, uint32_t i)
                 run->answer->containers[i].devices = devices;
         }
     }
+    run->any_reuse_devices = run->any_reuse_devices ||
+                             (run->req->containers[i].kind == POD_INIT && wants->n_devices > 0);
     for (uint32_t w = 0; w < words; w++) {
         if (run->req->containers[i].kind == POD_INIT)
             run->reuse_devices[w] |= devices[w];

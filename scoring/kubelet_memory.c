@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "scoring/kubelet_run.h"
+#include "scoring/mask_set.h"
 
 static const uint32_t no_type = UINT32_MAX;
 
@@ -26,15 +27,6 @@ static uint64_t reusable(const struct kubelet_run *run, uint64_t mask, uint32_t 
             return run->reuse_memory[i].bytes;
     }
     return 0;
-}
-
-/* sums[m] = sum over the zones of m, for all masks; wraps like the kubelet's uint64. */
-static void sum_masks(uint64_t *sums, const uint64_t *by_zone, uint32_t n_types, uint32_t type,
-                      uint32_t zones)
-{
-    sums[0] = 0;
-    for (uint64_t m = 1; m < UINT64_C(1) << zones; m++)
-        sums[m] = sums[m & (m - 1)] + by_zone[(uint32_t)__builtin_ctzll(m) * n_types + type];
 }
 
 /* A block may not mix: a zone of a group serves that group only, a zone with blocks no group. */
@@ -58,78 +50,77 @@ static uint64_t busy_zones(const struct kubelet_run *run)
     return busy;
 }
 
-static bool may_hint(const struct kubelet_run *run, uint64_t mask, uint64_t busy)
+/*
+ * The masks a block may lie in: one zone that is in no group; zones of which none holds a block;
+ * or just the zones of a living group.
+ */
+static void allowed(const struct kubelet_run *run, uint64_t *set)
 {
-    if ((mask & (mask - 1)) == 0) {
-        const uint64_t cells = run->state->cells[__builtin_ctzll(mask)];
+    const uint32_t n = run->node->machine.n_zones;
+    const uint64_t busy = busy_zones(run);
 
-        return (cells & (cells - 1)) == 0;
+    mask_set_subsets(set, n, ~busy & ((UINT64_C(1) << n) - 1));
+    for (uint32_t z = 0; z < n; z++) {
+        const uint64_t cells = run->state->cells[z];
+        const bool grouped = cells & (cells - 1);
+
+        if (grouped)
+            mask_set_del(set, UINT64_C(1) << z);
+        else
+            mask_set_add(set, UINT64_C(1) << z);
+        if (grouped && busy >> z & 1 && !breaks_group(run->state, cells, busy))
+            mask_set_add(set, cells);
     }
-    return !breaks_group(run->state, mask, busy);
 }
 
-static void drop(uint64_t *set, uint64_t mask)
+/* What init containers left counts for the very mask it lies in. `sums` are free bytes by mask. */
+static void add_reusable(const struct kubelet_run *run, uint64_t *set, uint64_t want, uint32_t type)
 {
-    set[mask / 64] &= ~(UINT64_C(1) << (mask % 64));
-}
+    for (uint32_t i = 0; i < run->n_reuse; i++) {
+        const struct kubelet_reuse *const r = &run->reuse_memory[i];
 
-/* Drop from `set` the masks that one type of memory does not fit in, by the sums given. */
-static void keep_fitting(const struct kubelet_run *run, uint64_t *set, const uint64_t *sums,
-                         uint64_t want, uint32_t type, bool reuse)
-{
-    for (uint64_t m = 1; m < UINT64_C(1) << run->node->machine.n_zones; m++) {
-        if (sums[m] + (reuse ? reusable(run, m, type) : 0) < want)
-            drop(set, m);
+        if (r->type != type)
+            continue;
+        if (run->sums[r->zones] + r->bytes >= want)
+            mask_set_add(set, r->zones);
+        else
+            mask_set_del(set, r->zones);
     }
 }
 
 /*
  * One list for all types together (calculateHints): a mask must hold each type. False where
  * nothing is left: the kubelet then offers an empty map, which the Topology Manager reads as "does
- * not care". `list` is cleared first.
+ * not care". The width is that of the masks that could hold it all if nothing were taken.
  */
 static bool calculate(struct kubelet_run *run, const struct kubelet_wants *wants,
                       struct kubelet_hints *list)
 {
     const struct node_view *const node = run->node;
-    const uint32_t zones = node->machine.n_zones, words = mask_set_words(zones);
-    const uint64_t masks = UINT64_C(1) << zones, busy = busy_zones(run);
-    uint32_t width = zones;
-    bool any = false;
+    const uint32_t n = node->machine.n_zones, stride = node->n_memory_types;
+    uint64_t fits[MASK_SET_WORDS], free[MASK_SET_WORDS];
 
-    memset(list->masks, 0, words * sizeof(*list->masks));
-    memset(list->preferred, 0, words * sizeof(*list->preferred));
-    for (uint64_t m = 1; m < masks; m++)
-        list->masks[m / 64] |= UINT64_C(1) << (m % 64);
+    mask_set_subsets(fits, n, (UINT64_C(1) << n) - 1);
     for (uint32_t i = 0; i < wants->n_memory; i++) {
         const uint32_t type = type_index(node, wants->memory[i].name);
 
-        sum_masks(run->sums, node->memory_allocatable, node->n_memory_types, type, zones);
-        keep_fitting(run, list->masks, run->sums, wants->memory[i].amount, type, false);
+        mask_set_keep_bytes(fits, n, node->memory_allocatable + type, stride,
+                            wants->memory[i].amount, run->sums);
     }
-    for (uint64_t m = 1; m < masks; m++) {
-        const uint32_t size = (uint32_t)__builtin_popcountll(m);
-
-        if (!(list->masks[m / 64] >> (m % 64) & 1))
-            continue;
-        width = size < width ? size : width;
-        if (!may_hint(run, m, busy))
-            drop(list->masks, m);
-    }
+    allowed(run, list->masks);
     for (uint32_t i = 0; i < wants->n_memory; i++) {
         const uint32_t type = type_index(node, wants->memory[i].name);
 
-        sum_masks(run->sums, run->state->memory_free, node->n_memory_types, type, zones);
-        keep_fitting(run, list->masks, run->sums, wants->memory[i].amount, type, true);
+        mask_set_subsets(free, n, (UINT64_C(1) << n) - 1);
+        mask_set_keep_bytes(free, n, run->state->memory_free + type, stride,
+                            wants->memory[i].amount, run->sums);
+        add_reusable(run, free, wants->memory[i].amount, type);
+        for (uint32_t w = 0; w < mask_set_words(n); w++)
+            list->masks[w] &= free[w];
     }
-    for (uint64_t m = 1; m < masks; m++) {
-        if (!(list->masks[m / 64] >> (m % 64) & 1))
-            continue;
-        any = true;
-        if ((uint32_t)__builtin_popcountll(m) == width)
-            list->preferred[m / 64] |= UINT64_C(1) << (m % 64);
-    }
-    return any;
+    for (uint32_t w = 0; w < mask_set_words(n); w++)
+        list->masks[w] &= fits[w];
+    return !kubelet_prefer(list, n, mask_set_width(fits, n));
 }
 
 /* A page size that the machine lacks is a nil dereference in the kubelet. */
@@ -161,24 +152,20 @@ bool kubelet_memory_hints(struct kubelet_run *run, const struct kubelet_wants *w
 }
 
 /* findBestHint: preferred first, then the narrowest, then the lowest; among supersets of `of`. */
-static bool best_hint(const struct kubelet_hints *list, uint32_t zones, uint64_t of,
-                      struct kubelet_hint *out)
+static bool best_hint(struct kubelet_hints *list, uint32_t n, uint64_t of, struct kubelet_hint *out)
 {
-    struct kubelet_hint best = {0};
+    uint64_t *set = list->preferred;
+    uint64_t mask = 1;
 
-    for (uint64_t m = 1; m < UINT64_C(1) << zones; m++) {
-        const bool preferred = list->preferred[m / 64] >> (m % 64) & 1;
-
-        if (!(list->masks[m / 64] >> (m % 64) & 1) || (m & of) != of)
-            continue;
-        if (best.has_affinity && best.preferred && !preferred)
-            continue;
-        if (!best.has_affinity || (preferred && !best.preferred) ||
-            __builtin_popcountll(m) < __builtin_popcountll(best.affinity))
-            best = (struct kubelet_hint){true, preferred, m};
-    }
-    *out = best;
-    return best.has_affinity;
+    mask_set_keep_supersets(list->preferred, n, of);
+    mask_set_keep_supersets(list->masks, n, of);
+    out->preferred = mask_set_width(set, n) > 0;
+    if (!out->preferred)
+        set = list->masks;
+    mask_set_keep_size(set, n, mask_set_width(set, n));
+    out->has_affinity = mask_set_next(set, n, &mask);
+    out->affinity = mask;
+    return out->has_affinity;
 }
 
 static bool has_free(const struct kubelet_run *run, const struct kubelet_wants *wants,

@@ -3,33 +3,14 @@
 
 #include <string.h>
 
-#include "scoring/kubelet.h"
+#include "scoring/mask_set.h"
 
-enum {
-    SET_WORDS = 1 << (KUBELET_HINT_ZONES - 6),
-    CRASH_STEPS = 1 << 20, /* permutations followed before a possible crash counts as one */
-};
+enum { CRASH_STEPS = 1 << 20 }; /* permutations followed before a possible crash counts as one */
 
 static uint32_t bits(uint64_t mask)
 {
     return (uint32_t)__builtin_popcountll(mask);
 }
-
-static bool set_next(const uint64_t *set, uint32_t words, uint64_t *mask)
-{
-    uint32_t w = (uint32_t)(*mask / 64);
-    uint64_t rest = w < words ? set[w] >> (*mask % 64) << (*mask % 64) : 0;
-
-    while (!rest) {
-        if (++w >= words)
-            return false;
-        rest = set[w];
-    }
-    *mask = (uint64_t)w * 64 + (uint64_t)__builtin_ctzll(rest);
-    return true;
-}
-
-/* For every mask of a set, ascending: for (m = 0; set_next(set, words, &m); m++) */
 
 /*
  * Sum of the distances of all ordered pairs in the mask, the diagonal included. The kubelet looks
@@ -92,29 +73,18 @@ static uint64_t better_unpreferred(const struct node_view *node, uint64_t cur, u
 }
 
 /* max over the lists of the size of their narrowest mask (maxOfMinAffinityCounts) */
-static uint32_t widest_need(const struct kubelet_hints *lists, uint32_t n, uint32_t words)
+static uint32_t widest_need(const struct kubelet_hints *lists, uint32_t n, uint32_t zones)
 {
     uint32_t most = 0;
 
     for (uint32_t i = 0; i < n; i++) {
-        uint32_t least = 0;
-
         if (lists[i].any || lists[i].impossible)
             continue;
-        for (uint64_t m = 0; set_next(lists[i].masks, words, &m); m++)
-            least = !least || bits(m) < least ? bits(m) : least;
+        const uint32_t least = mask_set_width(lists[i].masks, zones);
+
         most = least > most ? least : most;
     }
     return most;
-}
-
-/* Masks of one zone. */
-static uint64_t one_zone_word(uint32_t word)
-{
-    if (word == 0)
-        return UINT64_C(1) << 1 | UINT64_C(1) << 2 | UINT64_C(1) << 4 | UINT64_C(1) << 8 |
-               UINT64_C(1) << 16 | UINT64_C(1) << 32;
-    return word & (word - 1) ? 0 : 1;
 }
 
 /*
@@ -122,84 +92,50 @@ static uint64_t one_zone_word(uint32_t word)
  * the intersection. Returns 0 when there is none, `all` when nobody cares.
  */
 static uint64_t best_preferred(const struct node_view *node, const struct kubelet_hints *lists,
-                               uint32_t n, uint64_t all, uint32_t words)
+                               uint32_t n, uint64_t all)
 {
-    const bool single = node->kubelet.policy == KUBELET_POLICY_SINGLE_NUMA_NODE;
-    uint64_t common[SET_WORDS], best = 0;
+    const uint32_t zones = node->machine.n_zones, words = mask_set_words(zones);
+    uint64_t common[MASK_SET_WORDS], best = 0;
     bool cares = false, crash = false;
 
-    for (uint32_t w = 0; w < words; w++)
-        common[w] = single ? one_zone_word(w) : ~UINT64_C(0);
     for (uint32_t i = 0; i < n; i++) {
         if (lists[i].impossible)
             return 0;
         if (lists[i].any)
             continue;
-        cares = true;
         for (uint32_t w = 0; w < words; w++)
-            common[w] &= lists[i].preferred[w];
+            common[w] = cares ? common[w] & lists[i].preferred[w] : lists[i].preferred[w];
+        cares = true;
     }
     if (!cares)
         return all;
-    for (uint64_t m = 1; set_next(common, words, &m); m++)
+    if (node->kubelet.policy == KUBELET_POLICY_SINGLE_NUMA_NODE)
+        mask_set_keep_size(common, zones, 1);
+    for (uint64_t m = 1; mask_set_next(common, zones, &m); m++)
         best = best ? better_mask(node, best, m, &crash) : m;
     return best;
 }
 
-/* sums[m] = how many masks of the set contain m; sums has one entry per mask. */
-static void count_supersets(uint64_t *sums, const uint64_t *set, uint32_t zones)
-{
-    const uint64_t masks = UINT64_C(1) << zones;
-
-    for (uint64_t m = 0; m < masks; m++)
-        sums[m] = set[m / 64] >> (m % 64) & 1;
-    for (uint64_t bit = 1; bit < masks; bit <<= 1) {
-        for (uint64_t m = 0; m < masks; m++) {
-            if (!(m & bit))
-                sums[m] += sums[m | bit];
-        }
-    }
-}
-
-/*
- * into = {a & b : a in into, b in masks}. Counting supersets turns the pairwise AND into a product
- * (the zeta transform over subsets), taken back by inclusion and exclusion: zones * 2^zones steps
- * instead of 4^zones.
- */
-static void and_all(uint64_t *into, const uint64_t *masks_set, uint32_t zones, uint64_t *sums)
-{
-    const uint64_t masks = UINT64_C(1) << zones;
-    uint64_t *const other = sums + masks;
-
-    count_supersets(sums, into, zones);
-    count_supersets(other, masks_set, zones);
-    for (uint64_t m = 0; m < masks; m++)
-        sums[m] *= other[m]; /* at most 2^24 */
-    for (uint64_t bit = 1; bit < masks; bit <<= 1) {
-        for (uint64_t m = 0; m < masks; m++) {
-            if (!(m & bit))
-                sums[m] -= sums[m | bit];
-        }
-    }
-    memset(into, 0, mask_set_words(zones) * sizeof(*into));
-    for (uint64_t m = 0; m < masks; m++)
-        into[m / 64] |= (uint64_t)(sums[m] != 0) << (m % 64);
-}
-
 /* No mask is preferred by all: the best of everything the lists' masks can meet in. */
 static uint64_t best_unpreferred(const struct node_view *node, const struct kubelet_hints *lists,
-                                 uint32_t n, uint64_t all, uint32_t words, uint64_t *sums)
+                                 uint32_t n, uint64_t all, uint32_t *counts)
 {
-    const uint32_t b = widest_need(lists, n, words);
-    uint64_t meets[SET_WORDS] = {0}, best = 0;
-    bool crash = false;
+    const uint32_t zones = node->machine.n_zones, b = widest_need(lists, n, zones);
+    uint64_t meets[MASK_SET_WORDS], best = 0;
+    bool cares = false, crash = false;
 
-    meets[all / 64] |= UINT64_C(1) << (all % 64);
     for (uint32_t i = 0; i < n; i++) {
-        if (!lists[i].any && !lists[i].impossible)
-            and_all(meets, lists[i].masks, node->machine.n_zones, sums);
+        if (lists[i].any || lists[i].impossible)
+            continue;
+        if (cares)
+            mask_set_and_all(meets, lists[i].masks, zones, counts);
+        else
+            memcpy(meets, lists[i].masks, mask_set_words(zones) * sizeof(*meets));
+        cares = true;
     }
-    for (uint64_t m = 1; set_next(meets, words, &m); m++)
+    if (!cares)
+        return all;
+    for (uint64_t m = 1; mask_set_next(meets, zones, &m); m++)
         best = best ? better_unpreferred(node, best, m, b, &crash) : m;
     return best ? best : all;
 }
@@ -208,8 +144,7 @@ static uint64_t best_unpreferred(const struct node_view *node, const struct kube
 struct walk {
     const struct node_view *node;
     const struct kubelet_hints *lists;
-    uint32_t n, words, b, steps;
-    uint64_t all;
+    uint32_t n, b, steps;
     struct kubelet_hint best; /* has_affinity: something survived */
     bool crash;
 };
@@ -266,9 +201,9 @@ static void walk_list(struct walk *w, uint32_t i, uint64_t mask, uint64_t first,
     }
     uint64_t m = 1;
     do {
-        if (!(list->masks[m / 64] >> (m % 64) & 1))
+        if (!mask_set_has(list->masks, m))
             continue;
-        const bool liked = list->preferred[m / 64] >> (m % 64) & 1;
+        const bool liked = mask_set_has(list->preferred, m);
 
         walk_list(w, i + 1, mask & m, first ? first : m,
                   preferred && liked && (!first || first == m));
@@ -287,10 +222,9 @@ static bool may_crash(const struct node_view *node)
 
 struct kubelet_merge_result kubelet_merge(const struct node_view *node,
                                           const struct kubelet_hints *lists, uint32_t n,
-                                          uint64_t *sums)
+                                          uint32_t *counts)
 {
     const uint64_t all = (UINT64_C(1) << node->machine.n_zones) - 1;
-    const uint32_t words = mask_set_words(node->machine.n_zones);
     const enum kubelet_policy policy = node->kubelet.policy;
     struct kubelet_merge_result r = {.admit = true};
 
@@ -298,9 +232,7 @@ struct kubelet_merge_result kubelet_merge(const struct node_view *node,
         struct walk w = {.node = node,
                          .lists = lists,
                          .n = n,
-                         .words = words,
-                         .all = all,
-                         .b = widest_need(lists, n, words)};
+                         .b = widest_need(lists, n, node->machine.n_zones)};
 
         walk_list(&w, 0, all, 0, true);
         if (w.crash) {
@@ -309,11 +241,11 @@ struct kubelet_merge_result kubelet_merge(const struct node_view *node,
         }
     }
     r.hint = (struct kubelet_hint){.has_affinity = true,
-                                   .affinity = best_preferred(node, lists, n, all, words)};
+                                   .affinity = best_preferred(node, lists, n, all)};
     r.hint.preferred = r.hint.affinity != 0;
     if (!r.hint.preferred) {
         r.admit = policy == KUBELET_POLICY_BEST_EFFORT;
-        r.hint.affinity = r.admit ? best_unpreferred(node, lists, n, all, words, sums) : all;
+        r.hint.affinity = r.admit ? best_unpreferred(node, lists, n, all, counts) : all;
     }
     /* single-numa-node stores "any zone" as nil, so on a machine of one zone it always does */
     if (policy == KUBELET_POLICY_SINGLE_NUMA_NODE && r.hint.affinity == all)

@@ -13,18 +13,12 @@
 
 #include "scoring/node_view.h"
 
-/* A set of zone masks over n zones: bit m of 2^n bits stands for the mask m. */
-static inline uint32_t mask_set_words(uint32_t n_zones)
-{
-    return n_zones <= 6 ? 1 : 1u << (n_zones - 6);
-}
-
 /* One resource's list of hints. */
 struct kubelet_hints {
     bool any;            /* nil: the provider does not care */
     bool impossible;     /* empty: it cannot be done anywhere */
-    uint64_t *masks;     /* [mask_set_words] all hints */
-    uint64_t *preferred; /* [mask_set_words] those marked preferred, a subset */
+    uint64_t *masks;     /* a mask_set: all hints */
+    uint64_t *preferred; /* a mask_set: those marked preferred, a subset */
 };
 
 struct kubelet_hint {
@@ -40,11 +34,11 @@ struct kubelet_merge_result {
 };
 
 /*
- * Merge the `n` lists under the node's policy, which is not `none`. `sums` is scratch of
+ * Merge the `n` lists under the node's policy, which is not `none`. `counts` is scratch of
  * 2 << n_zones entries.
  */
 struct kubelet_merge_result kubelet_merge(const struct node_view *node,
                                           const struct kubelet_hints *lists, uint32_t n,
-                                          uint64_t *sums);
+                                          uint32_t *counts);
 
 #endif

@@ -33,14 +33,16 @@ struct kubelet_run {
     uint64_t **cpus, **devices; /* [n_containers] */
     struct node_block **blocks; /* [n_containers] */
     /* What this pod's ordinary init containers leave to later ones. */
-    uint64_t *reuse_cpus;               /* [W] */
+    uint64_t *reuse_cpus; /* [W] */
+    bool any_reuse_cpus, any_reuse_devices;
     uint64_t *reuse_devices;            /* [device words] */
     struct kubelet_reuse *reuse_memory; /* [n_reuse] */
     uint32_t n_reuse;
     /* Room to work in. */
     struct kubelet_hints *lists; /* one per provider and resource of the widest request */
     uint32_t n_lists;
-    uint64_t *sums; /* [2 << hint zones] */
+    uint64_t *sums;   /* [1 << zones] */
+    uint32_t *counts; /* [2 << zones] */
     struct kubelet_take take;
     uint64_t *cpu_scratch;    /* [3*W] */
     uint64_t *device_scratch; /* [device words] */
@@ -55,6 +57,9 @@ bool kubelet_fail_unexpected(struct kubelet_run *run, const char *fmt, ...) PRIN
 
 /* The next unused hint list, cleared. */
 struct kubelet_hints *kubelet_new_list(struct kubelet_run *run);
+
+/* Mark the masks of `width` zones as preferred; true when the list has no mask at all. */
+bool kubelet_prefer(struct kubelet_hints *list, uint32_t n_zones, uint32_t width);
 
 /*
  * The providers. `hints` appends lists to run->lists for what is wanted (of a container, or of

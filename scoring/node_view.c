@@ -98,6 +98,20 @@ static uint32_t most_shared(const struct node_cpu *cpu, uint32_t n_cpus, uint64_
     return most;
 }
 
+/* largest[k] = CPUs of the k largest zones together. */
+static void sum_largest(uint32_t *largest, const uint32_t *zone_n, uint32_t zones)
+{
+    for (uint32_t z = 0; z < zones; z++) { /* insertion sort, then sums */
+        uint32_t at = z + 1;
+
+        for (; at > 1 && largest[at - 1] < zone_n[z]; at--)
+            largest[at] = largest[at - 1];
+        largest[at] = zone_n[z];
+    }
+    for (uint32_t k = 1; k <= zones; k++)
+        largest[k] += largest[k - 1];
+}
+
 static void reserve_cores(uint64_t *out, const struct node_view *v, const struct node_cpu *cpu,
                           bool *reserved_core)
 {
@@ -121,6 +135,7 @@ int node_view_complete(struct node_view *v, struct arena *a)
     uint64_t *const set = arena_array(a, (size_t)zones * words, sizeof(*set));
     uint32_t *const zone_n = arena_array(a, zones, sizeof(*zone_n));
     uint64_t *const reserved = arena_array(a, words, sizeof(*reserved));
+    uint32_t *const largest = arena_array(a, (size_t)zones + 1, sizeof(*largest));
     uint32_t *const sockets = arena_array(a, m->n_cpus, sizeof(*sockets));
     uint32_t *const cores = arena_array(a, m->n_cpus, sizeof(*cores));
     uint32_t *const l3 = arena_array(a, m->n_cpus, sizeof(*l3));
@@ -130,13 +145,14 @@ int node_view_complete(struct node_view *v, struct arena *a)
     struct node_cpus c = {.cpu = cpu,
                           .zone_set = set,
                           .zone_n = zone_n,
+                          .largest = largest,
                           .socket_n = sockets,
                           .core_n = cores,
                           .l3_n = l3,
                           .reserved_cores = reserved};
 
-    if (!sockets || !cores || !l3 || !cpu || !set || !zone_n || !reserved || !zones_of ||
-        !reserved_core)
+    if (!largest || !sockets || !cores || !l3 || !cpu || !set || !zone_n || !reserved ||
+        !zones_of || !reserved_core)
         return -ENOMEM;
     c.n_sockets = number_units(cpu, m, UNIT_SOCKET, sockets);
     c.n_cores = number_units(cpu, m, UNIT_CORE, cores);
@@ -151,6 +167,7 @@ int node_view_complete(struct node_view *v, struct arena *a)
         zone_n[zone]++;
         cpuset_add(&set[(size_t)zone * words], i);
     }
+    sum_largest(largest, zone_n, zones);
     c.spread = most_shared(cpu, m->n_cpus, zones_of, c.n_sockets);
     reserve_cores(reserved, v, cpu, reserved_core);
     arena_rewind(a, mark);

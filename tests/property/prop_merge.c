@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "scoring/kubelet_merge.h"
+#include "scoring/mask_set.h"
 #include "tests/support/data.h"
 #include "tests/support/test.h"
 
@@ -186,7 +187,8 @@ static void random_list(uint64_t *seed, uint32_t zones, struct kubelet_hints *fa
 /* `holes`: zone ids leave gaps, so that some lie beyond the number of zones. */
 static bool one_round(uint64_t *seed, bool holes)
 {
-    static uint64_t sets[MAX_LISTS][2][4], sums[2 << MAX_ZONES];
+    static uint64_t sets[MAX_LISTS][2][4];
+    static uint32_t counts[2 << MAX_ZONES];
     struct kubelet_hints fast[MAX_LISTS];
     struct topo_zone zones[MAX_ZONES] = {0};
     uint32_t d[MAX_ZONES * MAX_ZONES];
@@ -207,7 +209,7 @@ static bool one_round(uint64_t *seed, bool holes)
         fast[i].preferred = sets[i][1];
         random_list(seed, n, &fast[i], &v.lists[i]);
     }
-    const struct kubelet_merge_result got = kubelet_merge(&node, fast, v.n_lists, sums),
+    const struct kubelet_merge_result got = kubelet_merge(&node, fast, v.n_lists, counts),
                                       want = naive_merge(&v);
 
     assert_int_equal(got.crash, v.crash);

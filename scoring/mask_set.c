@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "scoring/mask_set.h"
+
+#include <string.h>
+
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+enum { LOW = 6, LOW_BITS = 63 }; /* zones that a position inside a word stands for */
+
+/* size_of_6[k]: the masks of 6 zones that have k of them. */
+static const uint64_t size_of_6[LOW + 1] = {
+    UINT64_C(0x0000000000000001), UINT64_C(0x0000000100010116), UINT64_C(0x0001011601161668),
+    UINT64_C(0x0116166816686880), UINT64_C(0x1668688068808000), UINT64_C(0x6880800080000000),
+    UINT64_C(0x8000000000000000),
+};
+
+/* has_zone[i]: the masks of 6 zones that contain zone i. */
+static const uint64_t has_zone[LOW] = {
+    UINT64_C(0xaaaaaaaaaaaaaaaa), UINT64_C(0xcccccccccccccccc), UINT64_C(0xf0f0f0f0f0f0f0f0),
+    UINT64_C(0xff00ff00ff00ff00), UINT64_C(0xffff0000ffff0000), UINT64_C(0xffffffff00000000),
+};
+
+/* The masks of the low 6 zones inside `zones`. */
+static uint64_t low_subsets(uint64_t zones)
+{
+    uint64_t set = 1;
+
+    for (uint32_t i = 0; i < LOW; i++)
+        set |= zones >> i & 1 ? set << (1u << i) : 0;
+    return set;
+}
+
+void mask_set_subsets(uint64_t *set, uint32_t n, uint64_t zones)
+{
+    const uint64_t low = low_subsets(zones), high = zones >> LOW;
+
+    for (uint32_t w = 0; w < mask_set_words(n); w++)
+        set[w] = (w & ~high) == 0 ? low : 0;
+    set[0] &= ~UINT64_C(1);
+}
+
+void mask_set_keep_supersets(uint64_t *set, uint32_t n, uint64_t zones)
+{
+    uint64_t low = UINT64_MAX;
+
+    for (uint32_t i = 0; i < LOW; i++)
+        low &= zones >> i & 1 ? has_zone[i] : UINT64_MAX;
+    for (uint32_t w = 0; w < mask_set_words(n); w++)
+        set[w] &= (zones >> LOW & ~(uint64_t)w) == 0 ? low : 0;
+}
+
+void mask_set_keep_touching(uint64_t *set, uint32_t n, uint64_t zones)
+{
+    const uint64_t apart = low_subsets(~zones & LOW_BITS);
+
+    for (uint32_t w = 0; w < mask_set_words(n); w++)
+        set[w] &= (w & (zones >> LOW)) == 0 ? ~apart : UINT64_MAX;
+}
+
+static uint64_t size_word(uint32_t w, uint32_t k)
+{
+    const uint32_t high = (uint32_t)__builtin_popcount(w);
+
+    return k >= high && k - high <= LOW ? size_of_6[k - high] : 0;
+}
+
+void mask_set_keep_size(uint64_t *set, uint32_t n, uint32_t k)
+{
+    for (uint32_t w = 0; w < mask_set_words(n); w++)
+        set[w] &= size_word(w, k);
+}
+
+uint32_t mask_set_width(const uint64_t *set, uint32_t n)
+{
+    for (uint32_t k = 1; k <= n; k++) {
+        for (uint32_t w = 0; w < mask_set_words(n); w++) {
+            if (set[w] & size_word(w, k))
+                return k;
+        }
+    }
+    return 0;
+}
+
+bool mask_set_next(const uint64_t *set, uint32_t n, uint64_t *mask)
+{
+    const uint32_t words = mask_set_words(n);
+    uint32_t w = (uint32_t)(*mask / 64);
+
+    if (w >= words)
+        return false;
+    uint64_t rest = set[w] >> (*mask % 64) << (*mask % 64);
+    while (!rest) {
+        if (++w >= words)
+            return false;
+        rest = set[w];
+    }
+    *mask = (uint64_t)w * 64 + (uint64_t)__builtin_ctzll(rest);
+    return true;
+}
+
+/* --- sums over masks --- */
+
+static uint16_t plus(uint16_t a, uint16_t b)
+{
+    const uint32_t sum = (uint32_t)a + b;
+
+    return sum > UINT16_MAX ? UINT16_MAX : (uint16_t)sum;
+}
+
+/* sums[m] for all masks: each zone doubles what is there, so that one pass adds side by side. */
+static void sum_counts(uint16_t *sums, uint32_t n, const uint16_t *counts)
+{
+    sums[0] = 0;
+    for (uint32_t z = 0; z < n; z++) {
+        const uint32_t half = 1u << z;
+        uint32_t i = 0;
+
+#ifdef __SSE2__
+        const __m128i add = _mm_set1_epi16((short)counts[z]);
+        for (; i + 8 <= half; i += 8) {
+            const __m128i low = _mm_loadu_si128((const __m128i *)(const void *)(sums + i));
+            _mm_storeu_si128((__m128i *)(void *)(sums + half + i), _mm_adds_epu16(low, add));
+        }
+#endif
+        for (; i < half; i++)
+            sums[half + i] = plus(sums[i], counts[z]);
+    }
+}
+
+/* The 64 masks from `sums` on that have at least `want`, which is at least 1. */
+static uint64_t at_least(const uint16_t *sums, uint16_t want)
+{
+    uint64_t word = 0;
+
+#ifdef __SSE2__
+    const __m128i limit = _mm_set1_epi16((short)want), zero = _mm_setzero_si128();
+    for (uint32_t i = 0; i < 64; i += 16) {
+        const __m128i a = _mm_loadu_si128((const __m128i *)(const void *)(sums + i));
+        const __m128i b = _mm_loadu_si128((const __m128i *)(const void *)(sums + i + 8));
+        const __m128i enough = _mm_packs_epi16(_mm_cmpeq_epi16(_mm_subs_epu16(limit, a), zero),
+                                               _mm_cmpeq_epi16(_mm_subs_epu16(limit, b), zero));
+        word |= (uint64_t)(uint32_t)_mm_movemask_epi8(enough) << i;
+    }
+#else
+    for (uint32_t i = 0; i < 64; i++)
+        word |= (uint64_t)(sums[i] >= want) << i;
+#endif
+    return word;
+}
+
+static void keep_at_least(uint64_t *set, uint32_t n, const uint16_t *sums, uint64_t want)
+{
+    for (uint32_t w = 0; w < mask_set_words(n); w++)
+        set[w] &= want > UINT16_MAX ? 0 : at_least(sums + w * 64, (uint16_t)want);
+}
+
+void mask_set_keep_counts(uint64_t *set, uint32_t n, const uint16_t *counts, uint64_t want)
+{
+    uint16_t sums[MASK_SET_WORDS * 64];
+
+    if (want == 0)
+        return;
+    if (n < LOW)
+        memset(sums, 0, 64 * sizeof(*sums));
+    sum_counts(sums, n, counts);
+    keep_at_least(set, n, sums, want);
+}
+
+void mask_set_keep_bytes(uint64_t *set, uint32_t n, const uint64_t *by_zone, uint32_t stride,
+                         uint64_t want, uint64_t *sums)
+{
+    sums[0] = 0;
+    for (uint32_t z = 0; z < n; z++) {
+        const uint64_t here = by_zone[(uint64_t)z * stride];
+        const uint32_t half = 1u << z;
+
+        for (uint32_t i = 0; i < half; i++)
+            sums[half + i] = sums[i] + here;
+    }
+    for (uint32_t w = 0; w < mask_set_words(n); w++) {
+        const uint32_t masks = n < LOW ? 1u << n : 64;
+        uint64_t enough = 0;
+
+        for (uint32_t i = 0; i < masks; i++)
+            enough |= (uint64_t)(sums[w * 64 + i] >= want) << i;
+        set[w] &= enough;
+    }
+}
+
+void mask_set_keep_touched(uint64_t *set, uint32_t n, uint16_t *inside, uint64_t want)
+{
+    uint16_t touching[MASK_SET_WORDS * 64] = {0};
+    const uint32_t masks = 1u << n;
+
+    if (want == 0)
+        return;
+    /* inside[m] becomes the number of things that lie within m. */
+    for (uint32_t bit = 1; bit < masks; bit <<= 1) {
+        for (uint32_t m = 0; m < masks; m++)
+            inside[m] = m & bit ? plus(inside[m], inside[m ^ bit]) : inside[m];
+    }
+    for (uint32_t m = 0; m < masks; m++)
+        touching[m] = (uint16_t)(inside[masks - 1] - inside[masks - 1 - m]);
+    keep_at_least(set, n, touching, want);
+}
+
+/* --- AND of two sets --- */
+
+static void count_supersets(uint32_t *counts, const uint64_t *set, uint32_t masks)
+{
+    for (uint32_t m = 0; m < masks; m++)
+        counts[m] = (uint32_t)(set[m / 64] >> (m % 64) & 1);
+    for (uint32_t half = 1; half < masks; half <<= 1) {
+        for (uint32_t m = 0; m < masks; m += 2 * half) {
+            for (uint32_t i = m; i < m + half; i++)
+                counts[i] += counts[i + half];
+        }
+    }
+}
+
+/*
+ * Counting supersets turns the pairwise AND into a product (the zeta transform over supersets),
+ * taken back by inclusion and exclusion: n * 2^n steps instead of 4^n. Products stay below 2^24,
+ * and the differences are exact in unsigned arithmetic.
+ */
+void mask_set_and_all(uint64_t *into, const uint64_t *other, uint32_t n, uint32_t *counts)
+{
+    const uint32_t masks = 1u << n;
+    uint32_t *const more = counts + masks;
+
+    count_supersets(counts, into, masks);
+    count_supersets(more, other, masks);
+    for (uint32_t m = 0; m < masks; m++)
+        counts[m] *= more[m];
+    for (uint32_t half = 1; half < masks; half <<= 1) {
+        for (uint32_t m = 0; m < masks; m += 2 * half) {
+            for (uint32_t i = m; i < m + half; i++)
+                counts[i] -= counts[i + half];
+        }
+    }
+    memset(into, 0, mask_set_words(n) * sizeof(*into));
+    for (uint32_t m = 0; m < masks; m++)
+        into[m / 64] |= (uint64_t)(counts[m] != 0) << (m % 64);
+}
