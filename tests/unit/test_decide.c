@@ -163,6 +163,27 @@ static void every_candidate_is_judged_in_the_order_sent(void **state)
     assert_int_equal(d.rows[0].score, d.rows[2].score);
 }
 
+/* The terms that count are those that some admitted candidate has; the wire rounds to nearest. */
+static void scores_are_weighed_over_the_terms_that_are_there(void **state)
+{
+    struct arena a;
+    struct pod p;
+
+    make_pod(&p, 3);
+    const struct decision d = decide(&p.pod, &a);
+    const struct score_result *const r = &d.rows[0].result;
+    uint32_t sum = 0, weights = 0;
+    assert_true(r->known >> SCORE_LOCALITY & 1);
+    assert_int_equal(d.any, r->known);
+    for (int t = 0; t < SCORE_TERM_COUNT; t++)
+        if (r->known >> t & 1) {
+            sum += (uint32_t)d.weights->w[t] * r->term[t];
+            weights += d.weights->w[t];
+        }
+    assert_int_equal(d.rows[0].score, sum / weights);
+    assert_int_equal(d.rows[0].wire, (sum / weights * 10 + 500) / 1000);
+}
+
 static void a_name_that_comes_again_is_marked_and_counted_once(void **state)
 {
     static const bool want[SENT] = {false, false, false, false, true, true, false, true};
@@ -314,6 +335,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_candidate_is_judged_in_the_order_sent),
+        cmocka_unit_test(scores_are_weighed_over_the_terms_that_are_there),
         cmocka_unit_test(a_name_that_comes_again_is_marked_and_counted_once),
         cmocka_unit_test(what_no_zone_holds_is_refused_and_shadow_passes_it),
         cmocka_unit_test(pods_that_are_ignored_or_not_understood_pass_unscored),

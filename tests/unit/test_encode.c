@@ -46,16 +46,19 @@ void http_commit(struct http_reply *r, size_t n)
     r->room = NULL;
 }
 
-enum { N = 4 };
+enum { N = 5 };
 
-/* Four candidates: admitted, rejected, the first again, unknown. */
+/* Admitted, rejected, the first again, unknown, the second again. */
 static const struct decide_row rows[N] = {
     {.result = {.verdict = SCORE_ADMITTED}, .score = 870, .wire = 9},
     {.result = {.verdict = SCORE_REJECTED, .reason = SCORE_TOPOLOGY_AFFINITY_ERROR}},
     {.result = {.verdict = SCORE_ADMITTED}, .score = 870, .wire = 9, .repeated = true},
     {.result = {.verdict = SCORE_UNKNOWN, .reason = SCORE_NO_TOPOLOGY}},
+    {.result = {.verdict = SCORE_REJECTED, .reason = SCORE_TOPOLOGY_AFFINITY_ERROR},
+     .repeated = true},
 };
-static const struct str quoted[N] = {{"\"a\"", 3}, {"\"b\\u00e9\"", 9}, {"\"a\"", 3}, {"\"c\"", 3}};
+static const struct str quoted[N] = {
+    {"\"a\"", 3}, {"\"b\\u00e9\"", 9}, {"\"a\"", 3}, {"\"c\"", 3}, {"\"b\\u00e9\"", 9}};
 
 static const struct decision decision = {.n = N, .rows = rows, .counts = {1, 1, 1}};
 
@@ -91,8 +94,9 @@ static void shadow_passes_everything(void **state)
 
 static void filter_by_objects_hands_back_what_was_sent(void **state)
 {
-    static const char body[] = "[{\"x\":0},{\"x\":1},{\"x\":2} ,\n{\"x\":3}]";
-    const struct str items[N] = {{body + 1, 7}, {body + 9, 7}, {body + 17, 7}, {body + 27, 7}};
+    static const char body[] = "[{\"x\":0},{\"x\":1},{\"x\":2},\n{\"x\":3},{\"x\":4}]";
+    const struct str items[N] = {
+        {body + 1, 7}, {body + 9, 7}, {body + 17, 7}, {body + 26, 7}, {body + 34, 7}};
     const struct kube_extender_args args = {
         .mode = KUBE_ARGS_NODES, .n = N, .quoted = quoted, .items = items};
     struct http_reply r = {0};
@@ -108,8 +112,9 @@ static void filter_by_objects_hands_back_what_was_sent(void **state)
 /* 0 and 1 stand side by side and go out as one piece; 3 has blanks before it. */
 static void neighbours_go_out_as_one_piece(void **state)
 {
-    static const char body[] = "[{\"x\":0},{\"x\":1},{\"x\":2} ,\n{\"x\":3}]";
-    const struct str items[N] = {{body + 1, 7}, {body + 9, 7}, {body + 17, 7}, {body + 27, 7}};
+    static const char body[] = "[{\"x\":0},{\"x\":1},{\"x\":2},\n{\"x\":3},{\"x\":4}]";
+    const struct str items[N] = {
+        {body + 1, 7}, {body + 9, 7}, {body + 17, 7}, {body + 26, 7}, {body + 34, 7}};
     const struct kube_extender_args args = {
         .mode = KUBE_ARGS_NODES, .n = N, .quoted = quoted, .items = items};
     struct http_reply r = {0};
@@ -119,6 +124,23 @@ static void neighbours_go_out_as_one_piece(void **state)
     expect(&r, "{\"Nodes\":{\"metadata\":{},\"items\":[{\"x\":0},{\"x\":1},{\"x\":3}]},"
                "\"NodeNames\":null,\"FailedNodes\":{},\"FailedAndUnresolvableNodes\":{},"
                "\"Error\":\"\"}");
+}
+
+/* A blank behind the comma: the two are not one piece, and the answer has no blank. */
+static void survivors_with_a_blank_between_them_go_out_without_it(void **state)
+{
+    static const struct decide_row two[] = {{.wire = 1}, {.wire = 1}};
+    static const char body[] = "[{\"x\":0}, {\"x\":1} ,{\"x\":2}]";
+    const struct str items[] = {{body + 1, 7}, {body + 10, 7}};
+    const struct decision d = {.n = 2, .rows = two};
+    const struct kube_extender_args args = {
+        .mode = KUBE_ARGS_NODES, .n = 2, .quoted = quoted, .items = items};
+    struct http_reply r = {0};
+
+    ext_encode_filter(&r, &args, &d, DECIDE_ENFORCE);
+    assert_int_equal(r.refs, 2);
+    expect(&r, "{\"Nodes\":{\"metadata\":{},\"items\":[{\"x\":0},{\"x\":1}]},\"NodeNames\":null,"
+               "\"FailedNodes\":{},\"FailedAndUnresolvableNodes\":{},\"Error\":\"\"}");
 }
 
 static void no_candidates_is_an_empty_list_never_null(void **state)
@@ -176,6 +198,7 @@ int main(void)
         cmocka_unit_test(shadow_passes_everything),
         cmocka_unit_test(filter_by_objects_hands_back_what_was_sent),
         cmocka_unit_test(neighbours_go_out_as_one_piece),
+        cmocka_unit_test(survivors_with_a_blank_between_them_go_out_without_it),
         cmocka_unit_test(no_candidates_is_an_empty_list_never_null),
         cmocka_unit_test(prioritize_scores_every_candidate_once),
         cmocka_unit_test(scores_of_several_digits_are_whole),
