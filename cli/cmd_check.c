@@ -13,6 +13,7 @@
 #include "base/err.h"
 #include "cli/args.h"
 #include "cli/commands.h"
+#include "cli/source.h"
 #include "kube/config_file.h"
 #include "kube/file.h"
 #include "kube/hints.h"
@@ -47,25 +48,19 @@ static void field_problem(struct check *c, const struct kube_document *doc, cons
                           const char *text)
 {
     uint32_t line = doc->line, column = doc->column;
-    char whole[ERR_TEXT_BYTES * 2];
+    char whole[ERR_TEXT_BYTES * 3];
 
     kube_document_locate(doc, str_of(field), &line, &column);
     (void)snprintf(whole, sizeof(whole), "%s: %s", field, text);
     problem(c, doc->path, line, column, whole);
 }
 
-/* A decoder's text is "field: what is wrong". */
 static void decoder_problem(struct check *c, const struct kube_document *doc, const struct err *err)
 {
-    const char *const colon = strstr(err->text, ": ");
-    char field[ERR_TEXT_BYTES];
+    uint32_t line, column;
 
-    if (!colon) {
-        problem(c, doc->path, doc->line, doc->column, err->text);
-        return;
-    }
-    (void)snprintf(field, sizeof(field), "%.*s", (int)(colon - err->text), err->text);
-    field_problem(c, doc, field, colon + 2);
+    source_locate(doc, err, &line, &column);
+    problem(c, doc->path, line, column, err->text);
 }
 
 /* Where a kind keeps the annotations of its pods. */

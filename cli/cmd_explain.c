@@ -239,7 +239,9 @@ static int on_object(void *ctx, const struct kube_document *doc)
     if (!kube_is_workload(doc->meta.kind))
         return 0;
     if (kube_pod_decode(&pod, doc->json, &r->arena, &why)) {
-        on_problem(ctx, doc->path, doc->line, doc->column, why.text);
+        uint32_t line, column;
+        source_locate(doc, &why, &line, &column);
+        on_problem(ctx, doc->path, line, column, why.text);
         arena_rewind(&r->arena, mark);
         return 0;
     }

@@ -2,10 +2,12 @@
 #include "cli/source.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/err.h"
 #include "cluster/cluster.h"
 #include "cluster/directory.h"
+#include "kube/file.h"
 
 static void on_problem(void *ctx, const char *text)
 {
@@ -36,4 +38,16 @@ void source_done(struct source *s)
     cluster_snapshot_unref(s->snapshot);
     directory_close(s->directory);
     cluster_free(s->cluster);
+}
+
+void source_locate(const struct kube_document *doc, const struct err *err, uint32_t *out_line,
+                   uint32_t *out_column)
+{
+    const char *const colon = strstr(err->text, ": ");
+
+    *out_line = doc->line;
+    *out_column = doc->column;
+    if (colon)
+        kube_document_locate(doc, (struct str){err->text, (size_t)(colon - err->text)}, out_line,
+                             out_column);
 }

@@ -3,6 +3,8 @@
 #ifndef CLI_SOURCE_H
 #define CLI_SOURCE_H
 
+#include <stdint.h>
+
 #include "base/attr.h"
 #include "base/config.h"
 
@@ -10,6 +12,7 @@ struct cluster;
 struct cluster_snapshot;
 struct directory;
 struct err;
+struct kube_document;
 
 struct source {
     struct cluster *cluster;
@@ -21,5 +24,12 @@ struct source {
 int source_read(struct source *out, const struct numawise_config *config,
                 struct err *err) MUST_CHECK;
 void source_done(struct source *s);
+
+/*
+ * Where in its file a decoder's complaint ("field: what is wrong") is; the start of the document
+ * when it names no field.
+ */
+void source_locate(const struct kube_document *doc, const struct err *err, uint32_t *out_line,
+                   uint32_t *out_column);
 
 #endif

@@ -150,7 +150,8 @@ static int say_best(struct buf *out, const struct report *r, const uint32_t *ord
 
     label(out, "best");
     if (n == 0 || r->decision->rows[order[0]].result.verdict != SCORE_ADMITTED) {
-        buf_text(out, "none: no node admits the pod\n");
+        buf_text(out, r->decision->request ? "none: no node admits the pod\n"
+                                           : "none: no node was judged\n");
         return 0;
     }
     const struct decide_row *const row = &r->decision->rows[order[0]];
@@ -366,8 +367,9 @@ static void say_message(struct buf *out, struct str message)
 
 static void other_row(struct buf *out, const struct columns *c, const struct score_detail *detail)
 {
-    buf_printf(out, "%-*s  %5s  %4s  %s\n", c->zones, "-", "-", "-",
-               score_reason_text(detail->result.reason));
+    const char *const reason = score_reason_text(detail->result.reason);
+
+    buf_printf(out, "%-*s  %5s  %4s%s%s\n", c->zones, "-", "-", "-", *reason ? "  " : "", reason);
     say_message(out, detail->message);
     for (uint32_t i = 0; i < detail->n_would_fit_without; i++)
         buf_printf(out, "%*swould fit without %.*s\n", INDENT, "",
