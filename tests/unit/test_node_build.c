@@ -394,6 +394,30 @@ static void pods_that_are_not_listed_are_replayed_in_the_order_they_were_bound(v
     assert_int_equal(b->v.state.memory_free[2], 7 * GiB); /* zone 4: 8 - 1; nothing of z */
 }
 
+/* The first container gets 2 CPUs and 1 GiB of zone 4, the second (4 CPUs) nothing: all is undone.
+ */
+static void a_pod_that_is_rejected_half_way_leaves_nothing_behind(void **state)
+{
+    struct bench *const b = *state;
+    static const char two[] =
+        "{'metadata':{'namespace':'a','name':'w'},'spec':{'nodeName':'n1','containers':["
+        "{'name':'one','resources':{'limits':{'cpu':'2','memory':'1Gi'},'requests':{'cpu':'2',"
+        "'memory':'1Gi'}}},{'name':'two','resources':{'limits':{'cpu':'4','memory':'1Gi'},"
+        "'requests':{'cpu':'4','memory':'1Gi'}}}]}}";
+
+    give_nrt(b, placed);
+    give_pod(b, "x", "u1", "2", "2Gi", 1);
+    assert_int_equal(kube_pod_decode(&b->pod[1], json(b, two), &b->in, NULL), 0);
+    b->pods[1] = &b->pod[1];
+    b->inputs.n_pods = 2;
+    build(b);
+    assert_int_equal(pod_named(b, "w")->placement, NODE_POD_UNPLACED);
+    assert_int_equal(pod_named(b, "w")->n_holdings, 0);
+    assert_cpus(b, b->v.state.cpu_free, "0,2-4,6-7");
+    assert_int_equal(b->v.state.memory_free[2], 8 * GiB);
+    assert_int_equal(b->v.state.assignments[1], 0);
+}
+
 static void without_placements_a_pod_is_counted_unless_it_came_after_the_report(void **state)
 {
     struct bench *const b = *state;
@@ -581,6 +605,7 @@ int main(void)
         T(a_placement_counts_where_no_pods_are_known_at_all),
         T(a_pod_recreated_under_the_same_name_is_another_pod),
         T(pods_that_are_not_listed_are_replayed_in_the_order_they_were_bound),
+        T(a_pod_that_is_rejected_half_way_leaves_nothing_behind),
         T(without_placements_a_pod_is_counted_unless_it_came_after_the_report),
         T(a_node_without_a_report_has_no_topology),
         T(an_old_report_is_stale_exactly_after_max_age),
