@@ -189,7 +189,8 @@ struct node_view {
 
 /*
  * Fill what follows from the rest (`cpus`, zones and counts of resources stay the builder's).
- * Whoever builds a view calls it last; the arrays live in `a`. 0, -ENOMEM.
+ * Whoever builds a view calls it before anything is admitted there, and again when CPUs or what is
+ * reserved of them changed; the arrays live in `a`. 0, -ENOMEM.
  */
 int node_view_complete(struct node_view *v, struct arena *a) MUST_CHECK;
 
