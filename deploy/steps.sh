@@ -50,12 +50,21 @@ need() {
     say "packages: installed"
 }
 
-# configured DIR COMPILER [MESON-OPTION...]: a build directory, set up once; false when that fails.
+# configured DIR COMPILER [MESON-OPTION...]: a build directory, set up when it is new or was set up
+# otherwise; false when that fails.
 configured() {
-    local dir=$1 compiler=$2 output
+    local dir=$1 want="$*" output wipe=()
+    local compiler=$2
     shift 2
-    [ ! -f "$dir/build.ninja" ] || return 0
-    output=$(CC=$compiler meson setup "$dir" "$@" 2>&1) && return 0
+    if [ -f "$dir/build.ninja" ]; then
+        [ "$(cat "$dir/set-up-as" 2>/dev/null)" != "$want" ] || return 0
+        [ $# -gt 0 ] || return 0 # build/ is also the developer's own
+        wipe=(--wipe)
+    fi
+    if output=$(CC=$compiler meson setup "$dir" "${wipe[@]}" "$@" 2>&1); then
+        echo "$want" >"$dir/set-up-as"
+        return 0
+    fi
     printf '%s\n' "$output" | tail -n 20
     say "meson setup $dir failed"
     return 1
