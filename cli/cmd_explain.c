@@ -169,7 +169,7 @@ static void note_of(char *out, size_t room, const struct score_pod *pod, const s
 static bool is_admitted(const struct run *r, const struct decision *d)
 {
     for (uint32_t i = 0; i < d->n; i++)
-        if (d->rows[i].result.verdict == SCORE_ADMITTED &&
+        if (decide_is_candidate(&d->rows[i]) &&
             (!r->options->node || str_is(r->names[i], r->options->node)))
             return true;
     return false;
@@ -272,6 +272,7 @@ static int answer(struct run *r, const struct numawise_config *config, struct er
     r->decide = (struct decide_options){
         .mode = config->mode == CONFIG_SHADOW ? DECIDE_SHADOW : DECIDE_ENFORCE,
         .max_score = (uint32_t)config->max_score,
+        .offers = true, /* there is no kube-scheduler here to leave nodes out */
         .context = {clock_realtime_us(), config->topology_max_age_ms * 1000},
     };
     int rc = source_read(&r->source, config, err);

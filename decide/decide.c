@@ -8,6 +8,7 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "cluster/snapshot.h"
+#include "decide/offer.h"
 #include "kube/hints.h"
 
 const char *decide_class_text(enum score_class class)
@@ -41,12 +42,19 @@ bool decide_passes(const struct decide_row *row, enum decide_mode mode)
     return mode == DECIDE_SHADOW || row->result.verdict != SCORE_REJECTED;
 }
 
+bool decide_is_candidate(const struct decide_row *row)
+{
+    return row->result.verdict == SCORE_ADMITTED && !row->lack;
+}
+
 int decide_compare(const struct decision *d, const struct str *names, uint32_t i, uint32_t j)
 {
     const struct decide_row *const x = &d->rows[i], *const y = &d->rows[j];
 
     if (x->result.verdict != y->result.verdict)
         return x->result.verdict < y->result.verdict ? -1 : 1;
+    if ((x->lack == NULL) != (y->lack == NULL))
+        return x->lack ? 1 : -1;
     if (x->score != y->score)
         return x->score > y->score ? -1 : 1;
     return str_cmp(names[i], names[j]);
@@ -181,6 +189,8 @@ static int ask_scoring(struct decision *d, struct decide_row *rows, const struct
     d->class = d->qos == POD_BEST_EFFORT ? SCORE_CLASS_BEST_EFFORT : SCORE_CLASS_DEFAULT;
     d->weights = score_default_weights(d->class);
     rc = judge(d, rows, &options->context, a);
+    if (rc == 0 && options->offers)
+        rc = offer_rows(rows, ask, a);
     if (rc)
         return err_set(err, rc, "no memory to judge %u nodes", ask->n);
     weigh(d, rows, options->max_score);
@@ -208,8 +218,10 @@ int decide_run(struct decision *out, const struct decide_ask *ask,
         if (rc)
             return rc;
     }
-    for (uint32_t i = 0; i < d.n; i++)
+    for (uint32_t i = 0; i < d.n; i++) {
         d.counts[rows[i].result.verdict] += !rows[i].repeated;
+        d.no_room += rows[i].lack && !rows[i].repeated;
+    }
     d.rows = rows;
     *out = d;
     return 0;

@@ -16,6 +16,7 @@
 struct arena;
 struct cluster_snapshot;
 struct err;
+struct offer_lack;
 
 enum { DECIDE_DEFAULT_MAX_SCORE = 10, DECIDE_LIMIT_MAX_SCORE = 1000 };
 
@@ -24,6 +25,7 @@ enum decide_mode { DECIDE_ENFORCE, DECIDE_SHADOW /* nothing is refused, only cou
 struct decide_options {
     enum decide_mode mode;
     uint32_t max_score; /* of the wire, 1..DECIDE_LIMIT_MAX_SCORE */
+    bool offers;        /* ask also what kube-scheduler asks before it asks us: for `explain` */
     struct score_context context;
 };
 
@@ -41,9 +43,10 @@ enum decide_pass { DECIDE_JUDGED, DECIDE_NOT_UNDERSTOOD, DECIDE_IGNORED };
 struct decide_row {
     const struct node_view *node; /* NULL: the snapshot has no such node */
     struct score_result result;
-    uint16_t score; /* 0..SCORE_MAX; 0 unless admitted */
-    uint16_t wire;  /* 1..max_score when admitted, else 0 */
-    bool repeated;  /* the same name came before: leave it out of answers */
+    uint16_t score;                /* 0..SCORE_MAX; 0 unless admitted */
+    uint16_t wire;                 /* 1..max_score when admitted, else 0 */
+    bool repeated;                 /* the same name came before: leave it out of answers */
+    const struct offer_lack *lack; /* kube-scheduler would not offer this node; NULL: it would */
 };
 
 struct decision {
@@ -55,6 +58,7 @@ struct decision {
     const struct score_request *request; /* NULL unless judged */
     uint32_t any;                        /* bit per score_term that some admitted candidate has */
     uint32_t counts[3];                  /* candidates by score_verdict, repeated ones left out */
+    uint32_t no_room;                    /* of the admitted ones those with a lack */
     uint32_t n;
     const struct decide_row *rows; /* [n] in the order sent */
 };
@@ -76,9 +80,12 @@ bool decide_passes(const struct decide_row *row, enum decide_mode mode);
 const char *decide_class_text(enum score_class class); /* "default", "critical", "best-effort" */
 const char *decide_pass_text(enum decide_pass pass);   /* words for a person; "" when judged */
 
+/* Would the pod go there: the kubelet admits it, and kube-scheduler offers the node. */
+bool decide_is_candidate(const struct decide_row *row);
+
 /*
- * Order of answers that people read: verdict, then score (best first), then name. Like strcmp for
- * candidates `i` and `j`.
+ * Order of answers that people read: verdict, then whether it is offered, then score (best first),
+ * then name. Like strcmp for candidates `i` and `j`.
  */
 int decide_compare(const struct decision *d, const struct str *names, uint32_t i, uint32_t j);
 

@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "cluster/snapshot.h"
+#include "decide/offer.h"
 #include "decide/spread.h"
 #include "kube/emit.h"
 #include "kube/hints.h"
@@ -223,6 +224,20 @@ int report_detail(struct score_detail *out, const struct report *r, uint32_t i, 
     return score_node_explain(out, r->decision->request, row->node, &r->options->context, a);
 }
 
+/* Only where it is not offered: "offered": false, "notOffered": "..." */
+static void put_lack(struct emit *e, const struct offer_lack *lack)
+{
+    struct buf text = {0};
+
+    if (!lack)
+        return;
+    offer_text(&text, lack);
+    emit_key(e, "offered"), emit_bool(e, false);
+    emit_key(e, "notOffered"), emit_text(e, buf_view(&text));
+    e->out->failed |= text.failed;
+    buf_free(&text);
+}
+
 static void put_node(struct emit *e, const struct report *r, uint32_t i,
                      const struct score_detail *detail)
 {
@@ -233,6 +248,7 @@ static void put_node(struct emit *e, const struct report *r, uint32_t i,
     emit_key(e, "verdict"), emit_words(e, score_verdict_text(detail->result.verdict));
     emit_key(e, "reason"), emit_words(e, score_reason_text(detail->result.reason));
     emit_key(e, "message"), emit_text(e, detail->message);
+    put_lack(e, r->decision->rows[i].lack);
     emit_key(e, "certainty"), emit_words(e, spread_certainty_text(assumed, detail->interval));
     emit_key(e, "assumed"), put_assumed(e, assumed);
     emit_key(e, "unplacedPods"), put_unplaced(e, detail->interval ? v : NULL);
@@ -297,7 +313,7 @@ static struct report_head head_of(const struct report *r, const uint32_t *order,
 {
     const struct decision *const d = r->decision;
     const struct score_pod *const pod = r->ask->pod;
-    const bool admits = n && d->rows[order[0]].result.verdict == SCORE_ADMITTED;
+    const bool admits = n && decide_is_candidate(&d->rows[order[0]]);
 
     return (struct report_head){
         .ns = pod ? pod->ns : STR(""),

@@ -7,6 +7,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/err.h"
+#include "decide/offer.h"
 #include "decide/report.h"
 #include "decide/spread.h"
 #include "kube/hints.h"
@@ -149,9 +150,10 @@ static int say_best(struct buf *out, const struct report *r, const uint32_t *ord
     struct score_detail detail;
 
     label(out, "best");
-    if (n == 0 || r->decision->rows[order[0]].result.verdict != SCORE_ADMITTED) {
-        buf_text(out, r->decision->request ? "none: no node admits the pod\n"
-                                           : "none: no node was judged\n");
+    if (n == 0 || !decide_is_candidate(&r->decision->rows[order[0]])) {
+        buf_text(out, !r->decision->request  ? "none: no node was judged\n"
+                      : r->decision->no_room ? "none: no node that has room admits the pod\n"
+                                             : "none: no node admits the pod\n");
         return 0;
     }
     const struct decide_row *const row = &r->decision->rows[order[0]];
@@ -224,9 +226,12 @@ static void say_head(struct buf *out, const struct report *r)
         buf_printf(out, "%.*s\n", STR_ARG(r->id));
     }
     label(out, "snapshot");
-    buf_printf(out, "%llu, %u nodes: %u admitted, %u rejected, %u unknown\n",
-               (unsigned long long)d->generation, d->counts[0] + d->counts[1] + d->counts[2],
-               d->counts[SCORE_ADMITTED], d->counts[SCORE_REJECTED], d->counts[SCORE_UNKNOWN]);
+    buf_printf(out, "%llu, %u nodes: %u admitted, ", (unsigned long long)d->generation,
+               d->counts[0] + d->counts[1] + d->counts[2], d->counts[SCORE_ADMITTED] - d->no_room);
+    if (d->no_room)
+        buf_printf(out, "%u without room, ", d->no_room);
+    buf_printf(out, "%u rejected, %u unknown\n", d->counts[SCORE_REJECTED],
+               d->counts[SCORE_UNKNOWN]);
     if (r->note.n) {
         label(out, "note");
         wrap(out, r->note, LABEL, LABEL);
@@ -376,6 +381,20 @@ static void other_row(struct buf *out, const struct columns *c, const struct sco
                    STR_ARG(detail->would_fit_without[i]));
 }
 
+/* The kubelet would take the pod, but in sum the Node has no room: nobody will be asked. */
+static void lack_row(struct buf *out, const struct columns *c, const struct offer_lack *lack)
+{
+    struct buf text = {0};
+
+    buf_printf(out, "%-*s  %5s  %4s  kube-scheduler does not offer it\n%*s", c->zones, "-", "-",
+               "-", INDENT, "");
+    offer_text(&text, lack);
+    put_clause(out, buf_view(&text));
+    buf_text(out, "\n");
+    out->failed |= text.failed;
+    buf_free(&text);
+}
+
 static int node_row(struct buf *out, const struct report *r, const struct columns *c, uint32_t i,
                     struct arena *scratch)
 {
@@ -387,8 +406,10 @@ static int node_row(struct buf *out, const struct report *r, const struct column
     if (rc)
         return rc;
     buf_printf(out, "%-*.*s  %-8s  ", c->node, STR_ARG(r->ask->names[i]),
-               score_verdict_text(row->result.verdict));
-    if (row->result.verdict == SCORE_ADMITTED)
+               row->lack ? "No room" : score_verdict_text(row->result.verdict));
+    if (row->lack)
+        lack_row(out, c, row->lack);
+    else if (row->result.verdict == SCORE_ADMITTED)
         admitted_row(out, r, c, row, &detail);
     else
         other_row(out, c, &detail);
