@@ -49,6 +49,15 @@ struct kubelet_hints *kubelet_new_list(struct kubelet_run *run)
     return list;
 }
 
+uint32_t kubelet_width(const uint32_t *largest, uint32_t zones, uint64_t want)
+{
+    for (uint32_t k = 1; k < zones; k++) {
+        if (largest[k] >= want)
+            return k;
+    }
+    return zones;
+}
+
 bool kubelet_prefer(struct kubelet_hints *list, uint32_t n_zones, uint32_t width)
 {
     uint64_t any = 0;
@@ -115,7 +124,7 @@ static int results_init(struct kubelet_run *run, struct arena *a)
     return 0;
 }
 
-static int run_init(struct kubelet_run *run, struct arena *a)
+int kubelet_run_init(struct kubelet_run *run, struct arena *a)
 {
     const struct node_view *const node = run->node;
     uint32_t n_memory = 0;
@@ -127,15 +136,16 @@ static int run_init(struct kubelet_run *run, struct arena *a)
     run->reuse_memory = arena_array(a, n_memory, sizeof(*run->reuse_memory));
     run->cpu_scratch = arena_array(a, 3 * (size_t)node->cpu_words, sizeof(uint64_t));
     run->device_scratch = arena_array(a, node_device_words(node), sizeof(uint64_t));
+    if (needs_hints(run) && lists_init(run, a))
+        return -ENOMEM;
     if (!run->reuse_cpus || !run->reuse_devices || !run->reuse_memory || !run->cpu_scratch ||
         !run->device_scratch || results_init(run, a) || kubelet_take_init(&run->take, node, a))
         return -ENOMEM;
     return 0;
 }
 
-/* Ask all providers, in the kubelet's order, and merge. False: rejected or crashed. */
-static bool merge(struct kubelet_run *run, const struct kubelet_wants *wants, bool whole,
-                  struct kubelet_hint *out)
+bool kubelet_run_merge(struct kubelet_run *run, const struct kubelet_wants *wants, bool whole,
+                       struct kubelet_hint *out)
 {
     run->n_lists = 0;
     kubelet_device_hints(run, wants, whole);
@@ -178,10 +188,11 @@ static bool admit_containers(struct kubelet_run *run)
     const bool whole = hints && run->node->kubelet.scope == KUBELET_SCOPE_POD;
     struct kubelet_hint hint = {0};
 
-    if (whole && !merge(run, &run->req->whole, true, &hint))
+    if (whole && !kubelet_run_merge(run, &run->req->whole, true, &hint))
         return false;
     for (uint32_t i = 0; i < run->req->n_containers; i++) {
-        if (hints && !whole && !merge(run, &run->req->containers[i].wants, false, &hint))
+        if (hints && !whole &&
+            !kubelet_run_merge(run, &run->req->containers[i].wants, false, &hint))
             return false;
         if (hints)
             store_hint(run, i, hint);
@@ -205,18 +216,13 @@ int kubelet_admit(struct node_state *state, const struct node_view *node,
         (void)kubelet_fail(&run, SCORE_KUBELET_CRASH, "the kubelet does not start: %s", broken);
         return 0;
     }
-    if (needs_hints(&run)) {
-        if (node->machine.n_zones > KUBELET_HINT_ZONES) {
-            (void)kubelet_fail(&run, SCORE_TOO_MANY_ZONES,
-                               "%u zones: sets of more than %d are "
-                               "not worked out",
-                               node->machine.n_zones, KUBELET_HINT_ZONES);
-            return 0;
-        }
-        if (lists_init(&run, a))
-            return -ENOMEM;
+    if (needs_hints(&run) && node->machine.n_zones > KUBELET_HINT_ZONES) {
+        (void)kubelet_fail(&run, SCORE_TOO_MANY_ZONES,
+                           "%u zones: sets of more than %d are not worked out",
+                           node->machine.n_zones, KUBELET_HINT_ZONES);
+        return 0;
     }
-    if (run_init(&run, a))
+    if (kubelet_run_init(&run, a))
         return -ENOMEM;
     (void)admit_containers(&run);
     return 0;

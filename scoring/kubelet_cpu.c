@@ -20,21 +20,11 @@ static uint32_t zone_count(const struct node_view *node, const uint64_t *set, ui
     const uint64_t *const in = &node->cpus.zone_set[(size_t)zone * node->cpu_words];
     uint32_t n = 0;
 
-    for (uint32_t w = 0; w < node->cpu_words; w++)
-        n += (uint32_t)__builtin_popcountll(set[w] & in[w]);
-    return n;
-}
-
-/* The fewest zones whose CPUs, all of them, are as many as wanted: the largest zones first. */
-static uint32_t cpu_width(const struct node_view *node, uint32_t want)
-{
-    const uint32_t zones = (uint32_t)__builtin_popcountll(node->cpus.zones);
-
-    for (uint32_t k = 1; k < zones; k++) {
-        if (node->cpus.largest[k] >= want)
-            return k;
+    for (uint32_t w = 0; w < node->cpu_words; w++) {
+        if (in[w]) /* a zone has CPUs in few words, and counting bits is what costs */
+            n += (uint32_t)__builtin_popcountll(set[w] & in[w]);
     }
-    return zones;
+    return n;
 }
 
 static uint32_t sockets_in(const struct node_view *node, uint64_t zones)
@@ -95,7 +85,8 @@ void kubelet_cpu_hints(struct kubelet_run *run, const struct kubelet_wants *want
         if (run->any_reuse_cpus && zone_count(node, run->reuse_cpus, zone))
             must |= UINT64_C(1) << zone;
     }
-    const uint32_t width = cpu_width(node, want);
+    const uint32_t width =
+        kubelet_width(node->cpus.largest, (uint32_t)__builtin_popcountll(zones), want);
     mask_set_subsets(list->masks, n, zones);
     mask_set_keep_counts(list->masks, n, free, want);
     if (must)

@@ -20,6 +20,18 @@ static bool is_free(const struct kubelet_run *run, uint32_t d)
     return run->node->devices[d].healthy && !cpuset_has(run->state->device_held, d);
 }
 
+/* The sums over the richest zones of a resource. */
+static const uint32_t *largest_of(const struct node_view *node, const struct node_resource *r)
+{
+    return node->device_largest + (size_t)(r - node->resources) * (node->machine.n_zones + 1);
+}
+
+/* Some device of the resource lies in several zones. */
+static bool lies_across(const struct node_view *node, const struct node_resource *r)
+{
+    return largest_of(node, r)[0] != 0;
+}
+
 /*
  * Keep the masks that at least `want` of the counted devices touch. Devices of one zone add up
  * zone by zone; those of several are counted by where they lie.
@@ -30,16 +42,14 @@ static void keep_touched(const struct kubelet_run *run, const struct node_resour
 {
     const uint32_t n = run->node->machine.n_zones;
     uint16_t by_zone[MASK_SET_ZONES] = {0}, inside[MASK_SET_WORDS * 64];
-    bool several = false;
 
-    for (uint32_t d = r->first; d < r->first + r->n; d++) {
-        const uint64_t zones = run->node->devices[d].zones;
+    if (!lies_across(run->node, r)) {
+        for (uint32_t d = r->first; d < r->first + r->n; d++) {
+            const uint64_t zones = run->node->devices[d].zones;
 
-        several = several || (zones & (zones - 1));
-        if (zones && counts(run, d))
-            by_zone[__builtin_ctzll(zones)]++;
-    }
-    if (!several) {
+            if (zones && counts(run, d))
+                by_zone[__builtin_ctzll(zones)]++;
+        }
         mask_set_keep_counts(set, n, by_zone, want);
         return;
     }
@@ -67,25 +77,37 @@ static bool is_usable(const struct kubelet_run *run, uint32_t d)
     return is_free(run, d) || is_reused(run, d);
 }
 
+/* The width counts every registered device, unhealthy and held ones too. */
+static uint32_t device_width(const struct kubelet_run *run, const struct node_resource *r,
+                             uint64_t want)
+{
+    const uint32_t n = run->node->machine.n_zones, hosts = (uint32_t)__builtin_popcountll(r->zones);
+    uint64_t could[MASK_SET_WORDS];
+
+    if (!lies_across(run->node, r))
+        return kubelet_width(largest_of(run->node, r), hosts, want);
+    mask_set_subsets(could, n, r->zones);
+    keep_touched(run, r, is_registered, want, could);
+    const uint32_t width = mask_set_width(could, n);
+    return width ? width : hosts;
+}
+
 /*
- * Masks run over the zones that host a device of the resource (v1.36). The width counts every
- * registered device, unhealthy and held ones too. A limit of 0 makes hints like any other.
+ * Masks run over the zones that host a device of the resource (v1.36). A limit of 0 makes hints
+ * like any other.
  */
 static void resource_hints(struct kubelet_run *run, const struct node_resource *r, uint64_t want,
                            bool whole, struct kubelet_hints *list)
 {
     const uint32_t n = run->node->machine.n_zones;
-    uint64_t could[MASK_SET_WORDS];
 
-    mask_set_subsets(could, n, r->zones);
-    memcpy(list->masks, could, mask_set_words(n) * sizeof(*could));
-    keep_touched(run, r, is_registered, want, could);
+    mask_set_subsets(list->masks, n, r->zones);
     keep_touched(run, r, whole ? is_free : is_usable, want, list->masks);
     for (uint32_t d = r->first; !whole && run->any_reuse_devices && d < r->first + r->n; d++) {
         if (is_reused(run, d) && run->node->devices[d].zones)
             mask_set_keep_touching(list->masks, n, run->node->devices[d].zones);
     }
-    list->impossible = kubelet_prefer(list, n, mask_set_width(could, n));
+    list->impossible = kubelet_prefer(list, n, device_width(run, r, want));
 }
 
 void kubelet_device_hints(struct kubelet_run *run, const struct kubelet_wants *wants, bool whole)

@@ -93,6 +93,19 @@ static void add_reusable(const struct kubelet_run *run, uint64_t *set, uint64_t 
  * nothing is left: the kubelet then offers an empty map, which the Topology Manager reads as "does
  * not care". The width is that of the masks that could hold it all if nothing were taken.
  */
+/* Does every zone have it all? Then every set of zones does, and no sums are needed. */
+static bool everywhere(const struct node_view *node, const uint64_t *by_zone, uint64_t want)
+{
+    bool all = want >> 59 == 0; /* sums of what is below 2^59 do not wrap */
+
+    for (uint32_t z = 0; z < node->machine.n_zones; z++) {
+        const uint64_t here = by_zone[(size_t)z * node->n_memory_types];
+
+        all = all && here >= want && here >> 59 == 0;
+    }
+    return all;
+}
+
 static bool calculate(struct kubelet_run *run, const struct kubelet_wants *wants,
                       struct kubelet_hints *list)
 {
@@ -104,8 +117,9 @@ static bool calculate(struct kubelet_run *run, const struct kubelet_wants *wants
     for (uint32_t i = 0; i < wants->n_memory; i++) {
         const uint32_t type = type_index(node, wants->memory[i].name);
 
-        mask_set_keep_bytes(fits, n, node->memory_allocatable + type, stride,
-                            wants->memory[i].amount, run->sums);
+        if (!everywhere(node, node->memory_allocatable + type, wants->memory[i].amount))
+            mask_set_keep_bytes(fits, n, node->memory_allocatable + type, stride,
+                                wants->memory[i].amount, run->sums);
     }
     allowed(run, list->masks);
     for (uint32_t i = 0; i < wants->n_memory; i++) {

@@ -48,6 +48,16 @@ struct kubelet_run {
     uint64_t *device_scratch; /* [device words] */
 };
 
+/* Take all room from `a`; node, state, req and answer are set. 0, -ENOMEM. */
+int kubelet_run_init(struct kubelet_run *run, struct arena *a) MUST_CHECK;
+
+/*
+ * Ask all providers, in the kubelet's order, and merge. False: rejected or crashed, and the answer
+ * says so.
+ */
+bool kubelet_run_merge(struct kubelet_run *run, const struct kubelet_wants *wants, bool whole,
+                       struct kubelet_hint *out);
+
 /* Fail the admission: fills the answer; always returns false, for the caller to pass on. */
 bool kubelet_fail(struct kubelet_run *run, enum score_reason reason, const char *fmt, ...)
     PRINTF(3, 4);
@@ -57,6 +67,12 @@ bool kubelet_fail_unexpected(struct kubelet_run *run, const char *fmt, ...) PRIN
 
 /* The next unused hint list, cleared. */
 struct kubelet_hints *kubelet_new_list(struct kubelet_run *run);
+
+/*
+ * The fewest zones that have `want` of something, all of it counted, free or not: largest[k] is
+ * what the k richest of `zones` zones have together. All of them when even they do not suffice.
+ */
+uint32_t kubelet_width(const uint32_t *largest, uint32_t zones, uint64_t want);
 
 /* Mark the masks of `width` zones as preferred; true when the list has no mask at all. */
 bool kubelet_prefer(struct kubelet_hints *list, uint32_t n_zones, uint32_t width);

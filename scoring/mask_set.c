@@ -168,25 +168,75 @@ void mask_set_keep_counts(uint64_t *set, uint32_t n, const uint16_t *counts, uin
     keep_at_least(set, n, sums, want);
 }
 
-void mask_set_keep_bytes(uint64_t *set, uint32_t n, const uint64_t *by_zone, uint32_t stride,
-                         uint64_t want, uint64_t *sums)
+/* The masks from `sums` on, up to 64, that have at least `want`. */
+static uint64_t bytes_at_least(const uint64_t *sums, uint32_t masks, uint64_t want)
+{
+    uint64_t word = 0;
+
+    for (uint32_t i = 0; i < masks; i++)
+        word |= (uint64_t)(sums[i] >= want) << i;
+    return word;
+}
+
+#ifdef __SSE2__
+/* The same for 64 masks whose sums, like `want`, are below 2^63: the sign of the difference. */
+static uint64_t bytes_at_least_64(const uint64_t *sums, uint64_t want)
+{
+    const __m128i limit = _mm_set1_epi64x((long long)want);
+    uint64_t less = 0;
+
+    for (uint32_t i = 0; i < 64; i += 4) {
+        const __m128i a = _mm_loadu_si128((const __m128i *)(const void *)(sums + i));
+        const __m128i b = _mm_loadu_si128((const __m128i *)(const void *)(sums + i + 2));
+        const int low = _mm_movemask_pd(_mm_castsi128_pd(_mm_sub_epi64(a, limit)));
+        const int high = _mm_movemask_pd(_mm_castsi128_pd(_mm_sub_epi64(b, limit)));
+
+        less |= (uint64_t)(unsigned)(low | high << 2) << i;
+    }
+    return ~less;
+}
+#endif
+
+static void sum_bytes(uint64_t *sums, uint32_t n, const uint64_t *by_zone, uint32_t stride)
 {
     sums[0] = 0;
     for (uint32_t z = 0; z < n; z++) {
         const uint64_t here = by_zone[(uint64_t)z * stride];
         const uint32_t half = 1u << z;
+        uint32_t i = 0;
 
-        for (uint32_t i = 0; i < half; i++)
+#ifdef __SSE2__
+        const __m128i add = _mm_set1_epi64x((long long)here);
+        for (; i + 2 <= half; i += 2) {
+            const __m128i low = _mm_loadu_si128((const __m128i *)(const void *)(sums + i));
+            _mm_storeu_si128((__m128i *)(void *)(sums + half + i), _mm_add_epi64(low, add));
+        }
+#endif
+        for (; i < half; i++)
             sums[half + i] = sums[i] + here;
     }
-    for (uint32_t w = 0; w < mask_set_words(n); w++) {
-        const uint32_t masks = n < LOW ? 1u << n : 64;
-        uint64_t enough = 0;
+}
 
-        for (uint32_t i = 0; i < masks; i++)
-            enough |= (uint64_t)(sums[w * 64 + i] >= want) << i;
-        set[w] &= enough;
+void mask_set_keep_bytes(uint64_t *set, uint32_t n, const uint64_t *by_zone, uint32_t stride,
+                         uint64_t want, uint64_t *sums)
+{
+    uint64_t largest = want;
+
+    for (uint32_t z = 0; z < n; z++)
+        largest |= by_zone[(uint64_t)z * stride];
+    sum_bytes(sums, n, by_zone, stride);
+    /* Amounts that wrapped lie near 2^64, and their sums anywhere: those are compared plainly. */
+    const bool plain = n < LOW || largest >> (63 - MASK_SET_ZONES) != 0;
+    for (uint32_t w = 0; w < mask_set_words(n); w++) {
+#ifdef __SSE2__
+        if (!plain) {
+            set[w] &= bytes_at_least_64(sums + w * 64, want);
+            continue;
+        }
+#endif
+        set[w] &= bytes_at_least(sums + w * 64, n < LOW ? 1u << n : 64, want);
     }
+    (void)plain;
 }
 
 void mask_set_keep_touched(uint64_t *set, uint32_t n, uint16_t *inside, uint64_t want)

@@ -98,7 +98,7 @@ static uint32_t most_shared(const struct node_cpu *cpu, uint32_t n_cpus, uint64_
     return most;
 }
 
-/* largest[k] = CPUs of the k largest zones together. */
+/* largest[k] = what the k largest zones have together. */
 static void sum_largest(uint32_t *largest, const uint32_t *zone_n, uint32_t zones)
 {
     for (uint32_t z = 0; z < zones; z++) { /* insertion sort, then sums */
@@ -110,6 +110,23 @@ static void sum_largest(uint32_t *largest, const uint32_t *zone_n, uint32_t zone
     }
     for (uint32_t k = 1; k <= zones; k++)
         largest[k] += largest[k - 1];
+}
+
+static void sum_devices(uint32_t *largest, const struct node_view *v, const struct node_resource *r)
+{
+    uint32_t zone_n[TOPO_MAX_ZONES] = {0};
+
+    for (uint32_t d = r->first; d < r->first + r->n; d++) {
+        const uint64_t zones = v->devices[d].zones;
+
+        if (zones & (zones - 1)) {
+            largest[0] = UINT32_MAX;
+            return;
+        }
+        if (zones)
+            zone_n[__builtin_ctzll(zones)]++;
+    }
+    sum_largest(largest, zone_n, v->machine.n_zones);
 }
 
 static void reserve_cores(uint64_t *out, const struct node_view *v, const struct node_cpu *cpu,
@@ -136,6 +153,8 @@ int node_view_complete(struct node_view *v, struct arena *a)
     uint32_t *const zone_n = arena_array(a, zones, sizeof(*zone_n));
     uint64_t *const reserved = arena_array(a, words, sizeof(*reserved));
     uint32_t *const largest = arena_array(a, (size_t)zones + 1, sizeof(*largest));
+    uint32_t *const device_largest =
+        arena_array(a, v->n_resources * ((size_t)zones + 1), sizeof(*device_largest));
     uint32_t *const sockets = arena_array(a, m->n_cpus, sizeof(*sockets));
     uint32_t *const cores = arena_array(a, m->n_cpus, sizeof(*cores));
     uint32_t *const l3 = arena_array(a, m->n_cpus, sizeof(*l3));
@@ -151,8 +170,8 @@ int node_view_complete(struct node_view *v, struct arena *a)
                           .l3_n = l3,
                           .reserved_cores = reserved};
 
-    if (!largest || !sockets || !cores || !l3 || !cpu || !set || !zone_n || !reserved ||
-        !zones_of || !reserved_core)
+    if (!largest || !device_largest || !sockets || !cores || !l3 || !cpu || !set || !zone_n ||
+        !reserved || !zones_of || !reserved_core)
         return -ENOMEM;
     c.n_sockets = number_units(cpu, m, UNIT_SOCKET, sockets);
     c.n_cores = number_units(cpu, m, UNIT_CORE, cores);
@@ -171,6 +190,9 @@ int node_view_complete(struct node_view *v, struct arena *a)
     c.spread = most_shared(cpu, m->n_cpus, zones_of, c.n_sockets);
     reserve_cores(reserved, v, cpu, reserved_core);
     arena_rewind(a, mark);
+    for (uint32_t r = 0; r < v->n_resources; r++)
+        sum_devices(device_largest + r * ((size_t)zones + 1), v, &v->resources[r]);
+    v->device_largest = device_largest;
     v->cpus = c;
     return 0;
 }

@@ -184,11 +184,15 @@ struct node_view {
     struct node_state state;
     uint32_t n_pods;
     const struct node_pod *pods;
-    struct node_cpus cpus; /* derived: see node_view_complete */
+    /* Derived: see node_view_complete. */
+    struct node_cpus cpus;
+    /* [n_resources*(Z+1)] devices of the k zones that host most of the resource, together;
+       UINT32_MAX at k = 0 when a device lies in several zones, for then zones do not add up */
+    const uint32_t *device_largest;
 };
 
 /*
- * Fill what follows from the rest (`cpus`, zones and counts of resources stay the builder's).
+ * Fill what follows from the rest; zones and counts of resources stay the builder's.
  * Whoever builds a view calls it before anything is admitted there, and again when CPUs or what is
  * reserved of them changed; the arrays live in `a`. 0, -ENOMEM.
  */

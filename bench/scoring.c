@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * bench/scoring [--json]: nanoseconds a decision, by zones and by providers, beside the kubelet's
+ * own way, the cartesian product of all hints, written plainly and timed in the same run.
+ *
+ *   merge    hints of all providers and their merge, for one container
+ *   product  the same hints merged permutation by permutation (up to 10^7 of them)
+ *   choice   which CPUs the static CPU manager takes
+ *   node     score_node: verdict and terms of one node, all of the above and the terms included
+ */
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "scoring/evaluate.h"
+#include "scoring/kubelet_run.h"
+#include "scoring/mask_set.h"
+#include "tests/vectors/vector_case.h"
+
+enum { ROOM = 16 << 20, CORES = 16, PROVIDERS = 4, BATCH = 1000, PRODUCT_MAX = 10000000 };
+static const uint64_t measure_ns = 50000000; /* a figure is the best batch of this long */
+
+struct bench {
+    struct arena a;
+    char *room;
+    json_t *node_json, *pod_json;
+    struct node_view node;
+    struct score_pod pod;
+    struct score_request *req;
+    struct node_state state;
+    struct kubelet_answer answer;
+    struct kubelet_run run;
+};
+
+/* Sockets of two zones, cores of two threads, 2 GPUs and 2 NICs a zone; a third of it is taken. */
+static void write_node(struct buf *b, uint32_t zones, const char *policy)
+{
+    buf_text(b, "{'zones':[");
+    for (uint32_t z = 0; z < zones; z++) {
+        buf_printf(b, "%s{'id':%u,'distances':[", z ? "," : "", z);
+        for (uint32_t k = 0; k < zones; k++)
+            buf_printf(b, "%s%d", k ? "," : "", k == z ? 10 : k / 2 == z / 2 ? 12 : 32);
+        buf_text(b, "],'cores':[");
+        for (uint32_t c = 0; c < CORES; c++)
+            buf_printf(b, "%s{'socket':%u,'uncore':%u,'cpus':[%u,%u]}", c ? "," : "", z / 2, z,
+                       z * CORES + c, (zones + z) * CORES + c);
+        buf_text(b, "],'memory':{'total':274877906944,'reserved':4294967296}}");
+    }
+    buf_text(b, "],'devices':[");
+    for (uint32_t z = 0; z < zones; z++) {
+        for (uint32_t d = 0; d < 2; d++)
+            buf_printf(b,
+                       "%s{'resource':'nvidia.com/gpu','id':'g%u%u','zones':[%u],'healthy':true},"
+                       "{'resource':'rdma/hca','id':'n%u%u','zones':[%u],'healthy':true}",
+                       z || d ? "," : "", z, d, z, z, d, z);
+    }
+    buf_printf(b,
+               "],'kubelet':{'topologyManagerPolicy':'%s','topologyManagerScope':'container',"
+               "'cpuManagerPolicy':'static','reservedCPUs':'0,%u','memoryManagerPolicy':'Static'}}",
+               policy, zones * CORES);
+}
+
+static const char *pod_text(uint32_t providers, bool large)
+{
+    static const char *const small_pods[] = {
+        "'cpu':'8','memory':'1Gi'", "'cpu':'8','memory':'16Gi'",
+        "'cpu':'8','memory':'16Gi','nvidia.com/gpu':'1'",
+        "'cpu':'8','memory':'16Gi','nvidia.com/gpu':'1','rdma/hca':'1'"};
+    /* 40 CPUs need two zones, the rest one: nothing is preferred by all */
+    static const char *const large_pods[] = {
+        "'cpu':'40','memory':'1Gi'", "'cpu':'40','memory':'16Gi'",
+        "'cpu':'40','memory':'16Gi','nvidia.com/gpu':'1'",
+        "'cpu':'40','memory':'16Gi','nvidia.com/gpu':'1','rdma/hca':'2'"};
+    static char text[256];
+
+    (void)snprintf(text, sizeof(text), "{'uid':'p','containers':[{'name':'main','limits':{%s}}]}",
+                   large ? large_pods[providers - 1] : small_pods[providers - 1]);
+    return text;
+}
+
+static void setup(struct bench *b, uint32_t zones, uint32_t providers, const char *policy)
+{
+    const bool large = strcmp(policy, "best-effort") == 0;
+    struct buf text = {0};
+
+    arena_init(&b->a, b->room, ROOM);
+    write_node(&text, zones, policy);
+    vector_node_text(&b->node, text.p, &b->node_json, &b->a);
+    buf_free(&text);
+    b->node.kubelet.memory_static = providers > 1;
+    vector_pod_text(&b->pod, pod_text(providers, large), &b->pod_json, &b->a);
+    int rc = score_request_init(&b->req, &b->pod, &b->a, NULL);
+    if (rc == 0)
+        rc = node_state_copy(&b->state, &b->node, &b->a);
+    b->run = (struct kubelet_run){
+        .node = &b->node, .state = &b->state, .req = b->req, .answer = &b->answer};
+    if (rc == 0)
+        rc = kubelet_run_init(&b->run, &b->a);
+    assert(rc == 0);
+}
+
+static void teardown(struct bench *b)
+{
+    json_decref(b->node_json);
+    json_decref(b->pod_json);
+    arena_rewind(&b->a, 0);
+}
+
+/* --- what is timed --- */
+
+static void time_merge(struct bench *b)
+{
+    struct kubelet_hint hint;
+
+    (void)kubelet_run_merge(&b->run, &b->req->containers[0].wants, false, &hint);
+}
+
+static void time_choice(struct bench *b)
+{
+    uint64_t *const into = b->run.cpu_scratch;
+
+    memset(into, 0, b->node.cpu_words * sizeof(*into));
+    (void)kubelet_take_cpus(&b->run.take, b->node.cpus.zone_set, 8, into);
+}
+
+static void time_node(struct bench *b)
+{
+    static const struct score_context no_clock;
+    struct score_result result;
+    const int rc = score_node(&result, b->req, &b->node, &no_clock, &b->a);
+
+    assert(rc == 0);
+}
+
+/* The product: every permutation is ANDed and the best is kept, narrowest first. */
+static uint64_t permute(const struct bench *b, uint32_t i, uint64_t mask, uint64_t best)
+{
+    const struct kubelet_hints *const list = &b->run.lists[i];
+
+    if (i == b->run.n_lists)
+        return mask && (!best || __builtin_popcountll(mask) < __builtin_popcountll(best)) ? mask
+                                                                                          : best;
+    if (list->any || list->impossible)
+        return permute(b, i + 1, mask, best);
+    for (uint64_t m = 1; mask_set_next(list->masks, b->node.machine.n_zones, &m); m++)
+        best = permute(b, i + 1, mask & m, best);
+    return best;
+}
+
+static volatile uint64_t sink;
+
+static void time_product(struct bench *b)
+{
+    sink = permute(b, 0, (UINT64_C(1) << b->node.machine.n_zones) - 1, 0);
+}
+
+static double permutations(const struct bench *b)
+{
+    double n = 1;
+
+    for (uint32_t i = 0; i < b->run.n_lists; i++) {
+        double masks = 0;
+
+        for (uint64_t m = 1; mask_set_next(b->run.lists[i].masks, b->node.machine.n_zones, &m); m++)
+            masks++;
+        n *= b->run.lists[i].any || b->run.lists[i].impossible ? 1 : masks;
+    }
+    return n;
+}
+
+/* Nanoseconds a call: the best of several batches, as other work can only make it slower. */
+static double best_ns(struct bench *b, void (*call)(struct bench *), uint32_t batch)
+{
+    const uint64_t end = clock_monotonic_ns() + measure_ns;
+    double best = 1e18;
+
+    do {
+        const uint64_t start = clock_monotonic_ns();
+
+        for (uint32_t i = 0; i < batch; i++)
+            call(b);
+        const double ns = (double)(clock_monotonic_ns() - start) / batch;
+        best = ns < best ? ns : best;
+    } while (clock_monotonic_ns() < end);
+    return best;
+}
+
+static void one_row(struct bench *b, uint32_t zones, uint32_t providers, const char *policy,
+                    bool json, bool first)
+{
+    setup(b, zones, providers, policy);
+    const double merge = best_ns(b, time_merge, BATCH);
+    const double n = permutations(b);
+    const double product = n <= PRODUCT_MAX ? best_ns(b, time_product, n < 1000 ? BATCH : 1) : -1;
+    const double choice = best_ns(b, time_choice, BATCH), node = best_ns(b, time_node, BATCH);
+
+    if (json)
+        printf("%s{\"zones\": %u, \"providers\": %u, \"policy\": \"%s\", \"merge_ns\": %.0f, "
+               "\"product_ns\": %.0f, \"permutations\": %.0f, \"choice_ns\": %.0f, \"node_ns\": "
+               "%.0f}",
+               first ? "" : ",\n", zones, providers, policy, merge, product, n, choice, node);
+    else if (product >= 0)
+        printf("%5u %9u  %-16s %9.0f %14.0f %9.1fx %8.0f %8.0f\n", zones, providers, policy, merge,
+               product, product / merge, choice, node);
+    else
+        printf("%5u %9u  %-16s %9.0f %14s %10s %8.0f %8.0f\n", zones, providers, policy, merge,
+               "not run", "", choice, node);
+    teardown(b);
+}
+
+int main(int argc, char **argv)
+{
+    static const char *const policies[] = {"single-numa-node", "restricted", "best-effort"};
+    static const uint32_t zones[] = {1, 2, 4, 8};
+    const bool json = argc == 2 && strcmp(argv[1], "--json") == 0;
+    struct bench b = {.room = malloc(ROOM)};
+    bool first = true;
+
+    if (argc > 1 && !json) {
+        fprintf(stderr, "usage: bench/scoring [--json]\n");
+        return 2;
+    }
+    assert(b.room);
+    if (json)
+        printf("[");
+    else
+        printf("zones providers  policy            merge ns     product ns      ratio   choice     "
+               "node\n");
+    for (size_t p = 0; p < ARRAY_LEN(policies); p++) {
+        for (size_t z = 0; z < ARRAY_LEN(zones); z++) {
+            for (uint32_t k = 1; k <= PROVIDERS; k++) {
+                one_row(&b, zones[z], k, policies[p], json, first);
+                first = false;
+            }
+        }
+    }
+    printf("%s", json ? "]\n" : "");
+    free(b.room);
+    return 0;
+}
