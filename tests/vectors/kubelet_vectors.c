@@ -1,11 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * kubelet_vectors FILE...: replays admissions judged by the real kubelet
+ * kubelet_vectors [--case NAME] [--print] FILE...: replays admissions judged by the real kubelet
  * (tests/data/kubelet-vectors) and compares every field that can be compared. Prints each
  * difference with the case's name and the step; ends with "N passed, M failed" (cases); exits 1 on
  * any difference.
+ *
+ *   --case NAME  only the cases of this name; exit 2 when there is none
+ *   --print      print each case for a person: why it exists, the machine, the kubelet's settings;
+ *                then step by step the pod, what the real kubelet answered beside what numawise
+ *                answers, the proof of a refusal, and what is free in each zone afterwards
+ *                ("free later": after a rejected pod was cleaned up)
  */
 #include <assert.h>
+#include <getopt.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -17,8 +24,10 @@
 #include "scoring/evaluate.h"
 #include "scoring/kubelet.h"
 #include "scoring/kubelet_request.h"
+#include "scoring/proof.h"
 #include "tests/support/data.h"
 #include "tests/vectors/vector_case.h"
+#include "tests/vectors/vector_print.h"
 #include "topology/cpuset.h"
 
 enum { ROOM = 32 << 20, MAX_PODS = 64, SHOWN = 4 };
@@ -30,8 +39,15 @@ struct pod {
     struct score_container *containers;
 };
 
+struct options {
+    const char *only; /* the name of the cases to run, NULL = all */
+    bool print;
+};
+
 struct replay {
     struct node_view node;
+    const json_t *vector;
+    bool print;
     struct arena *arena;
     struct str name; /* of the case */
     size_t step;
@@ -154,6 +170,37 @@ static json_t *state_json(const struct node_view *node, const struct node_state 
     return all;
 }
 
+static json_t *container_json(const struct replay *r, uint32_t i, const struct score_container *c,
+                              const struct score_request *req)
+{
+    const struct str name = req->pod->containers[i].name;
+
+    return json_pack(
+        "{s:s%, s:b, s:o, s:b, s:o, s:o, s:o}", "name", name.p, name.n, "hinted", c->hinted,
+        "affinity", c->has_affinity ? zones_json(&r->node, c->affinity) : json_null(), "preferred",
+        c->preferred, "cpus", cpus_json(&r->node, c->cpus), "memory", blocks_json(&r->node, c),
+        "devices", devices_json(&r->node, c->devices, false));
+}
+
+/* Our whole answer in the form of the record, and the proof of a refusal. */
+static json_t *answer_json(const struct replay *r, const struct score_request *req,
+                           const struct kubelet_answer *answer)
+{
+    json_t *const containers = json_array();
+    struct str proof = {0};
+
+    for (uint32_t i = 0; answer->containers && i < req->n_containers; i++)
+        json_array_append_new(containers, container_json(r, i, &answer->containers[i], req));
+    if (answer->verdict != SCORE_ADMITTED) {
+        const int rc = score_proof(&proof, &r->node, &r->node.state, req, answer, r->arena);
+        assert(rc == 0);
+    }
+    return json_pack("{s:b, s:s, s:s, s:s%, s:o, s:o}", "admitted",
+                     answer->verdict == SCORE_ADMITTED, "reason", score_reason_text(answer->reason),
+                     "message", answer->message, "proof", proof.p ? proof.p : "", proof.n,
+                     "containers", containers, "state", state_json(&r->node, &r->node.state));
+}
+
 /* --- comparing --- */
 
 static bool is_unspecified(const json_t *result, const char *field)
@@ -235,40 +282,61 @@ static void clean_up(struct replay *r, const struct pod *p)
         kubelet_release(&r->node.state, &r->node, &p->containers[i]);
 }
 
+/* Compare an answer with the record; false when the kubelet crashed. `p` gets what it holds. */
+static bool judge(struct replay *r, struct pod *p, const struct kubelet_answer *answer,
+                  const json_t *want)
+{
+    const json_t *const containers = json_object_get(want, "containers");
+
+    compare(r, "qos", json_object_get(want, "qos"), json_string(pod_qos_text(p->req->qos)));
+    if (json_object_get(want, "panic")) {
+        compare(r, "panic", json_true(), json_boolean(answer->reason == SCORE_KUBELET_CRASH));
+        return false;
+    }
+    const bool admitted = answer->verdict == SCORE_ADMITTED;
+    compare(r, "admitted", json_object_get(want, "admitted"), json_boolean(admitted));
+    if (!admitted || json_object_get(want, "reason"))
+        compare(r, "reason", json_object_get(want, "reason"),
+                json_string(score_reason_text(answer->reason)));
+    if ((!admitted || json_object_get(want, "message")) && !is_unspecified(want, "message"))
+        compare(r, "message", json_object_get(want, "message"), json_string(answer->message));
+    p->containers = answer->containers;
+    for (uint32_t i = 0; p->containers && i < p->req->n_containers; i++)
+        compare_container(r, want, json_array_get(containers, i), &p->containers[i]);
+    compare_state(r, want, "state");
+    if (admitted) {
+        assert(r->n_pods < MAX_PODS);
+        r->pods[r->n_pods++] = *p;
+        return true;
+    }
+    if (p->containers)
+        clean_up(r, p);
+    compare_state(r, want, json_object_get(want, "settled") ? "settled" : "state");
+    return true;
+}
+
+/* Steals `got`, which is NULL where nothing is to be printed. */
+static void print_step(const struct replay *r, const json_t *want, json_t *got)
+{
+    if (!got)
+        return;
+    json_object_set_new(got, "settled", state_json(&r->node, &r->node.state));
+    vector_print_step(r->step, r->vector, want, got);
+    json_decref(got);
+}
+
 static bool step_admit(struct replay *r, const json_t *pod, const json_t *want)
 {
     struct kubelet_answer answer;
     struct pod p = {.uid = str_of(json_string_value(json_object_get(pod, "uid"))),
                     .req = request_of(r, pod)};
-    const json_t *const containers = json_object_get(want, "containers");
 
     const int rc = kubelet_admit(&r->node.state, &r->node, p.req, &answer, r->arena);
     assert(rc == 0);
-    compare(r, "qos", json_object_get(want, "qos"), json_string(pod_qos_text(p.req->qos)));
-    if (json_object_get(want, "panic")) {
-        compare(r, "panic", json_true(), json_boolean(answer.reason == SCORE_KUBELET_CRASH));
-        return false;
-    }
-    const bool admitted = answer.verdict == SCORE_ADMITTED;
-    compare(r, "admitted", json_object_get(want, "admitted"), json_boolean(admitted));
-    if (!admitted || json_object_get(want, "reason"))
-        compare(r, "reason", json_object_get(want, "reason"),
-                json_string(score_reason_text(answer.reason)));
-    if ((!admitted || json_object_get(want, "message")) && !is_unspecified(want, "message"))
-        compare(r, "message", json_object_get(want, "message"), json_string(answer.message));
-    p.containers = answer.containers;
-    for (uint32_t i = 0; p.containers && i < p.req->n_containers; i++)
-        compare_container(r, want, json_array_get(containers, i), &p.containers[i]);
-    compare_state(r, want, "state");
-    if (admitted) {
-        assert(r->n_pods < MAX_PODS);
-        r->pods[r->n_pods++] = p;
-        return true;
-    }
-    if (p.containers)
-        clean_up(r, &p);
-    compare_state(r, want, json_object_get(want, "settled") ? "settled" : "state");
-    return true;
+    json_t *const got = r->print ? answer_json(r, p.req, &answer) : NULL;
+    const bool alive = judge(r, &p, &answer, want);
+    print_step(r, want, got);
+    return alive;
 }
 
 static struct pod *find_pod(struct replay *r, const json_t *uid)
@@ -295,6 +363,8 @@ static bool one_step(struct replay *r, const json_t *step, const json_t *want)
         *p = r->pods[--r->n_pods];
     }
     compare_state(r, want, "state");
+    print_step(r, want,
+               r->print ? json_pack("{s:o}", "state", state_json(&r->node, &r->node.state)) : NULL);
     return true;
 }
 
@@ -340,18 +410,24 @@ static void choose_reserved(struct replay *r, const json_t *vector, uint32_t cou
     }
 }
 
-static bool run_case(const json_t *vector, struct arena *a)
+static bool run_case(const json_t *vector, const struct options *o, struct arena *a)
 {
-    struct replay r = {.arena = a,
+    struct replay r = {.vector = vector,
+                       .print = o->print,
+                       .arena = a,
                        .name = str_of(json_string_value(json_object_get(vector, "name")))};
     uint32_t reserved_count;
 
+    if (r.print)
+        vector_print_case(vector);
     const char *broken = vector_node(&r.node, json_object_get(vector, "node"), &reserved_count, a);
     const int rc = node_view_complete(&r.node, a);
     assert(rc == 0);
     if (!broken && reserved_count == 0)
         broken = kubelet_start_error(&r.node);
     if (json_object_get(vector, "startError") || broken) {
+        if (r.print)
+            vector_print_start_error(vector, broken);
         compare(&r, "startError",
                 json_object_get(vector, "startError") ? json_true() : json_false(),
                 json_boolean(broken != NULL));
@@ -389,7 +465,13 @@ static void fold_unsigned(char *p, const char *end)
     }
 }
 
-static int run_file(const char *path, struct arena *a, uint64_t *passed, uint64_t *failed)
+static bool is_wanted(const json_t *vector, const struct options *o)
+{
+    return !o->only || strcmp(o->only, json_string_value(json_object_get(vector, "name"))) == 0;
+}
+
+static int run_file(const char *path, const struct options *o, struct arena *a, uint64_t *passed,
+                    uint64_t *failed)
 {
     struct buf text = {0};
 
@@ -410,30 +492,66 @@ static int run_file(const char *path, struct arena *a, uint64_t *passed, uint64_
             return -1;
         }
         arena_rewind(a, 0);
-        if (run_case(vector, a))
-            ++*passed;
-        else
-            ++*failed;
+        if (is_wanted(vector, o))
+            ++*(run_case(vector, o, a) ? passed : failed);
         json_decref(vector);
     }
     buf_free(&text);
     return 0;
 }
 
+static const char usage[] =
+    "usage: kubelet_vectors [--case NAME] [--print] FILE...\n"
+    "Replays admissions that the real kubelet has judged and compares; exit 1 on a difference.\n"
+    "  --case NAME  only the cases of this name; exit 2 when there is none\n"
+    "  --print      print each case for a person to read, both answers side by side\n"
+    "  --help\n";
+
+/* -1 to go on, else the exit status. */
+static int read_options(struct options *o, int argc, char **argv)
+{
+    static const struct option known[] = {{"case", required_argument, NULL, 'c'},
+                                          {"print", no_argument, NULL, 'p'},
+                                          {"help", no_argument, NULL, 'h'},
+                                          {NULL, 0, NULL, 0}};
+
+    for (int c; (c = getopt_long(argc, argv, "", known, NULL)) != -1;) {
+        if (c == 'h') {
+            fputs(usage, stdout);
+            return 0;
+        }
+        if (c == 'c')
+            o->only = optarg;
+        else if (c == 'p')
+            o->print = true;
+        else
+            return fputs(usage, stderr), 2;
+    }
+    return -1;
+}
+
 int main(int argc, char **argv)
 {
     uint64_t passed = 0, failed = 0;
+    struct options options = {0};
     struct arena a;
-    char *const room = malloc(ROOM);
 
+    const int status = read_options(&options, argc, argv);
+    if (status >= 0)
+        return status;
+    char *const room = malloc(ROOM);
     assert(room);
     arena_init(&a, room, ROOM);
-    for (int i = 1; i < argc; i++) {
-        if (run_file(argv[i], &a, &passed, &failed))
+    for (int i = optind; i < argc; i++) {
+        if (run_file(argv[i], &options, &a, &passed, &failed))
             return 2;
     }
     arena_rewind(&a, 0);
     free(room);
+    if (options.only && passed + failed == 0) {
+        fprintf(stderr, "kubelet_vectors: no case %s\n", options.only);
+        return 2;
+    }
     printf("kubelet v1.36.3: %" PRIu64 " of %" PRIu64 " admissions agree\n", agreed, admissions);
     printf("%" PRIu64 " passed, %" PRIu64 " failed\n", passed, failed);
     return failed != 0;
