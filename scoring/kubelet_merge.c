@@ -72,6 +72,23 @@ static uint64_t better_unpreferred(const struct node_view *node, uint64_t cur, u
     return k < n ? cur : better_mask(node, cur, cand, crash);
 }
 
+/* The best of the masks of k zones; 0 when there is none. Without distances the lowest. */
+static uint64_t best_of_size(const struct node_view *node, const uint64_t *set, uint32_t k)
+{
+    const uint32_t zones = node->machine.n_zones;
+    uint64_t some[MASK_SET_WORDS], best = 0;
+    bool crash = false;
+
+    memcpy(some, set, mask_set_words(zones) * sizeof(*some));
+    mask_set_keep_size(some, zones, k);
+    for (uint64_t m = 1; mask_set_next(some, zones, &m); m++) {
+        best = best ? better_mask(node, best, m, &crash) : m;
+        if (!node->kubelet.prefer_closest)
+            break;
+    }
+    return best;
+}
+
 /* max over the lists of the size of their narrowest mask (maxOfMinAffinityCounts) */
 static uint32_t widest_need(const struct kubelet_hints *lists, uint32_t n, uint32_t zones)
 {
@@ -95,8 +112,8 @@ static uint64_t best_preferred(const struct node_view *node, const struct kubele
                                uint32_t n, uint64_t all)
 {
     const uint32_t zones = node->machine.n_zones, words = mask_set_words(zones);
-    uint64_t common[MASK_SET_WORDS], best = 0;
-    bool cares = false, crash = false;
+    uint64_t common[MASK_SET_WORDS];
+    bool cares = false;
 
     for (uint32_t i = 0; i < n; i++) {
         if (lists[i].impossible)
@@ -111,9 +128,7 @@ static uint64_t best_preferred(const struct node_view *node, const struct kubele
         return all;
     if (node->kubelet.policy == KUBELET_POLICY_SINGLE_NUMA_NODE)
         mask_set_keep_size(common, zones, 1);
-    for (uint64_t m = 1; mask_set_next(common, zones, &m); m++)
-        best = best ? better_mask(node, best, m, &crash) : m;
-    return best;
+    return best_of_size(node, common, mask_set_width(common, zones));
 }
 
 /* No mask is preferred by all: the best of everything the lists' masks can meet in. */
@@ -122,7 +137,7 @@ static uint64_t best_unpreferred(const struct node_view *node, const struct kube
 {
     const uint32_t zones = node->machine.n_zones, b = widest_need(lists, n, zones);
     uint64_t meets[MASK_SET_WORDS], best = 0;
-    bool cares = false, crash = false;
+    bool cares = false;
 
     for (uint32_t i = 0; i < n; i++) {
         if (lists[i].any || lists[i].impossible)
@@ -135,8 +150,11 @@ static uint64_t best_unpreferred(const struct node_view *node, const struct kube
     }
     if (!cares)
         return all;
-    for (uint64_t m = 1; mask_set_next(meets, zones, &m); m++)
-        best = best ? better_unpreferred(node, best, m, b, &crash) : m;
+    /* The order of better_unpreferred: of size b, else the widest below it, else the narrowest. */
+    for (uint32_t k = b; k >= 1 && !best; k--)
+        best = best_of_size(node, meets, k);
+    for (uint32_t k = b + 1; k <= zones && !best; k++)
+        best = best_of_size(node, meets, k);
     return best ? best : all;
 }
 

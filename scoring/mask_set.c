@@ -258,6 +258,79 @@ void mask_set_keep_touched(uint64_t *set, uint32_t n, uint16_t *inside, uint64_t
 
 /* --- AND of two sets --- */
 
+#ifdef __SSE2__
+/*
+ * For up to 8 zones a count is at most 256 * 255 and fits into 16 bits: eight masks at a time. The
+ * three lowest zones are bits inside a vector, the others distances between vectors.
+ */
+enum { SMALL = 8, SMALL_VECTORS = (1 << SMALL) / 8 };
+
+/* Add (or take off) in each vector what lies 1, 2 and 4 masks further, where the zone is absent. */
+static inline __attribute__((always_inline)) __m128i fold_up(__m128i v,
+                                                             __m128i (*op)(__m128i, __m128i))
+{
+    v = op(v, _mm_srli_epi32(v, 16));
+    v = op(v, _mm_srli_epi64(v, 32));
+    return op(v, _mm_srli_si128(v, 8));
+}
+
+static inline __m128i add16(__m128i a, __m128i b)
+{
+    return _mm_add_epi16(a, b);
+}
+
+static inline __m128i sub16(__m128i a, __m128i b)
+{
+    return _mm_sub_epi16(a, b);
+}
+
+static inline __attribute__((always_inline)) void fold_all(__m128i *v, uint32_t vectors,
+                                                           __m128i (*op)(__m128i, __m128i))
+{
+    for (uint32_t i = 0; i < vectors; i++)
+        v[i] = fold_up(v[i], op);
+    for (uint32_t half = 1; half < vectors; half <<= 1) {
+        for (uint32_t m = 0; m < vectors; m += 2 * half) {
+            for (uint32_t i = m; i < m + half; i++)
+                v[i] = op(v[i], v[i + half]);
+        }
+    }
+}
+
+/* Bits to counts of supersets. */
+static void small_supersets(__m128i *v, const uint64_t *set, uint32_t vectors)
+{
+    const __m128i bit = _mm_setr_epi16(1, 2, 4, 8, 16, 32, 64, 128), one = _mm_set1_epi16(1);
+
+    for (uint32_t i = 0; i < vectors; i++) {
+        const __m128i byte = _mm_set1_epi16((short)(set[i / 8] >> (i % 8 * 8) & 0xff));
+
+        v[i] = _mm_and_si128(_mm_cmpeq_epi16(_mm_and_si128(byte, bit), bit), one);
+    }
+    fold_all(v, vectors, add16);
+}
+
+static void small_and_all(uint64_t *into, const uint64_t *other, uint32_t n)
+{
+    const uint32_t vectors = n <= 3 ? 1 : 1u << (n - 3);
+    __m128i counts[SMALL_VECTORS], more[SMALL_VECTORS];
+    const __m128i zero = _mm_setzero_si128();
+
+    small_supersets(counts, into, vectors);
+    small_supersets(more, other, vectors);
+    for (uint32_t i = 0; i < vectors; i++)
+        counts[i] = _mm_mullo_epi16(counts[i], more[i]);
+    fold_all(counts, vectors, sub16);
+    memset(into, 0, mask_set_words(n) * sizeof(*into));
+    for (uint32_t i = 0; i < vectors; i++) {
+        const __m128i none = _mm_packs_epi16(_mm_cmpeq_epi16(counts[i], zero), zero);
+        const uint64_t some = ~(uint64_t)(uint32_t)_mm_movemask_epi8(none) & 0xff;
+
+        into[i / 8] |= some << (i % 8 * 8);
+    }
+}
+#endif
+
 static void count_supersets(uint32_t *counts, const uint64_t *set, uint32_t masks)
 {
     for (uint32_t m = 0; m < masks; m++)
@@ -275,7 +348,7 @@ static void count_supersets(uint32_t *counts, const uint64_t *set, uint32_t mask
  * taken back by inclusion and exclusion: n * 2^n steps instead of 4^n. Products stay below 2^24,
  * and the differences are exact in unsigned arithmetic.
  */
-void mask_set_and_all(uint64_t *into, const uint64_t *other, uint32_t n, uint32_t *counts)
+static void large_and_all(uint64_t *into, const uint64_t *other, uint32_t n, uint32_t *counts)
 {
     const uint32_t masks = 1u << n;
     uint32_t *const more = counts + masks;
@@ -293,4 +366,15 @@ void mask_set_and_all(uint64_t *into, const uint64_t *other, uint32_t n, uint32_
     memset(into, 0, mask_set_words(n) * sizeof(*into));
     for (uint32_t m = 0; m < masks; m++)
         into[m / 64] |= (uint64_t)(counts[m] != 0) << (m % 64);
+}
+
+void mask_set_and_all(uint64_t *into, const uint64_t *other, uint32_t n, uint32_t *counts)
+{
+#ifdef __SSE2__
+    if (n <= SMALL) {
+        small_and_all(into, other, n);
+        return;
+    }
+#endif
+    large_and_all(into, other, n, counts);
 }

@@ -127,6 +127,9 @@ enum node_knowledge {
     NODE_NOT_MODELLED, /* a kubelet setting that the emulation does not know */
 };
 
+/* The kubelet that is emulated: 1.36, and what its patch releases leave alone. */
+#define NODE_KUBELET_MINOR "v1.36"
+
 /* Inputs that were defaults because the node does not publish them (contract: `assumed`). */
 enum {
     NODE_ASSUMED_CPU_POLICY = 1 << 0,    /* static where the topology policy is not none */
@@ -135,6 +138,7 @@ enum {
     NODE_ASSUMED_DISTANCES = 1 << 3,     /* 10 and 20 */
     NODE_ASSUMED_SIBLINGS = 1 << 4,      /* one thread a core: SMT rules unchecked */
     NODE_ASSUMED_OPTIONS = 1 << 5,       /* no options */
+    NODE_ASSUMED_VERSION = 1 << 6,       /* a kubelet of NODE_KUBELET_MINOR */
 };
 
 /*
