@@ -5,7 +5,7 @@
  *
  *   kubelet.c         the order of things: scopes, containers, who allocates when
  *   kubelet_merge.c   Topology Manager: the hints of all providers become one
- *   kubelet_cpu.c     CPU Manager static: hints, reuse; kubelet_take.c chooses the CPU set
+ *   kubelet_cpu.c     CPU Manager static: hints, reuse; kubelet_take*.c choose the CPU set
  *   kubelet_memory.c  Memory Manager Static: hints, groups, blocks, release
  *   kubelet_device.c  Device Manager: hints, which devices
  */

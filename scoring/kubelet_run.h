@@ -48,6 +48,9 @@ struct kubelet_run {
     uint64_t *device_scratch; /* [device words] */
 };
 
+/* Are sets of zones worked out at all? The memory manager needs them under policy none, too. */
+bool kubelet_needs_hints(const struct kubelet_run *run);
+
 /* Take all room from `a`; node, state, req and answer are set. 0, -ENOMEM. */
 int kubelet_run_init(struct kubelet_run *run, struct arena *a) MUST_CHECK;
 

@@ -139,6 +139,7 @@ enum {
     NODE_ASSUMED_SIBLINGS = 1 << 4,      /* one thread a core: SMT rules unchecked */
     NODE_ASSUMED_OPTIONS = 1 << 5,       /* no options */
     NODE_ASSUMED_VERSION = 1 << 6,       /* a kubelet of NODE_KUBELET_MINOR */
+    NODE_ASSUMED_MEMORY_FREE = 1 << 7,   /* how a group's memory is spread over its zones */
 };
 
 /*
