@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/arena.h"
 #include "base/clock.h"
@@ -67,6 +68,15 @@ static int check_age(struct node_build *b)
     return 0;
 }
 
+/* "v1.36.3", "v1.36.0-rc.1+k3s1"; not "v1.360", "v1.35.9", "1.36". */
+static bool is_emulated(struct str version)
+{
+    const struct str minor = STR(NODE_KUBELET_MINOR);
+
+    return str_starts(version, NODE_KUBELET_MINOR) &&
+           (version.n == minor.n || strchr(".-+", version.p[minor.n]));
+}
+
 /* What contract.md 2 assumes where a node does not publish it. */
 static void assume_kubelet(struct node_build *b)
 {
@@ -85,6 +95,8 @@ static void assume_kubelet(struct node_build *b)
         k->memory_static = false;
         b->v.assumed |= NODE_ASSUMED_MEMORY_POLICY;
     }
+    if (!b->in->node || !is_emulated(b->in->node->kubelet_version))
+        b->v.assumed |= NODE_ASSUMED_VERSION;
 }
 
 static int build_known(struct node_build *b)

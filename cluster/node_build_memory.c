@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Memory of a node as its memory manager counts it, and the check against the Node object. */
 #include <errno.h>
+#include <string.h>
 
 #include "base/arena.h"
 #include "cluster/node_build_parts.h"
@@ -61,13 +62,24 @@ static int fill_types(struct node_build *b)
     return 0;
 }
 
-static uint64_t free_bytes(const struct kube_nrt_zone *z, const struct kube_nrt_resource *r)
+/* The attribute memory-free or hugepages-*-free of the zone; NULL where it has none. */
+static const struct kube_nrt_free *find_free(const struct kube_nrt_zone *z, struct str type)
 {
     for (uint32_t i = 0; i < z->n_free; i++) {
-        if (str_eq(z->free[i].type, r->name))
-            return z->free[i].bytes;
+        if (str_eq(z->free[i].type, type))
+            return &z->free[i];
     }
-    return (uint64_t)r->available;
+    return NULL;
+}
+
+/*
+ * Whether what is free is worked out from the blocks that are listed. Exporters take a block of
+ * several zones off `available` in each of them, in full: with the blocks at hand we know better.
+ */
+static bool is_derived(const struct node_build *b, const struct kube_nrt_zone *z,
+                       const struct kube_nrt_resource *r)
+{
+    return b->nrt->has_placements && is_memory(r->kind) && !find_free(z, r->name);
 }
 
 struct memory_arrays {
@@ -91,9 +103,95 @@ static void fill_zone(struct node_build *b, const struct memory_arrays *m, uint3
         m->total[at] = total;
         m->allocatable[at] = usable;
         m->system[at] = total > usable + others ? total - usable - others : 0;
-        m->free[at] = free_bytes(z, r);
+        const struct kube_nrt_free *const fact = find_free(z, r->name);
+
+        m->free[at] = fact ? fact->bytes : (uint64_t)r->available;
         m->reserved[at] = usable > m->free[at] ? usable - m->free[at] : 0;
         huge += t == 0 ? 0 : total;
+    }
+}
+
+/* One block as the memory manager takes it: from its lowest zones first, as much as each has. */
+static void take_block(const struct node_build *b, uint64_t *left,
+                       const struct kube_nrt_block *block)
+{
+    const uint32_t n = b->v.n_memory_types;
+    uint64_t need = block->bytes;
+    uint32_t t = 0;
+
+    while (t < n && !str_eq(b->v.memory_types[t].name, block->type))
+        t++;
+    for (uint64_t z = t < n ? block->zones : 0; z; z &= z - 1) {
+        const uint32_t zone = (uint32_t)__builtin_ctzll(z);
+
+        if (zone >= b->nrt->n_zones)
+            break; /* told where the pod is built */
+        uint64_t *const here = &left[(size_t)zone * n + t];
+        const uint64_t part = *here < need ? *here : need;
+
+        *here -= part;
+        need -= part;
+    }
+}
+
+/* Blocks of one zone come first: what they take can be nowhere else. */
+static void take_blocks(const struct node_build *b, uint64_t *left)
+{
+    for (int wide = 0; wide < 2; wide++) {
+        for (uint32_t h = 0; h < b->nrt->n_holdings; h++) {
+            const struct kube_nrt_holding *const from = &b->nrt->holdings[h];
+
+            for (uint32_t k = 0; k < from->n_blocks; k++) {
+                const uint64_t zones = from->blocks[k].zones;
+
+                if ((zones & (zones - 1)) != 0 ? wide : !wide)
+                    take_block(b, left, &from->blocks[k]);
+            }
+        }
+    }
+}
+
+/* What is free where only the blocks say it. */
+static int derive_free(struct node_build *b, const struct memory_arrays *m)
+{
+    const uint32_t n = b->v.n_memory_types;
+    const size_t all = (size_t)b->nrt->n_zones * n;
+    uint64_t *const left = arena_array(b->scratch, all, sizeof(*left));
+
+    if (!left)
+        return -ENOMEM;
+    memcpy(left, m->allocatable, all * sizeof(*left));
+    take_blocks(b, left);
+    for (uint32_t z = 0; z < b->nrt->n_zones; z++) {
+        const struct kube_nrt_zone *const zone = &b->nrt->zones[z];
+
+        for (uint32_t t = 0; t < n; t++) {
+            const size_t at = (size_t)z * n + t;
+            const struct kube_nrt_resource *const r =
+                node_build_resource(zone, b->v.memory_types[t].name);
+
+            if (!r || !is_derived(b, zone, r))
+                continue;
+            m->free[at] = left[at];
+            m->reserved[at] = m->allocatable[at] - left[at];
+        }
+    }
+    return 0;
+}
+
+/*
+ * How the memory of a living group is spread over its zones depends on all that came and went
+ * there: without the attribute it is a guess.
+ */
+static void assume_groups(struct node_build *b, const uint64_t *cells)
+{
+    for (uint32_t z = 0; b->v.kubelet.memory_static && z < b->nrt->n_zones; z++) {
+        const struct kube_nrt_zone *const zone = &b->nrt->zones[z];
+
+        for (uint32_t i = 0; (cells[z] & (cells[z] - 1)) != 0 && i < zone->n_resources; i++) {
+            if (is_memory(zone->resources[i].kind) && !find_free(zone, zone->resources[i].name))
+                b->v.assumed |= NODE_ASSUMED_MEMORY_FREE;
+        }
     }
 }
 
@@ -146,6 +244,9 @@ int node_build_memory(struct node_build *b)
         cells[z] = from->cells ? from->cells : UINT64_C(1) << z;
     }
     count_blocks(b, assignments, cells);
+    assume_groups(b, cells);
+    if (b->nrt->has_placements && derive_free(b, &m))
+        return -ENOMEM;
     b->v.memory_total = m.total;
     b->v.memory_allocatable = m.allocatable;
     b->v.memory_system = m.system;

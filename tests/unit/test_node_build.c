@@ -86,15 +86,21 @@ static void give_nrt(struct bench *b, const char *text)
     b->inputs.nrt = &b->nrt;
 }
 
-static void give_node(struct bench *b, const char *capacity)
+static void give_node_of(struct bench *b, const char *capacity, const char *version)
 {
     char text[512];
 
     (void)snprintf(text, sizeof(text),
-                   "{'metadata':{'name':'n1'},'status':{'capacity':{%s},'allocatable':{%s}}}",
-                   capacity, capacity);
+                   "{'metadata':{'name':'n1'},'status':{'capacity':{%s},'allocatable':{%s},"
+                   "'nodeInfo':{'kubeletVersion':'%s'}}}",
+                   capacity, capacity, version);
     assert_int_equal(kube_node_decode(&b->node, json(b, text), &b->in, NULL), 0);
     b->inputs.node = &b->node;
+}
+
+static void give_node(struct bench *b, const char *capacity)
+{
+    give_node_of(b, capacity, "v1.36.3");
 }
 
 /* A Guaranteed pod of one container `main`, bound at 00:00:`second`. */
@@ -172,7 +178,8 @@ static void a_bare_report_is_completed_by_the_assumptions_of_the_contract(void *
     assert_int_equal(b->v.knowledge, NODE_KNOWN);
     assert_int_equal(b->v.assumed, NODE_ASSUMED_CPU_POLICY | NODE_ASSUMED_MEMORY_POLICY |
                                        NODE_ASSUMED_RESERVED | NODE_ASSUMED_DISTANCES |
-                                       NODE_ASSUMED_SIBLINGS | NODE_ASSUMED_OPTIONS);
+                                       NODE_ASSUMED_SIBLINGS | NODE_ASSUMED_OPTIONS |
+                                       NODE_ASSUMED_VERSION);
     assert_true(b->v.kubelet.cpu_static);
     assert_false(b->v.kubelet.memory_static);
     assert_int_equal(b->v.kubelet.scope, KUBELET_SCOPE_POD);
@@ -262,6 +269,7 @@ static void a_full_report_leaves_nothing_to_assume(void **state)
     struct bench *const b = *state;
 
     give_nrt(b, full);
+    give_node(b, "'cpu':'8'");
     build(b);
     assert_int_equal(b->v.knowledge, NODE_KNOWN);
     assert_int_equal(b->v.assumed, 0);
@@ -271,6 +279,39 @@ static void a_full_report_leaves_nothing_to_assume(void **state)
     assert_true(b->v.kubelet.memory_static);
     assert_cpus(b, b->v.cpu_reserved, "0,4");
     assert_cpus(b, b->v.state.cpu_free, "0-7");
+}
+
+static void a_kubelet_of_another_minor_is_assumed_to_be_like_this_one(void **state)
+{
+    struct bench *const b = *state;
+    static const struct {
+        const char *version;
+        uint32_t assumed;
+    } cases[] = {
+        {"v1.36.3", 0},
+        {"v1.36", 0},
+        {"v1.36.0-rc.1", 0},
+        {"v1.36.1+k3s1", 0},
+        {"v1.36-gke", 0},
+        {"v1.35.9", NODE_ASSUMED_VERSION},
+        {"v1.37.0", NODE_ASSUMED_VERSION},
+        {"v1.360.0", NODE_ASSUMED_VERSION},
+        {"v1.3", NODE_ASSUMED_VERSION},
+        {"v11.36.0", NODE_ASSUMED_VERSION},
+        {"1.36.3", NODE_ASSUMED_VERSION}, /* not how a kubelet writes it */
+        {"", NODE_ASSUMED_VERSION},
+    };
+
+    give_nrt(b, full);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        give_node_of(b, "'cpu':'8'", cases[i].version);
+        build(b);
+        if (b->v.assumed != cases[i].assumed)
+            fail_msg("%s: %x", cases[i].version, b->v.assumed);
+    }
+    b->inputs.node = NULL; /* who knows */
+    build(b);
+    assert_int_equal(b->v.assumed, NODE_ASSUMED_VERSION);
 }
 
 static void zone_ids_with_holes_become_indices_and_siblings_share_a_core(void **state)
@@ -432,6 +473,103 @@ static void without_placements_a_pod_is_counted_unless_it_came_after_the_report(
     assert_int_equal(pod_named(b, "old")->placement, NODE_POD_COUNTED);
     assert_int_equal(pod_named(b, "new")->placement, NODE_POD_PREDICTED);
     assert_int_equal(b->v.observed_us, midnight_us + 5 * 1000000);
+}
+
+/* --- memory that exporters count twice --- */
+
+/*
+ * Two zones of 8 GiB, 1 of each reserved. a/big holds 10 GiB of both: 7 lie in zone 0, the lowest,
+ * 3 in zone 1; a/huge 1 GiB of huge pages in zone 1. The exporter has taken 10 off each, as far as
+ * there was any.
+ */
+#define GROUP_ATTRIBUTES                                                                           \
+    "{'name':'topologyManagerPolicy','value':'restricted'},"                                       \
+    "{'name':'orchestration.gokore.io/memory-manager-policy','value':'Static'}"
+#define GROUP_PLACED                                                                               \
+    ",{'name':'orchestration.gokore.io/placements','value':'{`a/big`:{`containers`:{`main`:"       \
+    "{`memory`:[{`zones`:[0,1],`type`:`memory`,`bytes`:10737418240}]}}},`a/huge`:{`containers`:"   \
+    "{`main`:{`memory`:[{`zones`:[1],`type`:`hugepages-2Mi`,`bytes`:1073741824}]}}}}'}"
+#define GROUP_ZONES(in_zone_0)                                                                     \
+    "'zones':[{'name':'node-0','attributes':[" in_zone_0 "],'resources':["                         \
+    "{'name':'memory','capacity':'8Gi','allocatable':'7Gi','available':'0'}]},"                    \
+    "{'name':'node-1','resources':["                                                               \
+    "{'name':'hugepages-2Mi','capacity':'2Gi','allocatable':'2Gi','available':'2Gi'},"             \
+    "{'name':'memory','capacity':'10Gi','allocatable':'7Gi','available':'0'}]}]"
+#define FREE_0 "{'name':'orchestration.gokore.io/memory-free','value':'2147483648'}"
+
+static void memory_over_zones_is_taken_once_where_the_blocks_are_listed(void **state)
+{
+    struct bench *const b = *state;
+
+    give_nrt(b, "{'metadata':{'name':'n1'},'attributes':[" GROUP_ATTRIBUTES GROUP_PLACED
+                "]," GROUP_ZONES("") "}");
+    build(b);
+    assert_int_equal(b->v.knowledge, NODE_KNOWN);
+    /* [zone * 2 + type], memory before hugepages-2Mi */
+    assert_int_equal(b->v.state.memory_free[0], 0);
+    assert_int_equal(b->v.state.memory_reserved[0], 7 * GiB);
+    assert_int_equal(b->v.state.memory_free[2], 4 * GiB); /* 7 - 3 */
+    assert_int_equal(b->v.state.memory_reserved[2], 3 * GiB);
+    assert_int_equal(b->v.state.memory_free[3], 1 * GiB); /* 2 - 1, though available says 2 */
+    assert_int_equal(b->v.state.memory_reserved[3], 1 * GiB);
+    assert_int_equal(b->v.state.assignments[0], 1);
+    assert_int_equal(b->v.state.assignments[1], 2);
+}
+
+/* Only where a group lives does it matter what came and went there. */
+static void how_a_group_shares_its_memory_is_assumed_unless_told(void **state)
+{
+    struct bench *const b = *state;
+
+    give_nrt(b, "{'metadata':{'name':'n1'},'attributes':[" GROUP_ATTRIBUTES GROUP_PLACED
+                "]," GROUP_ZONES("") "}");
+    build(b);
+    assert_int_equal(b->v.assumed & NODE_ASSUMED_MEMORY_FREE, NODE_ASSUMED_MEMORY_FREE);
+    give_nrt(b, placed);
+    build(b);
+    assert_int_equal(b->v.assumed & NODE_ASSUMED_MEMORY_FREE, 0);
+}
+
+/* Zone 0 says 2 GiB free: history may have it so. Zone 1 has no say, and is worked out. */
+static void a_zone_that_says_what_is_free_is_believed(void **state)
+{
+    struct bench *const b = *state;
+
+    give_nrt(b, "{'metadata':{'name':'n1'},'attributes':[" GROUP_ATTRIBUTES GROUP_PLACED
+                "]," GROUP_ZONES(FREE_0) "}");
+    build(b);
+    assert_int_equal(b->v.state.memory_free[0], 2 * GiB);
+    assert_int_equal(b->v.state.memory_reserved[0], 5 * GiB);
+    assert_int_equal(b->v.state.memory_free[2], 4 * GiB);
+}
+
+/* 3 GiB of zone 0 alone and 10 of both: the 10 find 4 left in zone 0, and take 6 of zone 1. */
+static void a_block_of_one_zone_is_taken_before_those_of_several(void **state)
+{
+    struct bench *const b = *state;
+
+    give_nrt(b,
+             "{'metadata':{'name':'n1'},'attributes':[" GROUP_ATTRIBUTES
+             ",{'name':'orchestration.gokore.io/placements','value':'{`a/big`:{`containers`:"
+             "{`main`:{`memory`:[{`zones`:[0,1],`type`:`memory`,`bytes`:10737418240}]}}},`a/small`:"
+             "{`containers`:{`main`:{`memory`:[{`zones`:[0],`type`:`memory`,`bytes`:3221225472}"
+             "]}}}}'}]," GROUP_ZONES("") "}");
+    build(b);
+    assert_int_equal(b->v.state.memory_free[0], 0);       /* 7 - 3 - 4 */
+    assert_int_equal(b->v.state.memory_free[2], 1 * GiB); /* 7 - 6 */
+}
+
+/* Nobody says which blocks there are: nothing to put right. */
+static void without_placements_what_is_available_is_free(void **state)
+{
+    struct bench *const b = *state;
+
+    give_nrt(b,
+             "{'metadata':{'name':'n1'},'attributes':[" GROUP_ATTRIBUTES "]," GROUP_ZONES("") "}");
+    build(b);
+    assert_int_equal(b->v.state.memory_free[0], 0);
+    assert_int_equal(b->v.state.memory_free[2], 0);
+    assert_int_equal(b->v.state.memory_free[3], 2 * GiB);
 }
 
 /* --- what is not believed --- */
@@ -598,6 +736,7 @@ int main(void)
         T(memory_is_counted_as_the_memory_manager_does),
         T(devices_without_names_are_made_up_zone_by_zone),
         T(a_full_report_leaves_nothing_to_assume),
+        T(a_kubelet_of_another_minor_is_assumed_to_be_like_this_one),
         T(zone_ids_with_holes_become_indices_and_siblings_share_a_core),
         T(a_zone_without_cpus_has_no_socket_and_its_memory_counts),
         T(a_listed_pod_is_observed_with_what_it_holds),
@@ -607,6 +746,11 @@ int main(void)
         T(pods_that_are_not_listed_are_replayed_in_the_order_they_were_bound),
         T(a_pod_that_is_rejected_half_way_leaves_nothing_behind),
         T(without_placements_a_pod_is_counted_unless_it_came_after_the_report),
+        T(memory_over_zones_is_taken_once_where_the_blocks_are_listed),
+        T(how_a_group_shares_its_memory_is_assumed_unless_told),
+        T(a_zone_that_says_what_is_free_is_believed),
+        T(a_block_of_one_zone_is_taken_before_those_of_several),
+        T(without_placements_what_is_available_is_free),
         T(a_node_without_a_report_has_no_topology),
         T(an_old_report_is_stale_exactly_after_max_age),
         T(a_report_from_the_future_has_a_wrong_clock),

@@ -61,6 +61,8 @@ static void certainty_is_the_worst_that_is_known(void **state)
     assert_string_equal(spread_certainty_text(1, false), "Assumed");
     assert_string_equal(spread_certainty_text(1, true), "Interval");
     assert_string_equal(spread_assumed_text(3), "distances");
+    assert_string_equal(spread_assumed_text(6), "kubeletVersion");
+    assert_string_equal(spread_assumed_text(7), "memoryFree");
     assert_string_equal(spread_assumed_text(SPREAD_ASSUMED), "");
 }
 
