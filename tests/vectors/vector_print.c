@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/vectors/vector_print.h"
 
-#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -293,46 +292,59 @@ static void print_field(const char *what, void (*write)(struct buf *, const json
     buf_free(&numawise);
 }
 
+static void add_free_memory(struct buf *b, const json_t *memory)
+{
+    const char *key;
+    json_t *value;
+
+    json_object_foreach(json_object_get(memory, "free"), key, value)
+    {
+        buf_printf(b, "; %s ", key);
+        add_bytes(b, value);
+    }
+    if (json_array_size(get(memory, "cells")) > 1) {
+        buf_text(b, "; group of zones ");
+        add_zones(b, get(memory, "cells"));
+    }
+}
+
+/* The free devices of a zone: `free` has the ids of each resource, the zones are the node's. */
+static void add_free_devices(struct buf *b, const json_t *devices, const json_t *free,
+                             const json_t *zone_id)
+{
+    size_t i, k;
+    json_t *device, *id;
+
+    json_array_foreach(devices, i, device)
+    {
+        json_array_foreach(get(free, word_of(device, "resource")), k, id)
+        {
+            if (json_equal(id, get(device, "id")) && lies_in(device, zone_id))
+                buf_printf(b, "; %s %s", word_of(device, "resource"), json_string_value(id));
+        }
+    }
+}
+
 /* One line per zone of what is free. */
 static void print_free(const char *label, const json_t *node, const json_t *state)
 {
-    size_t i, k;
-    json_t *zone, *device, *id, *value;
+    size_t i;
+    json_t *zone;
 
     json_array_foreach(get(node, "zones"), i, zone)
     {
         struct buf b = {0};
         char name[24];
-        const char *key;
 
         (void)snprintf(name, sizeof(name), "%" JSON_INTEGER_FORMAT,
                        json_integer_value(get(zone, "id")));
         const char *const cpus = word_of(get(state, "freeCPUs"), name);
-        const json_t *const memory = get(get(state, "memory"), name);
         if (get(get(state, "freeCPUs"), name))
-            buf_printf(&b, "CPUs %s; ", *cpus ? cpus : "none");
-        json_object_foreach(json_object_get(memory, "free"), key, value)
-        {
-            buf_printf(&b, "%s ", key);
-            add_bytes(&b, value);
-            buf_text(&b, "; ");
-        }
-        if (json_array_size(get(memory, "cells")) > 1) {
-            buf_text(&b, "group of zones ");
-            add_zones(&b, get(memory, "cells"));
-            buf_text(&b, "; ");
-        }
-        json_array_foreach(get(node, "devices"), k, device)
-        {
-            size_t d;
-
-            json_array_foreach(get(get(state, "freeDevices"), word_of(device, "resource")), d,
-                               id) if (lies_in(device, get(zone, "id")) &&
-                                       json_equal(id, get(device, "id")))
-                buf_printf(&b, "%s %s; ", word_of(device, "resource"), json_string_value(id));
-        }
-        if (b.n > 2)
-            printf("  %-16s zone %s: %.*s\n", i ? "" : label, name, (int)(b.n - 2), b.p);
+            buf_printf(&b, "; CPUs %s", *cpus ? cpus : "none");
+        add_free_memory(&b, get(get(state, "memory"), name));
+        add_free_devices(&b, get(node, "devices"), get(state, "freeDevices"), get(zone, "id"));
+        if (b.n > 0) /* without the first "; " */
+            printf("  %-16s zone %s: %s\n", i ? "" : label, name, b.p + 2);
         buf_free(&b);
     }
 }
