@@ -122,10 +122,7 @@ static void reload(void *ctx)
         return;
     }
     settings_compare(&s->config, &next, on_difference, s);
-    /* The node views were built with the old age: what is stale by it stays so. */
-    if (s->config.topology_max_age_ms &&
-        (next.topology_max_age_ms == 0 || next.topology_max_age_ms > s->config.topology_max_age_ms))
-        log_line(LOG_LEVEL_WARN, "serve", "a longer topology.maxAge takes effect after a restart");
+    cluster_set_max_age(s->cluster, next.topology_max_age_ms * 1000);
     roles_reload(&s->roles, &next);
     s->config = next;
 }

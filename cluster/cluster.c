@@ -310,6 +310,27 @@ void cluster_tick(struct cluster *c)
         settle(c, false);
 }
 
+/* A view of which nobody knows when it was observed never ages. */
+static bool has_age(const struct store_node *n)
+{
+    return n->view && ((const struct node_view *)n->view->value)->observed_us != 0;
+}
+
+void cluster_set_max_age(struct cluster *c, int64_t us)
+{
+    if (us == c->options.max_age_us)
+        return;
+    c->options.max_age_us = us;
+    for (uint32_t i = 0; i <= c->store.mask; i++) {
+        for (struct store_node *n = c->store.buckets[i]; n; n = n->next) {
+            if (has_age(n))
+                store_mark(&c->store, n);
+        }
+    }
+    if (c->store.dirty && atomic_load(&c->synced))
+        settle(c, false);
+}
+
 static int start(struct cluster *c, const struct cluster_options *options)
 {
     c->options = *options;

@@ -37,4 +37,10 @@ bool cluster_is_synced(const struct cluster *c); /* a source has settled once */
 /* Look again at which nodes have become stale by the clock; publishes when any has. */
 void cluster_tick(struct cluster *c);
 
+/*
+ * From now on what was observed longer than `us` ago is stale (0: nothing ever is); every view that
+ * this changes is built again, in either direction, and published. Called by the feeding thread.
+ */
+void cluster_set_max_age(struct cluster *c, int64_t us);
+
 #endif

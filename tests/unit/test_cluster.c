@@ -361,6 +361,36 @@ static void a_tick_makes_old_reports_stale_and_nothing_else(void **state)
     assert_int_equal(generation(b), before + 1);
 }
 
+static void a_new_age_counts_at_once_in_both_directions(void **state)
+{
+    struct bench *const b = *state;
+
+    put_node(b, "n1");
+    put_node(b, "n2");
+    put_nrt(b, "n1", "u", 4,
+            "{'name':'orchestration.gokore.io/observed-at','value':'2026-11-24T00:00:00Z'}");
+    put_nrt(b, "n2", "u", 4, "");
+    the_time += 30 * 1000000;
+    settle(b);
+    const uint64_t before = generation(b);
+    cluster_set_max_age(b->c, 60 * 1000000); /* as it is */
+    assert_int_equal(generation(b), before);
+    cluster_set_max_age(b->c, 29 * 1000000);
+    assert_int_equal(generation(b), before + 1);
+    assert_int_equal(view(b, "n1").knowledge, NODE_STALE);
+    assert_int_equal(view(b, "n2").knowledge, NODE_KNOWN);
+    cluster_set_max_age(b->c, 40 * 1000000);
+    assert_int_equal(view(b, "n1").knowledge, NODE_KNOWN);
+    the_time += 10 * 1000000 + 1;
+    cluster_tick(b->c); /* by the new age, not the first */
+    assert_int_equal(view(b, "n1").knowledge, NODE_STALE);
+    cluster_set_max_age(b->c, 0);
+    assert_int_equal(view(b, "n1").knowledge, NODE_KNOWN);
+    the_time += INT64_C(86400) * 1000000;
+    cluster_tick(b->c);
+    assert_int_equal(view(b, "n1").knowledge, NODE_KNOWN);
+}
+
 /* --- threads --- */
 
 struct readers {
@@ -434,6 +464,7 @@ int main(void)
         T(an_object_that_does_not_decode_leaves_the_last_good_one),
         T(a_generation_may_not_go_back_within_one_object),
         T(a_tick_makes_old_reports_stale_and_nothing_else),
+        T(a_new_age_counts_at_once_in_both_directions),
         T(readers_see_whole_snapshots_while_the_writer_swaps),
     };
 
