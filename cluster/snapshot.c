@@ -145,9 +145,16 @@ const struct node_view *cluster_snapshot_node(const struct cluster_snapshot *s, 
     return view_of(s->views[i]);
 }
 
-const struct node_view *cluster_snapshot_find(const struct cluster_snapshot *s, struct str name)
+uint32_t cluster_snapshot_position(const struct cluster_snapshot *s, struct str name)
 {
     const uint32_t i = snapshot_position(s, name, snapshot_hash(s->key, (struct str){0}, name));
+
+    return i < s->n ? i : UINT32_MAX;
+}
+
+const struct node_view *cluster_snapshot_find(const struct cluster_snapshot *s, struct str name)
+{
+    const uint32_t i = cluster_snapshot_position(s, name);
 
     return i < s->n ? view_of(s->views[i]) : NULL;
 }

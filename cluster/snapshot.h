@@ -27,6 +27,9 @@ const struct node_view *cluster_snapshot_node(const struct cluster_snapshot *s, 
 /* NULL when there is no node of this name. O(1), by a keyed hash. */
 const struct node_view *cluster_snapshot_find(const struct cluster_snapshot *s, struct str name);
 
+/* Its position, as cluster_snapshot_node takes it; UINT32_MAX when there is none. O(1) likewise. */
+uint32_t cluster_snapshot_position(const struct cluster_snapshot *s, struct str name);
+
 /* A pod or workload template of the source by namespace and name; NULL when there is none. */
 const struct score_pod *cluster_snapshot_pod(const struct cluster_snapshot *s, struct str ns,
                                              struct str name);

@@ -8,8 +8,10 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "cluster/snapshot.h"
+#include "decide/memo.h"
 #include "decide/offer.h"
 #include "kube/hints.h"
+#include "scoring/shape.h"
 
 const char *decide_class_text(enum score_class class)
 {
@@ -129,7 +131,10 @@ static int find_rows(struct decide_row *rows, const struct decide_ask *ask,
     const int rc = seen_init(&seen, ask->n, a);
 
     for (uint32_t i = 0; rc == 0 && i < ask->n; i++) {
-        rows[i].node = cluster_snapshot_find(snapshot, ask->names[i]);
+        rows[i].position = cluster_snapshot_position(snapshot, ask->names[i]);
+        rows[i].node = rows[i].position == UINT32_MAX
+                           ? NULL
+                           : cluster_snapshot_node(snapshot, rows[i].position);
         rows[i].result = (struct score_result){.verdict = SCORE_UNKNOWN};
         rows[i].repeated = seen_before(&seen, ask, rows, i);
     }
@@ -137,24 +142,55 @@ static int find_rows(struct decide_row *rows, const struct decide_ask *ask,
     return rc;
 }
 
-static int judge(struct decision *d, struct decide_row *rows, const struct score_context *context,
-                 struct arena *a)
+/* The answers remembered for the request's shape; NULL where nothing is. */
+static int recall(struct memo_shape **out, const struct decision *d,
+                  const struct decide_options *options, uint32_t nodes, struct arena *a)
 {
-    for (uint32_t i = 0; i < d->n; i++) {
+    struct str shape;
+
+    *out = NULL;
+    if (!options->memo)
+        return 0;
+    const int rc = score_shape(&shape, d->request, a);
+    if (rc == 0)
+        *out = memo_find(options->memo, shape, nodes);
+    return rc;
+}
+
+static int judge_row(struct decide_row *row, const struct decision *d, struct memo_shape *known,
+                     struct arena *a)
+{
+    const uint64_t revision = row->node->revision;
+
+    if (known && memo_get(known, row->position, revision, &row->result))
+        return 0;
+    const int rc = score_node_timeless(&row->result, d->request, row->node, a);
+    if (rc == 0 && known)
+        memo_put(known, row->position, revision, &row->result);
+    return rc;
+}
+
+static int judge(struct decision *d, struct decide_row *rows, const struct decide_options *options,
+                 uint32_t nodes, struct arena *a)
+{
+    struct memo_shape *known;
+    int rc = recall(&known, d, options, nodes, a);
+
+    for (uint32_t i = 0; rc == 0 && i < d->n; i++) {
         struct decide_row *const row = &rows[i];
-        if (!row->node) {
+
+        if (!row->node)
             row->result.reason = SCORE_NO_TOPOLOGY;
+        if (!row->node || row->repeated)
             continue;
-        }
-        if (row->repeated)
-            continue;
-        const int rc = score_node(&row->result, d->request, row->node, context, a);
+        rc = judge_row(row, d, known, a);
         if (rc)
-            return rc;
+            break;
+        score_node_clock(&row->result, row->node, &options->context);
         if (row->result.verdict == SCORE_ADMITTED)
             d->any |= row->result.known;
     }
-    return 0;
+    return rc;
 }
 
 static void weigh(const struct decision *d, struct decide_row *rows, uint32_t max_score)
@@ -177,7 +213,8 @@ static enum decide_pass why_pass(const struct score_pod *pod)
 }
 
 static int ask_scoring(struct decision *d, struct decide_row *rows, const struct decide_ask *ask,
-                       const struct decide_options *options, struct arena *a, struct err *err)
+                       const struct decide_options *options, uint32_t nodes, struct arena *a,
+                       struct err *err)
 {
     struct score_request *request;
     int rc = score_request_init(&request, ask->pod, a, err);
@@ -188,7 +225,7 @@ static int ask_scoring(struct decision *d, struct decide_row *rows, const struct
     d->qos = score_request_qos(request);
     d->class = d->qos == POD_BEST_EFFORT ? SCORE_CLASS_BEST_EFFORT : SCORE_CLASS_DEFAULT;
     d->weights = score_default_weights(d->class);
-    rc = judge(d, rows, &options->context, a);
+    rc = judge(d, rows, options, nodes, a);
     if (rc == 0 && options->offers)
         rc = offer_rows(rows, ask, a);
     if (rc)
@@ -214,7 +251,8 @@ int decide_run(struct decision *out, const struct decide_ask *ask,
     if (!rows || find_rows(rows, ask, snapshot, a))
         return err_set(err, -ENOMEM, "no memory for %u candidates", ask->n);
     if (d.pass == DECIDE_JUDGED) {
-        const int rc = ask_scoring(&d, rows, ask, options, a, err);
+        const int rc =
+            ask_scoring(&d, rows, ask, options, cluster_snapshot_nodes(snapshot), a, err);
         if (rc)
             return rc;
     }

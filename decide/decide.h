@@ -16,6 +16,7 @@
 struct arena;
 struct cluster_snapshot;
 struct err;
+struct memo;
 struct offer_lack;
 
 enum { DECIDE_DEFAULT_MAX_SCORE = 10, DECIDE_LIMIT_MAX_SCORE = 1000 };
@@ -27,6 +28,7 @@ struct decide_options {
     uint32_t max_score; /* of the wire, 1..DECIDE_LIMIT_MAX_SCORE */
     bool offers;        /* ask also what kube-scheduler asks before it asks us: for `explain` */
     struct score_context context;
+    struct memo *memo; /* of earlier answers, NULL: each is computed */
 };
 
 /* What is asked. Borrowed. */
@@ -42,6 +44,7 @@ enum decide_pass { DECIDE_JUDGED, DECIDE_NOT_UNDERSTOOD, DECIDE_IGNORED };
 /* One candidate. */
 struct decide_row {
     const struct node_view *node; /* NULL: the snapshot has no such node */
+    uint32_t position;            /* of the node in the snapshot */
     struct score_result result;
     uint16_t score;                /* 0..SCORE_MAX; 0 unless admitted */
     uint16_t wire;                 /* 1..max_score when admitted, else 0 */

@@ -249,9 +249,10 @@ static void put_node(struct emit *e, const struct report *r, uint32_t i,
     emit_key(e, "reason"), emit_words(e, score_reason_text(detail->result.reason));
     emit_key(e, "message"), emit_text(e, detail->message);
     put_lack(e, r->decision->rows[i].lack);
-    emit_key(e, "certainty"), emit_words(e, spread_certainty_text(assumed, detail->interval));
+    emit_key(e, "certainty"),
+        emit_words(e, spread_certainty_text(assumed, detail->result.interval));
     emit_key(e, "assumed"), put_assumed(e, assumed);
-    emit_key(e, "unplacedPods"), put_unplaced(e, detail->interval ? v : NULL);
+    emit_key(e, "unplacedPods"), put_unplaced(e, detail->result.interval ? v : NULL);
     emit_key(e, "containers"), put_containers(e, r, v, detail);
     emit_key(e, "terms"), put_terms(e, &detail->result);
     emit_key(e, "wouldFitWithout");

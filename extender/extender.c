@@ -11,6 +11,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "cluster/cluster.h"
+#include "decide/memo.h"
 #include "decide/record.h"
 #include "decide/report.h"
 #include "decide/ring.h"
@@ -21,6 +22,7 @@
 struct ext {
     struct cluster *cluster;
     struct ring *ring;
+    struct memo *memo; /* the listener's thread alone uses it */
     atomic_uint mode, max_score;
     atomic_int_fast64_t max_age_us;
     struct ext_counters counters;
@@ -33,6 +35,11 @@ int ext_new(struct ext **out, struct cluster *cluster, struct ring *ring,
 
     if (!e)
         return err_set(err, -ENOMEM, "no memory for the extender");
+    const int rc = memo_new(&e->memo, MEMO_DEFAULT_BYTES, err);
+    if (rc) {
+        free(e);
+        return rc;
+    }
     e->cluster = cluster;
     e->ring = ring;
     ext_set(e, settings);
@@ -42,6 +49,8 @@ int ext_new(struct ext **out, struct cluster *cluster, struct ring *ring,
 
 void ext_free(struct ext *e)
 {
+    if (e)
+        memo_free(e->memo);
     free(e);
 }
 
@@ -58,6 +67,7 @@ static struct decide_options options_now(struct ext *e)
         .mode = (enum decide_mode)atomic_load(&e->mode),
         .max_score = atomic_load(&e->max_score),
         .context = {.now_us = clock_realtime_us(), .max_age_us = atomic_load(&e->max_age_us)},
+        .memo = e->memo,
     };
 }
 

@@ -14,8 +14,7 @@
 #include "topology/cpuset.h"
 
 /* Why the emulation has no say, or SCORE_REASON_NONE. */
-static enum score_reason no_say(const struct score_request *req, const struct node_view *node,
-                                const struct score_context *ctx)
+static enum score_reason no_say(const struct score_request *req, const struct node_view *node)
 {
     switch (node->knowledge) {
     case NODE_NO_TOPOLOGY:
@@ -31,9 +30,6 @@ static enum score_reason no_say(const struct score_request *req, const struct no
     }
     if (req->pod->has_claims || req->pod->has_pod_level)
         return SCORE_NOT_MODELLED;
-    if (ctx->max_age_us > 0 && node->observed_us > 0 &&
-        ctx->now_us - node->observed_us > ctx->max_age_us)
-        return SCORE_STALE_TOPOLOGY;
     return SCORE_REASON_NONE;
 }
 
@@ -203,23 +199,11 @@ static void set_term(struct score_result *r, enum score_term term, uint32_t valu
     r->known |= 1u << term;
 }
 
-static void fill_terms(struct score_result *r, const struct outcome *o,
-                       const struct score_context *ctx)
-{
-    const struct node_view *const node = o->node;
-
-    set_term(r, SCORE_LOCALITY, pod_locality(o));
-    set_term(r, SCORE_FRAGMENTATION, pod_fragmentation(o));
-    set_term(r, SCORE_FRESHNESS,
-             score_freshness(ctx->now_us, node->observed_us, ctx->max_age_us, node->assumed,
-                             is_interval(node)));
-}
-
-/* Verdict, terms, and the admission they come from, which lives in `a`. */
+/* Verdict, timeless terms, and the admission they come from, which lives in `a`. */
 static int judge(struct score_result *out, struct outcome *o, struct node_state *state,
-                 struct kubelet_answer *answer, const struct score_context *ctx, struct arena *a)
+                 struct kubelet_answer *answer, struct arena *a)
 {
-    struct score_result r = {.reason = no_say(o->req, o->node, ctx)};
+    struct score_result r = {.reason = no_say(o->req, o->node)};
 
     if (r.reason != SCORE_REASON_NONE) {
         r.verdict = SCORE_UNKNOWN;
@@ -232,23 +216,57 @@ static int judge(struct score_result *out, struct outcome *o, struct node_state 
     o->answer = answer;
     r.verdict = answer->verdict;
     r.reason = answer->reason;
-    if (r.verdict == SCORE_ADMITTED)
-        fill_terms(&r, o, ctx);
+    r.interval = is_interval(o->node);
+    if (r.verdict == SCORE_ADMITTED) {
+        set_term(&r, SCORE_LOCALITY, pod_locality(o));
+        set_term(&r, SCORE_FRAGMENTATION, pod_fragmentation(o));
+    }
     *out = r;
     return 0;
 }
 
-int score_node(struct score_result *out, const struct score_request *req,
-               const struct node_view *node, const struct score_context *ctx, struct arena *scratch)
+int score_node_timeless(struct score_result *out, const struct score_request *req,
+                        const struct node_view *node, struct arena *scratch)
 {
     const size_t mark = arena_mark(scratch);
     struct outcome o = {.node = node, .req = req};
     struct kubelet_answer answer;
     struct node_state state;
 
-    const int rc = judge(out, &o, &state, &answer, ctx, scratch);
+    const int rc = judge(out, &o, &state, &answer, scratch);
     arena_rewind(scratch, mark);
     return rc;
+}
+
+void score_node_clock(struct score_result *r, const struct node_view *node,
+                      const struct score_context *ctx)
+{
+    const bool stale = ctx->max_age_us > 0 && node->observed_us > 0 &&
+                       ctx->now_us - node->observed_us > ctx->max_age_us;
+
+    /* What is unknown for another reason stays that; too many zones is the emulation's word. */
+    if (r->verdict == SCORE_UNKNOWN && r->reason != SCORE_TOO_MANY_ZONES)
+        return;
+    if (stale && node->knowledge == NODE_KNOWN)
+        *r = (struct score_result){
+            .verdict = SCORE_UNKNOWN, .reason = SCORE_STALE_TOPOLOGY, .interval = r->interval};
+    else if (r->verdict == SCORE_ADMITTED)
+        set_term(r, SCORE_FRESHNESS,
+                 score_freshness(ctx->now_us, node->observed_us, ctx->max_age_us, node->assumed,
+                                 r->interval));
+}
+
+int score_node(struct score_result *out, const struct score_request *req,
+               const struct node_view *node, const struct score_context *ctx, struct arena *scratch)
+{
+    struct score_result r;
+    const int rc = score_node_timeless(&r, req, node, scratch);
+
+    if (rc)
+        return rc;
+    score_node_clock(&r, node, ctx);
+    *out = r;
+    return 0;
 }
 
 /* Words for a node that we know nothing of, or a pod that is not modelled. */
@@ -271,18 +289,20 @@ int score_node_explain(struct score_detail *out, const struct score_request *req
                        struct arena *a)
 {
     struct outcome o = {.node = node, .req = req};
-    struct score_detail d = {.interval = node->knowledge == NODE_KNOWN && is_interval(node)};
+    struct score_detail d = {0};
     struct kubelet_answer answer = {.message = ""};
     struct node_state state;
 
-    if (judge(&d.result, &o, &state, &answer, ctx, a))
+    if (judge(&d.result, &o, &state, &answer, a))
         return -ENOMEM;
+    score_node_clock(&d.result, node, ctx);
     if (d.result.verdict == SCORE_ADMITTED) {
         d.containers = answer.containers;
-    } else if (d.result.verdict == SCORE_UNKNOWN) {
-        d.message = answer.message[0] ? (struct str){0} : unknown_message(&d, req, node);
-        if (answer.message[0] && str_copy(&d.message, str_of(answer.message), a))
+    } else if (d.result.reason == SCORE_TOO_MANY_ZONES && answer.message[0]) {
+        if (str_copy(&d.message, str_of(answer.message), a))
             return -ENOMEM;
+    } else if (d.result.verdict == SCORE_UNKNOWN) {
+        d.message = unknown_message(&d, req, node);
     } else if (score_proof(&d.message, node, &state, req, &answer, a) ||
                score_would_fit_without(&d.would_fit_without, &d.n_would_fit_without, node, req,
                                        a)) {

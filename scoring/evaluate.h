@@ -40,9 +40,20 @@ struct score_context {
 struct score_result {
     enum score_verdict verdict;
     enum score_reason reason;
+    bool interval;                   /* some pods' zones are unknown (node_pod UNPLACED) */
     uint32_t known;                  /* bit per score_term: the node has it */
     uint16_t term[SCORE_TERM_COUNT]; /* permille; 0 where unknown */
 };
+
+/*
+ * The part of an answer that does not change with the clock, and the clock's part, which is cheap:
+ * a node that has become stale is Unknown, an admitted one gets its freshness. score_node is both;
+ * they are apart so that the first can be remembered.
+ */
+int score_node_timeless(struct score_result *out, const struct score_request *req,
+                        const struct node_view *node, struct arena *scratch) MUST_CHECK;
+void score_node_clock(struct score_result *r, const struct node_view *node,
+                      const struct score_context *ctx);
 
 /*
  * Verdict and terms of one node. `scratch` is used and rewound: what it must have free is
@@ -57,7 +68,6 @@ struct score_detail {
     struct score_result result;
     const struct score_container *containers; /* [pod->n_containers], NULL unless admitted */
     struct str message; /* proof in the grammar of contract.md 2; "" when admitted */
-    bool interval;      /* some pods' zones are unknown (node_pod UNPLACED) */
     const struct str *would_fit_without; /* "ns/name" of one running pod whose end lets it in */
     uint32_t n_would_fit_without;
 };

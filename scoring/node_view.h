@@ -109,6 +109,9 @@ struct node_pod {
     enum node_pod_placement placement;
     const struct node_holding *holdings; /* [n_holdings] */
     uint32_t n_holdings;
+    /* UNPLACED: what it holds for itself somewhere. */
+    uint32_t cpus;           /* exclusive CPUs */
+    const uint32_t *devices; /* [n_resources], NULL = none */
 };
 
 /* A resource of the Node object as kube-scheduler counts it, in the unit of its kind. */

@@ -10,7 +10,7 @@
 #include "scoring/kubelet_request.h"
 #include "topology/cpuset.h"
 
-enum { PROOF_BYTES = 4096 };
+enum { PROOF_BYTES = 4096, PROOF_HOLDERS = 3 };
 
 /* Text that is cut at its end rather than failing. */
 struct text {
@@ -131,7 +131,59 @@ static uint64_t zones_with_room(struct text *t, const struct node_view *node,
     return roomy;
 }
 
-/* Zones tied into memory groups that small pods keep alive. */
+/* --- memory groups --- */
+
+static bool holds_memory_in(const struct node_pod *pod, uint32_t zone)
+{
+    for (uint32_t h = 0; h < pod->n_holdings; h++) {
+        for (uint32_t k = 0; k < pod->holdings[h].n_blocks; k++) {
+            if (pod->holdings[h].blocks[k].zones >> zone & 1)
+                return true;
+        }
+    }
+    return false;
+}
+
+/* "held by ml/a, ml/b, ml/c and 2 more"; only a number where it is not known whose blocks they are
+ */
+static void add_holders(struct text *t, const struct node_view *node,
+                        const struct node_state *state, uint32_t zone)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < node->n_pods; i++) {
+        const struct node_pod *const pod = &node->pods[i];
+
+        if (!holds_memory_in(pod, zone))
+            continue;
+        if (n++ < PROOF_HOLDERS)
+            add(t, "%s%.*s/%.*s", n == 1 ? ", held by " : ", ", STR_ARG(pod->ns),
+                STR_ARG(pod->name));
+    }
+    if (n > PROOF_HOLDERS)
+        add(t, " and %u more", n - PROOF_HOLDERS);
+    if (n == 0)
+        add(t, state->assignments[zone] == 1 ? " until %u block ends" : " until %u blocks end",
+            state->assignments[zone]);
+}
+
+/* "zone 0: memory is in a group with zone 1, held by ml/a" */
+static void add_group(struct text *t, const struct node_view *node, const struct node_state *state,
+                      uint32_t zone)
+{
+    const uint64_t others = state->cells[zone] & ~(UINT64_C(1) << zone);
+    const char *before = (others & (others - 1)) ? "zones " : "zone ";
+
+    add(t, "%szone %u: memory is in a group with ", t->n ? "; " : "", node->machine.zones[zone].id);
+    for (uint64_t z = others; z; z &= z - 1, before = ",")
+        add(t, "%s%u", before, node->machine.zones[__builtin_ctzll(z)].id);
+    if (node->state.cells[zone] == state->cells[zone])
+        add_holders(t, node, state, zone);
+    else
+        add(t, ", made by another container of this pod");
+}
+
+/* Groups that pods keep alive, each told once, at its lowest zone. */
 static bool add_groups(struct text *t, const struct node_view *node, const struct node_state *state)
 {
     bool any = false;
@@ -141,9 +193,9 @@ static bool add_groups(struct text *t, const struct node_view *node, const struc
 
         if ((cells & (cells - 1)) == 0)
             continue;
-        add(t, "%szone %u: memory is in a group of %d zones until %u blocks end", t->n ? "; " : "",
-            node->machine.zones[z].id, __builtin_popcountll(cells), state->assignments[z]);
         any = true;
+        if (state->cells[__builtin_ctzll(cells)] != cells || (uint32_t)__builtin_ctzll(cells) == z)
+            add_group(t, node, state, z);
     }
     return any;
 }
@@ -164,9 +216,60 @@ static void add_affinity_proof(struct text *t, const struct node_view *node,
 
     if (roomy == 0)
         return;
-    const bool grouped = add_groups(t, node, state);
-    if (!grouped)
+    if (wants->n_memory == 0 || !add_groups(t, node, state))
         add(t, "%s%s", t->n ? "; " : "", policy_rule(node));
+}
+
+/* --- an allocation that failed --- */
+
+static bool devices_met(const struct node_view *node, const struct kubelet_want *want,
+                        const uint64_t *got)
+{
+    uint64_t n = 0;
+
+    for (uint32_t i = 0; i < node->n_resources; i++) {
+        const struct node_resource *const r = &node->resources[i];
+
+        for (uint32_t d = r->first; str_eq(r->name, want->name) && d < r->first + r->n; d++)
+            n += got && cpuset_has(got, d);
+    }
+    return n >= want->amount;
+}
+
+/* What the container did not get from the manager that failed; managers are asked in this order. */
+static struct kubelet_wants unmet(const struct node_view *node, const struct kubelet_wants *wants,
+                                  const struct score_container *got)
+{
+    for (uint32_t i = 0; i < wants->n_devices; i++) {
+        if (!devices_met(node, &wants->devices[i], got->devices))
+            return (struct kubelet_wants){.devices = &wants->devices[i], .n_devices = 1};
+    }
+    if (wants->cpus && node->kubelet.cpu_static && !got->cpus)
+        return (struct kubelet_wants){.cpus = wants->cpus};
+    if (node->kubelet.memory_static && got->n_blocks < wants->n_memory)
+        return (struct kubelet_wants){.memory = wants->memory, .n_memory = wants->n_memory};
+    return (struct kubelet_wants){0};
+}
+
+/*
+ * The kubelet's text speaks of no resource by name: say which zones lack what. What the container
+ * got from the managers before the one that failed is not in its way.
+ */
+static void add_allocation_proof(struct text *t, const struct node_view *node,
+                                 const struct node_state *state, const struct score_request *req,
+                                 const struct kubelet_answer *answer)
+{
+    for (uint32_t i = 0; i < req->n_containers; i++) {
+        const struct kubelet_wants left =
+            unmet(node, &req->containers[i].wants, &answer->containers[i]);
+
+        if (!left.cpus && !left.n_memory && !left.n_devices)
+            continue;
+        (void)zones_with_room(t, node, state, &left);
+        if (left.n_memory)
+            (void)add_groups(t, node, state);
+        return;
+    }
 }
 
 int score_proof(struct str *out, const struct node_view *node, const struct node_state *state,
@@ -179,6 +282,8 @@ int score_proof(struct str *out, const struct node_view *node, const struct node
         add_affinity_proof(&t, node, state, refused(node, req, answer));
     else
         add(&t, "%s", answer->message);
+    if (answer->reason == SCORE_UNEXPECTED_ADMISSION_ERROR)
+        add_allocation_proof(&t, node, state, req, answer);
     return str_copy(out, (struct str){t.p, t.n}, a);
 }
 

@@ -11,8 +11,14 @@ struct arena;
 struct score_request;
 
 /*
- * The proof of a rejection, in `a`: "zone N: RESOURCE needs A, free B of T" joined by "; " where
- * zones lack something, else the rule that refuses. `state` is what kubelet_admit left behind.
+ * The proof of a rejection, in `a`, clauses joined by "; ":
+ *   TopologyAffinityError      "zone N: RESOURCE needs A, free B of T" where zones lack something;
+ *                              where one has room, "zone N: memory is in a group with zone M, held
+ *                              by NS/POD" (up to three pods), else the rule that refuses
+ *   UnexpectedAdmissionError   the kubelet's text, then the zones' lack of what was not allocated,
+ *                              and groups where that is memory
+ *   else                       the kubelet's text
+ * `state` is what kubelet_admit left behind.
  * 0, -ENOMEM.
  */
 int score_proof(struct str *out, const struct node_view *node, const struct node_state *state,

@@ -147,7 +147,8 @@ static void a_kubelet_error_is_its_own_proof(void **state)
     assert_string_equal(score_reason_text(d.result.reason), "UnexpectedAdmissionError");
     assert_string_equal(d.message.p,
                         "Allocate failed due to not enough cpus available to satisfy request: "
-                        "requested=5, available=4, which is unexpected");
+                        "requested=5, available=4, which is unexpected; "
+                        "zone 0: cpu needs 8, free 3 of 3; zone 1: cpu needs 8, free 4 of 4");
     end(&f);
 }
 
@@ -182,7 +183,7 @@ static void one_pod_whose_end_would_help_is_named(void **state)
     f.node.state.cpu_free[0] &= ~(cpus[0] | others[0]);
     assert_int_equal(score_node_explain(&d, f.req, &f.node, &no_clock, &f.a), 0);
     assert_int_equal(d.result.verdict, SCORE_REJECTED);
-    assert_true(d.interval);
+    assert_true(d.result.interval);
     assert_int_equal(d.n_would_fit_without, 1);
     assert_string_equal(d.would_fit_without[0].p, "ml/big");
     end(&f);
@@ -296,7 +297,7 @@ static void an_explanation_needs_room_or_says_so(void **state)
 
     ask(&f, SINGLE, POD("'cpu':'5','memory':'1Gi'"));
     for (size_t n = 0; n <= sizeof(room); n += 64) {
-        struct score_detail d = {.interval = true};
+        struct score_detail d = {.result = {.interval = true}};
         struct arena a;
 
         arena_init(&a, room, n);
@@ -304,7 +305,7 @@ static void an_explanation_needs_room_or_says_so(void **state)
             assert_true(d.message.n > 0);
             fitted = true;
         } else {
-            assert_true(d.interval);
+            assert_true(d.result.interval);
             assert_false(fitted);
         }
         arena_rewind(&a, 0);
