@@ -7,6 +7,7 @@
 #include "base/arena.h"
 #include "scoring/fragmentation.h"
 #include "scoring/freshness.h"
+#include "scoring/interval.h"
 #include "scoring/kubelet.h"
 #include "scoring/kubelet_request.h"
 #include "scoring/locality.h"
@@ -31,15 +32,6 @@ static enum score_reason no_say(const struct score_request *req, const struct no
     if (req->pod->has_claims || req->pod->has_pod_level)
         return SCORE_NOT_MODELLED;
     return SCORE_REASON_NONE;
-}
-
-static bool is_interval(const struct node_view *node)
-{
-    for (uint32_t i = 0; i < node->n_pods; i++) {
-        if (node->pods[i].placement == NODE_POD_UNPLACED)
-            return true;
-    }
-    return false;
 }
 
 /* What of an admission the terms look at. */
@@ -199,9 +191,40 @@ static void set_term(struct score_result *r, enum score_term term, uint32_t valu
     r->known |= 1u << term;
 }
 
-/* Verdict, timeless terms, and the admission they come from, which lives in `a`. */
+/* The terms that no clock changes. */
+static void fill_terms(struct score_result *r, const struct outcome *o)
+{
+    set_term(r, SCORE_LOCALITY, pod_locality(o));
+    set_term(r, SCORE_FRAGMENTATION, pod_fragmentation(o));
+}
+
+/*
+ * Filter on the best case, score on the worst (docs/scoring.md 6): no term is better than with the
+ * pods whose zones nobody knows in this one's place. Where that leaves no room for it, terms are 0.
+ */
+static int lower_to_worst(struct score_result *r, const struct outcome *best, struct arena *a)
+{
+    struct score_result worst = {.verdict = SCORE_ADMITTED};
+    struct kubelet_answer answer;
+    struct node_state after;
+    struct node_view view;
+
+    if (score_worst_view(&view, best->node, best->answer, best->req->n_containers, a) ||
+        node_state_copy(&after, &view, a) || kubelet_admit(&after, &view, best->req, &answer, a))
+        return -ENOMEM;
+    if (answer.verdict == SCORE_ADMITTED)
+        fill_terms(&worst, &(struct outcome){&view, best->req, &after, &answer});
+    for (int t = 0; t < SCORE_TERM_COUNT; t++)
+        r->term[t] = worst.term[t] < r->term[t] ? worst.term[t] : r->term[t];
+    return 0;
+}
+
+/*
+ * Verdict, timeless terms, and the admission they come from, which lives in `a`. `zones_only`: the
+ * CPUs inside a zone may be any, for nobody will read them.
+ */
 static int judge(struct score_result *out, struct outcome *o, struct node_state *state,
-                 struct kubelet_answer *answer, struct arena *a)
+                 struct kubelet_answer *answer, bool zones_only, struct arena *a)
 {
     struct score_result r = {.reason = no_say(o->req, o->node)};
 
@@ -210,16 +233,18 @@ static int judge(struct score_result *out, struct outcome *o, struct node_state 
         *out = r;
         return 0;
     }
-    if (node_state_copy(state, o->node, a) || kubelet_admit(state, o->node, o->req, answer, a))
+    if (node_state_copy(state, o->node, a) ||
+        (zones_only ? kubelet_admit_zones : kubelet_admit)(state, o->node, o->req, answer, a))
         return -ENOMEM;
     o->after = state;
     o->answer = answer;
     r.verdict = answer->verdict;
     r.reason = answer->reason;
-    r.interval = is_interval(o->node);
+    r.interval = score_is_interval(o->node);
     if (r.verdict == SCORE_ADMITTED) {
-        set_term(&r, SCORE_LOCALITY, pod_locality(o));
-        set_term(&r, SCORE_FRAGMENTATION, pod_fragmentation(o));
+        fill_terms(&r, o);
+        if (r.interval && lower_to_worst(&r, o, a))
+            return -ENOMEM;
     }
     *out = r;
     return 0;
@@ -233,7 +258,7 @@ int score_node_timeless(struct score_result *out, const struct score_request *re
     struct kubelet_answer answer;
     struct node_state state;
 
-    const int rc = judge(out, &o, &state, &answer, scratch);
+    const int rc = judge(out, &o, &state, &answer, true, scratch);
     arena_rewind(scratch, mark);
     return rc;
 }
@@ -293,7 +318,7 @@ int score_node_explain(struct score_detail *out, const struct score_request *req
     struct kubelet_answer answer = {.message = ""};
     struct node_state state;
 
-    if (judge(&d.result, &o, &state, &answer, a))
+    if (judge(&d.result, &o, &state, &answer, false, a))
         return -ENOMEM;
     score_node_clock(&d.result, node, ctx);
     if (d.result.verdict == SCORE_ADMITTED) {

@@ -66,10 +66,9 @@ static bool admit_containers(struct kubelet_run *run)
     return true;
 }
 
-int kubelet_admit(struct node_state *state, const struct node_view *node,
-                  const struct score_request *req, struct kubelet_answer *out, struct arena *a)
+static int admit(struct kubelet_run *run, struct kubelet_answer *out, struct arena *a)
 {
-    struct kubelet_run run = {.node = node, .state = state, .req = req, .answer = out};
+    const struct node_view *const node = run->node;
 
     out->verdict = SCORE_ADMITTED;
     out->reason = SCORE_REASON_NONE;
@@ -77,19 +76,37 @@ int kubelet_admit(struct node_state *state, const struct node_view *node,
     out->containers = NULL;
     const char *const broken = kubelet_start_error(node);
     if (broken) {
-        (void)kubelet_fail(&run, SCORE_KUBELET_CRASH, "the kubelet does not start: %s", broken);
+        (void)kubelet_fail(run, SCORE_KUBELET_CRASH, "the kubelet does not start: %s", broken);
         return 0;
     }
-    if (kubelet_needs_hints(&run) && node->machine.n_zones > KUBELET_HINT_ZONES) {
-        (void)kubelet_fail(&run, SCORE_TOO_MANY_ZONES,
+    if (kubelet_needs_hints(run) && node->machine.n_zones > KUBELET_HINT_ZONES) {
+        (void)kubelet_fail(run, SCORE_TOO_MANY_ZONES,
                            "%u zones: sets of more than %d are not worked out",
                            node->machine.n_zones, KUBELET_HINT_ZONES);
         return 0;
     }
-    if (kubelet_run_init(&run, a))
+    if (kubelet_run_init(run, a))
         return -ENOMEM;
-    (void)admit_containers(&run);
+    (void)admit_containers(run);
     return 0;
+}
+
+int kubelet_admit(struct node_state *state, const struct node_view *node,
+                  const struct score_request *req, struct kubelet_answer *out, struct arena *a)
+{
+    struct kubelet_run run = {.node = node, .state = state, .req = req, .answer = out};
+
+    return admit(&run, out, a);
+}
+
+int kubelet_admit_zones(struct node_state *state, const struct node_view *node,
+                        const struct score_request *req, struct kubelet_answer *out,
+                        struct arena *a)
+{
+    struct kubelet_run run = {
+        .node = node, .state = state, .req = req, .answer = out, .zones_only = true};
+
+    return admit(&run, out, a);
 }
 
 void kubelet_start(struct node_state *state, const struct node_view *node,

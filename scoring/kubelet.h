@@ -47,6 +47,15 @@ int kubelet_admit(struct node_state *state, const struct node_view *node,
                   struct arena *a) MUST_CHECK;
 
 /*
+ * The same answer, but which CPUs of a zone the last exclusive container gets is left open where
+ * nothing can depend on it: then it is any of the zone's free ones. For verdicts and scores, which
+ * look at zones; choosing CPUs as the kubelet does costs more than all the rest.
+ */
+int kubelet_admit_zones(struct node_state *state, const struct node_view *node,
+                        const struct score_request *req, struct kubelet_answer *out,
+                        struct arena *a) MUST_CHECK;
+
+/*
  * The kubelet starts the containers one after the other: the memory of each ordinary init
  * container is released when the next one starts, and its blocks become none.
  */

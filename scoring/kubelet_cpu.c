@@ -167,6 +167,42 @@ static void update_reuse(struct kubelet_run *run, uint32_t i, const uint64_t *go
     }
 }
 
+/*
+ * Whatever CPUs of the hinted zone container i gets, no later container can tell: none wants CPUs
+ * of its own, and only an irregular machine or a distributed choice would reach beyond the zone.
+ */
+static bool is_open(const struct kubelet_run *run, uint32_t i)
+{
+    const struct kubelet_hint *const hint = &run->hint[i];
+
+    if (!run->zones_only || !run->node->cpus.regular || !hint->has_affinity ||
+        (hint->affinity & (hint->affinity - 1)) != 0 ||
+        run->node->kubelet.cpu_options & (KUBELET_DISTRIBUTE_ACROSS_NUMA | KUBELET_ALIGN_BY_SOCKET))
+        return false;
+    for (uint32_t k = i + 1; k < run->req->n_containers; k++) {
+        if (run->req->containers[k].wants.cpus)
+            return false;
+    }
+    return true;
+}
+
+/* Any `want` CPUs of the one zone out of `from`; false when it has too few: the rest decides. */
+static bool take_any(const struct kubelet_run *run, uint32_t i, const uint64_t *from, uint32_t want,
+                     uint64_t *into)
+{
+    const uint32_t words = run->node->cpu_words,
+                   zone = (uint32_t)__builtin_ctzll(run->hint[i].affinity);
+    const uint64_t *const in = &run->node->cpus.zone_set[(size_t)zone * words];
+
+    if (zone_count(run->node, from, zone) < want)
+        return false;
+    for (uint32_t w = 0; want > 0; w++) {
+        for (uint64_t cpus = from[w] & in[w]; cpus && want > 0; cpus &= cpus - 1, want--)
+            into[w] |= cpus & -cpus;
+    }
+    return true;
+}
+
 bool kubelet_cpu_allocate(struct kubelet_run *run, uint32_t i)
 {
     const struct node_view *const node = run->node;
@@ -181,7 +217,8 @@ bool kubelet_cpu_allocate(struct kubelet_run *run, uint32_t i)
         return false;
     pool(run, from);
     memset(got, 0, words * sizeof(*got));
-    if (hint->has_affinity) {
+    const bool any = is_open(run, i) && take_any(run, i, from, want, got);
+    if (!any && hint->has_affinity) {
         aligned_pool(run, from, hint->affinity, aligned);
         const uint32_t there = cpuset_count(aligned, words);
 
@@ -190,8 +227,8 @@ bool kubelet_cpu_allocate(struct kubelet_run *run, uint32_t i)
     }
     for (uint32_t w = 0; w < words; w++)
         from[w] &= ~got[w];
-    const uint32_t have = cpuset_count(got, words);
-    if (!take(run, from, have < want ? want - have : 0, got))
+    const uint32_t have = any ? want : cpuset_count(got, words);
+    if (have < want && !take(run, from, want - have, got))
         return false;
 
     uint64_t *const cpus = run->cpus[i];

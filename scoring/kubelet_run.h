@@ -28,6 +28,7 @@ struct kubelet_run {
     struct node_state *state;
     const struct score_request *req;
     struct kubelet_answer *answer;
+    bool zones_only;           /* kubelet_admit_zones */
     struct kubelet_hint *hint; /* [n_containers] what the Topology Manager stored */
     /* What the answer's containers point to, still to be changed. */
     uint64_t **cpus, **devices; /* [n_containers] */

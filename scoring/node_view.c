@@ -129,6 +129,15 @@ static void sum_devices(uint32_t *largest, const struct node_view *v, const stru
     sum_largest(largest, zone_n, v->machine.n_zones);
 }
 
+static bool all_equal(const uint32_t *sizes, uint32_t n)
+{
+    for (uint32_t i = 1; i < n; i++) {
+        if (sizes[i] != sizes[0])
+            return false;
+    }
+    return true;
+}
+
 static void reserve_cores(uint64_t *out, const struct node_view *v, const struct node_cpu *cpu,
                           bool *reserved_core)
 {
@@ -187,6 +196,7 @@ int node_view_complete(struct node_view *v, struct arena *a)
         cpuset_add(&set[(size_t)zone * words], i);
     }
     sum_largest(largest, zone_n, zones);
+    c.regular = all_equal(sockets, c.n_sockets) && all_equal(cores, c.n_cores);
     c.spread = most_shared(cpu, m->n_cpus, zones_of, c.n_sockets);
     reserve_cores(reserved, v, cpu, reserved_core);
     arena_rewind(a, mark);

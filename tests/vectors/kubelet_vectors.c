@@ -282,6 +282,53 @@ static void clean_up(struct replay *r, const struct pod *p)
         kubelet_release(&r->node.state, &r->node, &p->containers[i]);
 }
 
+/* CPUs per zone that one container got: [zones] as JSON. */
+static json_t *counts_json(const struct node_view *node, const uint64_t *cpus)
+{
+    json_t *const counts = json_array();
+
+    for (uint32_t z = 0; z < node->machine.n_zones; z++) {
+        const uint64_t *const in = &node->cpus.zone_set[(size_t)z * node->cpu_words];
+        int n = 0;
+
+        for (uint32_t w = 0; cpus && w < node->cpu_words; w++)
+            n += __builtin_popcountll(cpus[w] & in[w]);
+        json_array_append_new(counts, json_integer(n));
+    }
+    return counts;
+}
+
+/* The answer of the hot path, on a copy of the state. */
+static struct kubelet_answer admit_by_zones(struct replay *r, const struct score_request *req)
+{
+    struct kubelet_answer answer;
+    struct node_state state;
+    int rc = node_state_copy(&state, &r->node, r->arena);
+
+    if (rc == 0)
+        rc = kubelet_admit_zones(&state, &r->node, req, &answer, r->arena);
+    assert(rc == 0);
+    return answer;
+}
+
+static void compare_two(struct replay *r, const char *what, json_t *exact, json_t *zones)
+{
+    compare(r, what, exact, zones);
+    json_decref(exact);
+}
+
+/* What the hot path leaves open may differ inside a zone, and nowhere else. */
+static void compare_zones(struct replay *r, uint32_t n, const struct kubelet_answer *zones,
+                          const struct kubelet_answer *exact)
+{
+    compare_two(r, "reason by zones", json_string(score_reason_text(exact->reason)),
+                json_string(score_reason_text(zones->reason)));
+    compare_two(r, "message by zones", json_string(exact->message), json_string(zones->message));
+    for (uint32_t i = 0; exact->containers && i < n; i++)
+        compare_two(r, "CPUs by zones", counts_json(&r->node, exact->containers[i].cpus),
+                    counts_json(&r->node, zones->containers[i].cpus));
+}
+
 /* Compare an answer with the record; false when the kubelet crashed. `p` gets what it holds. */
 static bool judge(struct replay *r, struct pod *p, const struct kubelet_answer *answer,
                   const json_t *want)
@@ -331,8 +378,10 @@ static bool step_admit(struct replay *r, const json_t *pod, const json_t *want)
     struct pod p = {.uid = str_of(json_string_value(json_object_get(pod, "uid"))),
                     .req = request_of(r, pod)};
 
+    const struct kubelet_answer zones = admit_by_zones(r, p.req);
     const int rc = kubelet_admit(&r->node.state, &r->node, p.req, &answer, r->arena);
     assert(rc == 0);
+    compare_zones(r, p.req->n_containers, &zones, &answer);
     json_t *const got = r->print ? answer_json(r, p.req, &answer) : NULL;
     const bool alive = judge(r, &p, &answer, want);
     print_step(r, want, got);

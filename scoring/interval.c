@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "scoring/interval.h"
+
+#include "topology/cpuset.h"
+
+bool score_is_interval(const struct node_view *node)
+{
+    for (uint32_t i = 0; i < node->n_pods; i++) {
+        if (node->pods[i].placement == NODE_POD_UNPLACED)
+            return true;
+    }
+    return false;
+}
+
+/* Zones from which a container takes anything for itself. */
+static uint64_t zones_of(const struct node_view *node, const struct score_container *c)
+{
+    uint64_t zones = 0;
+
+    for (uint32_t cpu = 0; c->cpus && cpu < node->machine.n_cpus; cpu++) {
+        if (cpuset_has(c->cpus, cpu))
+            zones |= UINT64_C(1) << node->machine.cpus[cpu].zone;
+    }
+    for (uint32_t d = 0; c->devices && d < node->n_devices; d++)
+        zones |= cpuset_has(c->devices, d) ? node->devices[d].zones : 0;
+    return zones;
+}
+
+static void take_cpus(struct node_view *v, uint64_t zones, uint32_t n)
+{
+    for (uint32_t c = v->machine.n_cpus; n > 0 && c-- > 0;) {
+        const uint16_t zone = v->machine.cpus[c].zone;
+
+        if (zone == TOPO_NONE || !(zones >> zone & 1) || cpuset_has(v->cpu_reserved, c) ||
+            !cpuset_has(v->state.cpu_free, c))
+            continue;
+        cpuset_del(v->state.cpu_free, c);
+        n--;
+    }
+}
+
+static void take_devices(struct node_view *v, uint64_t zones, const struct node_resource *r,
+                         uint32_t n)
+{
+    for (uint32_t d = r->first + r->n; n > 0 && d-- > r->first;) {
+        if (!(v->devices[d].zones & zones) || !v->devices[d].healthy ||
+            cpuset_has(v->state.device_held, d))
+            continue;
+        cpuset_add(v->state.device_held, d);
+        n--;
+    }
+}
+
+int score_worst_view(struct node_view *out, const struct node_view *node,
+                     const struct kubelet_answer *answer, uint32_t n, struct arena *a)
+{
+    struct node_view v = *node;
+    uint64_t zones = 0;
+    const int rc = node_state_copy(&v.state, node, a);
+
+    if (rc)
+        return rc;
+    for (uint32_t i = 0; i < n; i++)
+        zones |= zones_of(node, &answer->containers[i]);
+    for (uint32_t i = 0; i < v.n_pods; i++) {
+        const struct node_pod *const pod = &v.pods[i];
+
+        if (pod->placement != NODE_POD_UNPLACED)
+            continue;
+        take_cpus(&v, zones, v.kubelet.cpu_static ? pod->cpus : 0);
+        for (uint32_t r = 0; pod->devices && r < v.n_resources; r++)
+            take_devices(&v, zones, &v.resources[r], pod->devices[r]);
+    }
+    *out = v;
+    return 0;
+}
