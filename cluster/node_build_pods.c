@@ -8,6 +8,7 @@
 #include "cluster/node_build_parts.h"
 #include "scoring/evaluate.h"
 #include "scoring/kubelet.h"
+#include "scoring/kubelet_request.h"
 #include "topology/cpuset.h"
 
 /* --- holdings --- */
@@ -286,6 +287,26 @@ static void copy_state(struct node_state *to, const struct node_state *from,
     memcpy(to->device_held, from->device_held, node_device_words(v) * sizeof(uint64_t));
 }
 
+/* A pod that runs although the emulation would refuse it: what it asks for is all we know. */
+static int keep_request(struct node_build *b, struct node_pod *to, const struct score_request *req)
+{
+    const struct kubelet_wants *const whole = &req->whole;
+    uint32_t *const devices = arena_array(b->a, b->v.n_resources, sizeof(*devices));
+
+    if (!devices)
+        return -ENOMEM;
+    for (uint32_t r = 0; r < b->v.n_resources; r++) {
+        for (uint32_t i = 0; i < whole->n_devices; i++) {
+            if (str_eq(whole->devices[i].name, b->v.resources[r].name))
+                devices[r] = (uint32_t)whole->devices[i].amount;
+        }
+    }
+    to->placement = NODE_POD_UNPLACED;
+    to->cpus = whole->cpus;
+    to->devices = devices;
+    return 0;
+}
+
 /* Let the emulated kubelet admit the pod. Where it would not, the state stays as it was. */
 static int replay(struct node_build *b, struct node_pod *to, const struct score_pod *pod)
 {
@@ -304,7 +325,7 @@ static int replay(struct node_build *b, struct node_pod *to, const struct score_
         rc = keep_answer(b, to, pod, &answer);
     } else if (rc == 0) {
         copy_state(&b->v.state, &before, &b->v);
-        to->placement = NODE_POD_UNPLACED;
+        rc = keep_request(b, to, req);
     }
     arena_rewind(b->scratch, mark);
     return rc;

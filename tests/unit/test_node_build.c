@@ -431,6 +431,8 @@ static void pods_that_are_not_listed_are_replayed_in_the_order_they_were_bound(v
     assert_int_equal(pod_named(b, "y")->placement, NODE_POD_PREDICTED);
     assert_cpus(b, pod_named(b, "y")->holdings[0].cpus, "2,6");
     assert_int_equal(pod_named(b, "z")->placement, NODE_POD_UNPLACED);
+    assert_int_equal(pod_named(b, "z")->cpus, 4); /* somewhere */
+    assert_int_equal(pod_named(b, "y")->cpus, 0); /* its holdings say it all */
     assert_cpus(b, b->v.state.cpu_free, "0,3-4,7");
     assert_int_equal(b->v.state.memory_free[2], 7 * GiB); /* zone 4: 8 - 1; nothing of z */
 }

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Pods whose zones nobody knows: filter on the best case, score on the worst. */
+#include <stdlib.h>
+
+#include "base/arena.h"
+#include "base/attr.h"
+#include "scoring/evaluate.h"
+#include "tests/support/test.h"
+#include "tests/vectors/vector_case.h"
+#include "topology/cpuset.h"
+
+enum { ROOM = 1 << 20 };
+
+/* Two zones, each a socket of 4 cores without SMT (0-3, 4-7), 8 GiB less 1, a GPU and a NIC. */
+#define TWO_ZONES(kubelet)                                                                         \
+    "{'zones':[{'id':0,'distances':[10,21],'cores':[{'socket':0,'uncore':0,'cpus':[0]},"           \
+    "{'socket':0,'uncore':0,'cpus':[1]},{'socket':0,'uncore':0,'cpus':[2]},"                       \
+    "{'socket':0,'uncore':0,'cpus':[3]}],'memory':{'total':8589934592,'reserved':1073741824}},"    \
+    "{'id':1,'distances':[21,10],'cores':[{'socket':1,'uncore':1,'cpus':[4]},"                     \
+    "{'socket':1,'uncore':1,'cpus':[5]},{'socket':1,'uncore':1,'cpus':[6]},"                       \
+    "{'socket':1,'uncore':1,'cpus':[7]}],'memory':{'total':8589934592,'reserved':1073741824}}],"   \
+    "'devices':[{'resource':'example.com/gpu','id':'g0','zones':[0],'healthy':true},"              \
+    "{'resource':'example.com/gpu','id':'g1','zones':[1],'healthy':true}],"                        \
+    "'kubelet':{" kubelet                                                                          \
+    ",'cpuManagerPolicy':'static','reservedCPUs':'0','memoryManagerPolicy':'Static'}}"
+#define SINGLE TWO_ZONES("'topologyManagerPolicy':'single-numa-node'")
+
+#define POD(limits) "{'uid':'p','containers':[{'name':'main','limits':{" limits "}}]}"
+
+static const struct score_context no_clock = {0};
+
+struct fixture {
+    struct arena a;
+    struct node_view node;
+    struct score_pod pod;
+    struct score_request *req;
+    json_t *node_json, *pod_json;
+    char *room;
+};
+
+static void ask(struct fixture *f, const char *node, const char *pod)
+{
+    f->room = malloc(ROOM);
+    assert_non_null(f->room);
+    arena_init(&f->a, f->room, ROOM);
+    vector_node_text(&f->node, node, &f->node_json, &f->a);
+    vector_pod_text(&f->pod, pod, &f->pod_json, &f->a);
+    assert_int_equal(score_request_init(&f->req, &f->pod, &f->a, NULL), 0);
+}
+
+static void end(struct fixture *f)
+{
+    json_decref(f->node_json);
+    json_decref(f->pod_json);
+    arena_rewind(&f->a, 0);
+    free(f->room);
+}
+
+static struct score_result judge(struct fixture *f)
+{
+    struct score_result r;
+
+    assert_int_equal(score_node(&r, f->req, &f->node, &no_clock, &f->a), 0);
+    return r;
+}
+
+static void give_unplaced(struct fixture *f, struct node_pod *pod, uint32_t cpus,
+                          const uint32_t *devices)
+{
+    *pod = (struct node_pod){.ns = STR("a"),
+                             .name = STR("lost"),
+                             .placement = NODE_POD_UNPLACED,
+                             .cpus = cpus,
+                             .devices = devices};
+    f->node.pods = pod;
+    f->node.n_pods = 1;
+}
+
+/*
+ * 2 CPUs go to zone 0: of {3,4} free {1,4} are left. At worst a/lost has one of zone 0's: {2,4}
+ * free, and the pod takes the last two.
+ *   best   1000 * (1 - ((9+16) - (1+16)) / 25) = 680
+ *   worst  1000 * (1 - ((4+16) - (0+16)) / 25) = 840: the zone was broken before
+ * The lower one counts.
+ */
+static void the_worst_case_raises_no_term(void **state)
+{
+    struct fixture f;
+    struct node_pod pod;
+
+    ask(&f, SINGLE, POD("'cpu':'2','memory':'1Gi'"));
+    give_unplaced(&f, &pod, 1, NULL);
+    const struct score_result r = judge(&f);
+    assert_int_equal(r.verdict, SCORE_ADMITTED);
+    assert_true(r.interval);
+    assert_int_equal(r.term[SCORE_FRAGMENTATION], 680);
+    assert_int_equal(r.term[SCORE_LOCALITY], 1000);
+    end(&f);
+}
+
+/*
+ * With 2 of zone 0's CPUs gone the pod goes to zone 1 at worst, free {1,4} -> {1,2}:
+ * 1000 * (1 - ((1+16) - (1+4)) / 25) = 520.
+ */
+static void at_worst_the_pod_finds_its_zone_taken(void **state)
+{
+    struct fixture f;
+    struct node_pod pod;
+
+    ask(&f, SINGLE, POD("'cpu':'2','memory':'1Gi'"));
+    give_unplaced(&f, &pod, 2, NULL);
+    assert_int_equal(judge(&f).term[SCORE_FRAGMENTATION], 520);
+    f.node.kubelet.cpu_static = false; /* it has no CPUs of its own then, nor has this one */
+    assert_int_equal(judge(&f).term[SCORE_FRAGMENTATION], 1000);
+    end(&f);
+}
+
+/* Both zones' CPUs: 4 are had in zone 1 only. Filter takes the best case, terms the worst. */
+static void a_pod_that_would_not_fit_at_worst_passes_with_terms_of_0(void **state)
+{
+    struct fixture f;
+    struct node_pod pod;
+
+    ask(&f, SINGLE, POD("'cpu':'4','memory':'1Gi'"));
+    give_unplaced(&f, &pod, 1, NULL);
+    const struct score_result r = judge(&f);
+    assert_int_equal(r.verdict, SCORE_ADMITTED);
+    assert_int_equal(r.term[SCORE_FRAGMENTATION], 0);
+    assert_int_equal(r.term[SCORE_LOCALITY], 0);
+    assert_int_equal(r.known,
+                     1 << SCORE_LOCALITY | 1 << SCORE_FRAGMENTATION | 1 << SCORE_FRESHNESS);
+    end(&f);
+}
+
+/*
+ * The GPU of zone 0 is a/lost's at worst: the pod takes that of zone 1. GPUs: {1,1} -> {0,1} at
+ * best and {0,1} -> {0,0} at worst: 500 both. CPUs: {3,4} -> {2,4} at best, 1000 * (1 - 5/25) =
+ * 800; {3,4} -> {3,3} at worst, 1000 * (1 - 7/25) = 720. Means 650 and 610.
+ */
+static void devices_are_taken_too(void **state)
+{
+    struct fixture f;
+    struct node_pod pod;
+    const uint32_t devices[] = {1};
+
+    ask(&f, SINGLE, POD("'cpu':'1','memory':'1Gi','example.com/gpu':'1'"));
+    assert_int_equal(judge(&f).term[SCORE_FRAGMENTATION], 650);
+    give_unplaced(&f, &pod, 0, devices);
+    assert_int_equal(judge(&f).term[SCORE_FRAGMENTATION], 610);
+    assert_int_equal(f.node.state.device_held[0], 0); /* the node itself is as it was */
+    end(&f);
+}
+
+static void what_is_known_to_be_placed_costs_nothing(void **state)
+{
+    struct fixture f;
+    struct node_pod pod;
+
+    ask(&f, SINGLE, POD("'cpu':'2','memory':'1Gi'"));
+    give_unplaced(&f, &pod, 2, NULL);
+    pod.placement = NODE_POD_COUNTED; /* in the sums already */
+    assert_int_equal(judge(&f).term[SCORE_FRAGMENTATION], 680);
+    assert_false(judge(&f).interval);
+    end(&f);
+}
+
+static void an_interval_is_judged_in_any_arena_or_not_at_all(void **state)
+{
+    struct fixture f;
+    struct node_pod pod;
+    static _Alignas(max_align_t) char room[1 << 15];
+    bool fitted = false;
+
+    ask(&f, SINGLE, POD("'cpu':'2','memory':'1Gi'"));
+    give_unplaced(&f, &pod, 2, NULL);
+    for (size_t n = 0; n <= sizeof(room); n += 64) {
+        struct score_result r = {.verdict = SCORE_UNKNOWN};
+        struct arena a;
+
+        arena_init(&a, room, n);
+        const int rc = score_node(&r, f.req, &f.node, &no_clock, &a);
+        assert_true(rc == 0 || !fitted);
+        fitted = rc == 0;
+        assert_int_equal(r.verdict, rc ? SCORE_UNKNOWN : SCORE_ADMITTED);
+        assert_int_equal(a.used, 0);
+        arena_rewind(&a, 0);
+    }
+    assert_true(fitted);
+    end(&f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_worst_case_raises_no_term),
+        cmocka_unit_test(at_worst_the_pod_finds_its_zone_taken),
+        cmocka_unit_test(a_pod_that_would_not_fit_at_worst_passes_with_terms_of_0),
+        cmocka_unit_test(devices_are_taken_too),
+        cmocka_unit_test(what_is_known_to_be_placed_costs_nothing),
+        cmocka_unit_test(an_interval_is_judged_in_any_arena_or_not_at_all),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
