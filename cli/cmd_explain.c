@@ -11,11 +11,13 @@
 #include "base/err.h"
 #include "cli/args.h"
 #include "cli/commands.h"
+#include "cli/explain_server.h"
 #include "cli/settings.h"
 #include "cli/source.h"
 #include "cluster/snapshot.h"
 #include "decide/decide.h"
 #include "decide/report.h"
+#include "kube/fetch.h"
 #include "kube/file.h"
 
 enum { POD_FILE, CLUSTER, CONFIG, NAMESPACE, NODE, OUTPUT, SERVER, DECISION, BUNDLE };
@@ -27,21 +29,25 @@ static const struct args_flag flags[] = {
     [NAMESPACE] = {"namespace", 'n', "NS", "where POD is; for FILE, where it names none"},
     [NODE] = {"node", 0, "NODE", "only this node"},
     [OUTPUT] = {"output", 'o', "table|json", "json: docs/reference/explain.schema.json"},
-    [SERVER] = {"server", 0, "URL", "ask a running server (not yet available)"},
-    [DECISION] = {"decision", 0, "ID", "a decision that was made (not yet available)"},
+    [SERVER] = {"server", 0, "URL",
+                "a running server's console: the newest decision it keeps about POD"},
+    [DECISION] = {"decision", 0, "ID", "with --server: the decision of this id"},
     [BUNDLE] = {"bundle", 0, "DIR", "write what replays it (not yet available)"},
 };
 
 static const struct args_command command = {
-    "explain", "POD | -f FILE [--cluster DIR] [-n NS] [--node NODE] [-o table|json]",
+    "explain",
+    "POD | -f FILE | --decision ID [--cluster DIR | --server URL] [-n NS] [--node NODE] "
+    "[-o table|json]",
     "Would the pod be placed, where, and why: for every node what its kubelet would do, on which\n"
     "zones, and the score. POD is NAME or NS/NAME, of a pod or of a workload (its template).\n"
-    "Exit code 0: some node admits it (or each pod of FILE); 1: none does.\n",
+    "With --server it is the decision that was made there, not one made now.\n"
+    "Exit code 0: some node admits it (or each pod of FILE); 1: none does, or none was made.\n",
     flags, ARRAY_LEN(flags)};
 
 struct options {
     struct settings_flags settings;
-    const char *file, *pod, *ns, *node, *later; /* later: a flag of a later version */
+    const char *file, *pod, *ns, *node, *server, *decision, *bundle;
     bool json;
 };
 
@@ -64,21 +70,46 @@ static int set_flag(struct options *o, int flag, const char *value)
         [CONFIG] = &o->settings.config,
         [NAMESPACE] = &o->ns,
         [NODE] = &o->node,
+        [SERVER] = &o->server,
+        [DECISION] = &o->decision,
+        [BUNDLE] = &o->bundle,
     };
 
     if (flag == OUTPUT)
         return set_output(o, value);
-    if ((size_t)flag < ARRAY_LEN(texts))
-        *texts[flag] = value;
-    else
-        o->later = flags[flag].name;
+    *texts[flag] = value;
     return EXIT_YES;
+}
+
+/* The server decides by its own cluster and configuration, and keeps what it was asked about. */
+static int check_server_args(const struct options *o)
+{
+    struct err err;
+
+    if (!o->server)
+        return args_usage_error(&command, "--decision ID needs --server URL, which keeps it");
+    if (o->file || o->settings.cluster || o->settings.config)
+        return args_usage_error(&command, "%s and --server exclude each other",
+                                o->file               ? "-f"
+                                : o->settings.cluster ? "--cluster"
+                                                      : "--config");
+    if (!o->pod == !o->decision)
+        return args_usage_error(&command, "--server: give either a POD or --decision ID");
+    if (o->ns && (o->decision || strchr(o->pod, '/')))
+        return args_usage_error(&command, "%s says it all, -n does not go with it",
+                                o->decision ? "--decision" : o->pod);
+    return fetch_check(o->server, &err) ? args_usage_error(&command, "--server %s", err.text)
+                                        : EXIT_YES;
 }
 
 static int check_args(const struct options *o)
 {
-    if (o->later)
-        return args_usage_error(&command, "--%s is not available in this version", o->later);
+    if (o->bundle) {
+        (void)fputs("numawise explain: --bundle: not available in this version\n", stderr);
+        return EXIT_UNREADABLE;
+    }
+    if (o->server || o->decision)
+        return check_server_args(o);
     if (!o->pod && !o->file)
         return args_usage_error(&command, "what to explain? Name a POD or give -f FILE");
     if (o->pod && o->file)
@@ -292,6 +323,25 @@ static int answer(struct run *r, const struct numawise_config *config, struct er
     return rc;
 }
 
+static int ask_server(const struct options *o)
+{
+    const struct explain_server ask = {
+        .url = o->server,
+        .pod = o->pod,
+        .ns = o->ns,
+        .decision = o->decision,
+        .node = o->node,
+        .json = o->json,
+    };
+    struct err err = {0};
+    const int rc = explain_server(&ask, &err);
+
+    if (rc >= 0)
+        return rc ? EXIT_NO : EXIT_YES;
+    (void)fprintf(stderr, "numawise explain: %s\n", err.text);
+    return rc == -ENOENT ? EXIT_NO : rc == -EINVAL ? EXIT_USAGE : EXIT_UNREADABLE;
+}
+
 int cmd_explain(int argc, char **argv)
 {
     struct options options = {0};
@@ -302,6 +352,8 @@ int cmd_explain(int argc, char **argv)
 
     if (rc)
         return rc < 0 ? EXIT_YES : rc;
+    if (options.server)
+        return ask_server(&options);
     rc = settings_read(&config, &options.settings, &err);
     const bool is_usage = rc == -EINVAL;
     if (rc == 0)

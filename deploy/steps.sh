@@ -5,7 +5,7 @@
 
 # To build. The libraries of the tests are among them, for the same build files ask for them.
 packages_build='gcc libc6-dev meson ninja-build pkg-config libevent-dev libevhtp-dev libssl-dev
-    libjansson-dev libyaml-dev libhwloc-dev libnuma-dev libcmocka-dev liblzma-dev'
+    libcurl4-openssl-dev libjansson-dev libyaml-dev libhwloc-dev libnuma-dev libcmocka-dev liblzma-dev'
 packages_quickstart='curl'
 packages_check='clang-format gcovr bzip2'
 packages_all='clang libclang-rt-14-dev llvm'
