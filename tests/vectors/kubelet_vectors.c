@@ -30,7 +30,7 @@
 #include "tests/vectors/vector_print.h"
 #include "topology/cpuset.h"
 
-enum { ROOM = 32 << 20, MAX_PODS = 64, SHOWN = 4 };
+enum { ROOM = 32 << 20, MAX_PODS = 4096, SHOWN = 4 };
 
 /* A pod that was admitted and not removed, or rejected and not yet cleaned up. */
 struct pod {
