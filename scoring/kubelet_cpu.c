@@ -170,13 +170,14 @@ static void update_reuse(struct kubelet_run *run, uint32_t i, const uint64_t *go
 /*
  * Whatever CPUs of the hinted zone container i gets, no later container can tell: none wants CPUs
  * of its own, and only an irregular machine or a distributed choice would reach beyond the zone.
+ * Where init containers left CPUs, it matters which: those it reuses are not taken twice.
  */
 static bool is_open(const struct kubelet_run *run, uint32_t i)
 {
     const struct kubelet_hint *const hint = &run->hint[i];
 
-    if (!run->zones_only || !run->node->cpus.regular || !hint->has_affinity ||
-        (hint->affinity & (hint->affinity - 1)) != 0 ||
+    if (!run->zones_only || run->any_reuse_cpus || !run->node->cpus.regular ||
+        !hint->has_affinity || (hint->affinity & (hint->affinity - 1)) != 0 ||
         run->node->kubelet.cpu_options & (KUBELET_DISTRIBUTE_ACROSS_NUMA | KUBELET_ALIGN_BY_SOCKET))
         return false;
     for (uint32_t k = i + 1; k < run->req->n_containers; k++) {

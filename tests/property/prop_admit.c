@@ -198,6 +198,12 @@ static void release_all(struct world *w, struct node_state *s, const struct pod 
 
 /* --- what is asked --- */
 
+static bool same(const struct score_result *a, const struct score_result *b)
+{
+    return a->verdict == b->verdict && a->reason == b->reason && a->known == b->known &&
+           memcmp(a->term, b->term, sizeof(a->term)) == 0;
+}
+
 static void expect_terms(const struct score_result *r)
 {
     const uint32_t has = 1u << SCORE_LOCALITY | 1u << SCORE_FRAGMENTATION | 1u << SCORE_FRESHNESS;
@@ -210,23 +216,23 @@ static void expect_terms(const struct score_result *r)
     }
 }
 
-static bool same(const struct score_result *a, const struct score_result *b)
-{
-    return a->verdict == b->verdict && a->reason == b->reason && a->known == b->known &&
-           memcmp(a->term, b->term, sizeof(a->term)) == 0;
-}
-
 static void ask(struct world *w, const struct pod *p, struct score_result *out)
 {
     const struct score_context now = {.now_us = 100, .max_age_us = 90};
     const struct node_state before = copy_state(w);
     const size_t used = w->a.used;
     struct score_result again;
+    struct score_detail detail;
 
     assert_int_equal(score_node(out, p->req, &w->node, &now, &w->a), 0);
     assert_int_equal(score_node(&again, p->req, &w->node, &now, &w->a), 0);
     assert_true(same(out, &again));
     assert_int_equal(w->a.used, used);
+    /* who explains admits CPU by CPU, who ranks zone by zone: one answer */
+    assert_int_equal(score_node_explain(&detail, p->req, &w->node, &now, &w->a), 0);
+    assert_true(same(out, &detail.result));
+    assert_int_equal(detail.message.n == 0, out->verdict == SCORE_ADMITTED);
+    arena_rewind(&w->a, used);
     expect_terms(out);
     expect_cpus_and_devices(&w->node, &w->node.state, &before);
     expect_memory_state(&w->node, &w->node.state, &before);
