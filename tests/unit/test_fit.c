@@ -134,6 +134,9 @@ static void an_extended_resource_that_the_node_does_not_list_is_missing(void **s
     node.n_fits = 1;
     assert_true(str_is(score_fit_missing(&pod, &node), "x.com/nic"));
     node.n_fits = 0;
+    assert_true(str_is(
+        score_fit_missing(&(struct score_pod){.containers = c + 1, .n_containers = 1}, &node),
+        "x.com/gpu"));
     assert_true(str_is(score_fit_missing(&pod, &node), "x.com/gpu")); /* the first */
 }
 

@@ -282,6 +282,20 @@ static void distributed_balances_what_is_left(void **state)
     end(&f);
 }
 
+/* Zones of 2 and 6 CPUs hold 4 on average: five are never looked for in one zone. */
+static void distributed_thinks_zones_are_even(void **state)
+{
+    static struct fixture f;
+
+    blank(&f, 2, KUBELET_DISTRIBUTE_ACROSS_NUMA);
+    for (uint16_t c = 0; c < 8; c++)
+        put(&f, c, (struct topo_cpu){c > 1, c > 1, c, c > 1});
+    ready(&f);
+    expect(&f, "0-7", 5, "0-4"); /* two each, the odd one where there is room */
+    expect(&f, "0-7", 4, "2-5");
+    end(&f);
+}
+
 static void distributed_moves_whole_cores_when_told(void **state)
 {
     static struct fixture f;
@@ -379,6 +393,7 @@ int main(void)
         cmocka_unit_test(uneven_cores_are_whole_at_the_average),
         cmocka_unit_test(distributed_takes_even_shares),
         cmocka_unit_test(distributed_balances_what_is_left),
+        cmocka_unit_test(distributed_thinks_zones_are_even),
         cmocka_unit_test(distributed_moves_whole_cores_when_told),
         cmocka_unit_test(four_of_six_zones_are_not_those_that_were_best),
         cmocka_unit_test(reserved_cpus_are_chosen_as_any_others),
