@@ -249,6 +249,22 @@ static void the_container_that_failed_is_the_one_told_of(void **state)
     end(&f);
 }
 
+static void devices_that_were_got_are_not_what_is_lacking(void **state)
+{
+    struct fixture f;
+
+    ask(&f, NODE("'topologyManagerPolicy':'none','cpuManagerPolicy':'static'"),
+        POD("'cpu':'8','memory':'1Gi','x.com/gpu':'2'"));
+    expect(&f, "Allocate failed due to not enough cpus available to satisfy request: requested=8, "
+               "available=7, which is unexpected; zone 0: cpu needs 8, free 3 of 3; "
+               "zone 2: cpu needs 8, free 4 of 4");
+    cpuset_add(f.node.state.device_held, 1); /* now the devices come first */
+    expect(&f, "Allocate failed due to requested number of devices unavailable for x.com/gpu. "
+               "Requested: 2, Available: 1, which is unexpected; "
+               "zone 0: x.com/gpu needs 2, free 0 of 1; zone 2: x.com/gpu needs 2, free 1 of 2");
+    end(&f);
+}
+
 /* 64 zones that lack memory and devices: some 90 bytes each, more than the 4096 of a proof. */
 static void a_long_proof_is_cut_at_its_end(void **state)
 {
@@ -354,6 +370,7 @@ int main(void)
         cmocka_unit_test(the_policys_rule_follows_what_is_lacking_elsewhere),
         cmocka_unit_test(a_pod_is_judged_as_a_whole_in_scope_pod),
         cmocka_unit_test(the_container_that_failed_is_the_one_told_of),
+        cmocka_unit_test(devices_that_were_got_are_not_what_is_lacking),
         cmocka_unit_test(a_long_proof_is_cut_at_its_end),
         cmocka_unit_test(would_fit_without_needs_room_or_says_so),
         cmocka_unit_test(nobody_helps_a_pod_that_is_too_large),
