@@ -11,6 +11,7 @@
 #include "base/err.h"
 #include "cluster/node_build.h"
 #include "kube/object.h"
+#include "scoring/evaluate.h"
 #include "topology/cpuset.h"
 
 /* Objects are written with ' for " and ` for \", so that they can be read here. */
@@ -649,6 +650,50 @@ static void zones_with_more_cpus_than_the_node_are_not_believed(void **state)
     assert_refused(b, NODE_NOT_MODELLED, "memory");
 }
 
+/* What a person asks of such a node, and reads. */
+static void assert_explained(struct bench *b, enum score_reason reason, const char *words)
+{
+    const struct score_context ctx = {.now_us = b->inputs.now_us,
+                                      .max_age_us = b->inputs.max_age_us};
+    struct score_request *req;
+    struct score_detail d;
+
+    build(b);
+    assert_int_equal(score_request_init(&req, &b->pod[0], &b->in, NULL), 0);
+    assert_int_equal(score_node_explain(&d, req, &b->v, &ctx, &b->out), 0);
+    assert_int_equal(d.result.verdict, SCORE_UNKNOWN);
+    assert_int_equal(d.result.reason, reason);
+    assert_true(d.message.n == strlen(words));
+    assert_memory_equal(d.message.p, words, d.message.n);
+}
+
+static void explain_says_why_a_report_is_not_believed(void **state)
+{
+    struct bench *const b = *state;
+    static const char text[] = "{'metadata':{'name':'n1'},'attributes':[" FULL_OBJECT
+                               ",{'name':'orchestration.gokore.io/generation','value':'6'}"
+                               ",{'name':'orchestration.gokore.io/"
+                               "observed-at','value':'2026-11-24T00:01:01Z'}]," FULL_ZONES "}";
+
+    give_pod(b, "p", "u", "1", "1Gi", 1);
+    give_nrt(b, text);
+    b->inputs.newest_generation = 7;
+    assert_explained(b, SCORE_STALE_TOPOLOGY, "generation 6 after 7");
+    b->inputs.newest_generation = 6;
+    b->inputs.max_age_us = 300 * INT64_C(1000000);
+    assert_explained(b, SCORE_STALE_TOPOLOGY,
+                     "observed at 2026-11-24T00:01:01.000000Z, which is in the future");
+    b->inputs.now_us = midnight_us + 600 * INT64_C(1000000);
+    assert_explained(b, SCORE_STALE_TOPOLOGY,
+                     "observed at 2026-11-24T00:01:01.000000Z, over 300 s ago");
+    b->inputs.max_age_us = 0;
+    give_node(b, "'cpu':'7'");
+    assert_explained(b, SCORE_NOT_MODELLED,
+                     "the zones have 8000 of cpu (thousandths) together, the Node has 7000");
+    b->inputs.nrt = NULL;
+    assert_explained(b, SCORE_NO_TOPOLOGY, "there is no NodeResourceTopology");
+}
+
 static void one_cpu_in_two_zones_is_not_believed(void **state)
 {
     struct bench *const b = *state;
@@ -758,6 +803,7 @@ int main(void)
         T(a_report_from_the_future_has_a_wrong_clock),
         T(a_generation_that_goes_back_is_stale),
         T(zones_with_more_cpus_than_the_node_are_not_believed),
+        T(explain_says_why_a_report_is_not_believed),
         T(one_cpu_in_two_zones_is_not_believed),
         T(placements_of_cpus_that_are_not_there_are_not_believed),
         T(more_zones_than_the_kubelet_allows_are_too_many_under_a_policy),
