@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What `serve` says about its listeners, and what each answers about itself. */
+#include "tests/support/test.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tests/support/data.h"
+#include "tests/support/prometheus.h"
+#include "tests/support/server.h"
+
+static struct test_server server;
+
+static int start(void **state)
+{
+    test_server_start(&server, TEST_EXAMPLES "/cluster", NULL);
+    return 0;
+}
+
+static int stop(void **state)
+{
+    return test_server_stop(&server, SIGTERM);
+}
+
+static void read_work(const struct test_server *s, const char *name, struct buf *out)
+{
+    char path[TEST_PATH_BYTES + 16];
+
+    (void)snprintf(path, sizeof(path), "%s/%s", s->work, name);
+    assert_int_equal(test_file_read(path, out), 0);
+}
+
+/* stdout is written right after the addresses: an answer alone does not say that it is there. */
+static void stdout_has_one_line_a_listener(void **state)
+{
+    struct test_server s;
+    struct buf want = {0}, got = {0};
+    const char *const extra[] = {"--listen", "operator=off", NULL};
+    char path[TEST_PATH_BYTES + 16];
+
+    test_server_start(&s, TEST_EXAMPLES "/cluster", extra);
+    buf_printf(&want, "extender http://127.0.0.1:%u/scheduler\nconsole http://127.0.0.1:%u\n",
+               s.extender, s.console);
+    assert_int_equal(s.operator_port, 0);
+    (void)snprintf(path, sizeof(path), "%s/stdout", s.work);
+    for (int i = 0; i < 500 && got.n < want.n; i++) {
+        buf_free(&got);
+        (void)usleep(10000);
+        assert_int_equal(test_file_read(path, &got), 0);
+    }
+    assert_string_equal(got.p ? got.p : "", want.p);
+    assert_int_equal(test_server_stop(&s, SIGTERM), 0);
+    buf_free(&want);
+    buf_free(&got);
+}
+
+static void the_addresses_file_holds_pid_and_urls(void **state)
+{
+    struct buf want = {0}, got = {0};
+
+    buf_printf(&want,
+               "{\"pid\":%d,\"extender\":\"http://127.0.0.1:%u/scheduler\","
+               "\"operator\":\"http://127.0.0.1:%u\",\"console\":\"http://127.0.0.1:%u\"}\n",
+               (int)server.pid, server.extender, server.operator_port, server.console);
+    read_work(&server, "addresses", &got);
+    assert_string_equal(got.p, want.p);
+    buf_free(&want);
+    buf_free(&got);
+}
+
+static void expect_get(const char *target, const char *text)
+{
+    const uint16_t ports[] = {server.extender, server.operator_port, server.console};
+
+    for (size_t i = 0; i < ARRAY_LEN(ports); i++) {
+        struct buf b = {0};
+        assert_int_equal(test_get(ports[i], target, &b), 200);
+        assert_string_equal(b.p, text);
+        buf_free(&b);
+    }
+}
+
+static void an_excluded_check_is_named_as_such(void **state)
+{
+    expect_get("/readyz?exclude=shutdown", "ok");
+    expect_get("/readyz?exclude=shutdown&verbose",
+               "[+]ping ok\n[+]state-synced ok\n[+]shutdown excluded: ok\nreadyz check passed\n");
+    expect_get("/readyz?verbose&exclude=ping&exclude=state-synced",
+               "[+]ping excluded: ok\n[+]state-synced excluded: ok\n[+]shutdown ok\n"
+               "readyz check passed\n");
+    expect_get("/readyz?exclude=nothing&verbose",
+               "[+]ping ok\n[+]state-synced ok\n[+]shutdown ok\nreadyz check passed\n");
+    expect_get("/livez?verbose", "[+]ping ok\nlivez check passed\n");
+}
+
+static void the_metrics_page_is_prometheus_text(void **state)
+{
+    char why[PROMETHEUS_WHY_BYTES];
+    struct buf b = {0};
+
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(test_get(server.console, "/metrics", &b), 200);
+        if (!prometheus_check(buf_view(&b), why))
+            fail_msg("%s\n%s", why, b.p);
+        /* The second time with something in the histogram. */
+        const int fd = test_connect(server.extender);
+        struct test_reply r;
+        assert_true(test_send(fd, "POST", "/scheduler/filter", STR("{\"NodeNames\":[\"cpu-1\"]}")));
+        assert_true(test_receive(fd, &r));
+        test_reply_done(&r);
+        (void)close(fd);
+    }
+    buf_free(&b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(stdout_has_one_line_a_listener),
+        cmocka_unit_test(the_addresses_file_holds_pid_and_urls),
+        cmocka_unit_test(an_excluded_check_is_named_as_such),
+        cmocka_unit_test(the_metrics_page_is_prometheus_text),
+    };
+
+    (void)signal(SIGPIPE, SIG_IGN);
+    return cmocka_run_group_tests(tests, start, stop);
+}
