@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "scoring/kubelet_compact.h"
 #include "scoring/kubelet_run.h"
 #include "topology/cpuset.h"
 
@@ -66,6 +67,32 @@ static bool admit_containers(struct kubelet_run *run)
     return true;
 }
 
+/* More zones than hints are worked out over: without those that no provider offers, if that helps.
+ */
+static int admit_compact(struct kubelet_run *run, struct arena *a)
+{
+    const struct node_view *const node = run->node;
+    const bool memory = node->kubelet.memory_static && run->req->qos == POD_GUARANTEED;
+    struct kubelet_compact *const compact = arena_array(a, 1, sizeof(*compact));
+
+    if (!compact)
+        return -ENOMEM;
+    if (!kubelet_can_compact(node, memory)) {
+        (void)kubelet_fail(run, SCORE_TOO_MANY_ZONES,
+                           "%u zones: sets of more than %d are not worked out",
+                           node->machine.n_zones, KUBELET_HINT_ZONES);
+        return 0;
+    }
+    if (kubelet_compact(compact, node, a))
+        return -ENOMEM;
+    run->node = &compact->node;
+    if (kubelet_run_init(run, a))
+        return -ENOMEM;
+    (void)admit_containers(run);
+    kubelet_expand(compact, node, run->answer->containers, run->req->n_containers);
+    return 0;
+}
+
 static int admit(struct kubelet_run *run, struct kubelet_answer *out, struct arena *a)
 {
     const struct node_view *const node = run->node;
@@ -79,12 +106,8 @@ static int admit(struct kubelet_run *run, struct kubelet_answer *out, struct are
         (void)kubelet_fail(run, SCORE_KUBELET_CRASH, "the kubelet does not start: %s", broken);
         return 0;
     }
-    if (kubelet_needs_hints(run) && node->machine.n_zones > KUBELET_HINT_ZONES) {
-        (void)kubelet_fail(run, SCORE_TOO_MANY_ZONES,
-                           "%u zones: sets of more than %d are not worked out",
-                           node->machine.n_zones, KUBELET_HINT_ZONES);
-        return 0;
-    }
+    if (kubelet_needs_hints(run) && node->machine.n_zones > KUBELET_HINT_ZONES)
+        return admit_compact(run, a);
     if (kubelet_run_init(run, a))
         return -ENOMEM;
     (void)admit_containers(run);

@@ -25,7 +25,8 @@ struct score_request;
 
 /*
  * Zones beyond which hints are not worked out (every provider looks at every set of zones; the
- * kubelet itself needs seconds at 8). Where hints are not needed there is no such limit.
+ * kubelet itself needs seconds at 8). Zones that no provider offers do not count, and where hints
+ * are not needed there is no such limit.
  */
 enum { KUBELET_HINT_ZONES = 12 }; /* = MASK_SET_ZONES */
 
