@@ -17,6 +17,9 @@ enum { ROOM = 1 << 20 };
     "{'socket':0,'uncore':0,'cpus':[1]}],'memory':{'total':64,'reserved':8}},"                     \
     "{'id':1,'distances':[21,10],'cores':[{'socket':1,'uncore':1,'cpus':[2]},"                     \
     "{'socket':1,'uncore':1,'cpus':[3]}],'memory':{'total':64,'reserved':8}}],"                    \
+    "'devices':[{'resource':'x.com/gpu','id':'g0','zones':[0],'healthy':true},"                    \
+    "{'resource':'x.com/gpu','id':'g1','zones':[1],'healthy':true},"                               \
+    "{'resource':'x.com/nic','id':'n0','zones':[0],'healthy':true}],"                              \
     "'kubelet':{'topologyManagerPolicy':'best-effort','cpuManagerPolicy':'static',"                \
     "'reservedCPUs':'0','memoryManagerPolicy':'Static'}}"
 
@@ -85,6 +88,18 @@ static void containers_weigh_by_their_cpu_request(void **state)
     end(&f);
 }
 
+static void what_runs_only_at_first_does_not_count(void **state)
+{
+    struct fixture f;
+
+    /* the init container runs in the shared pool, the app alone in zone 1 with its memory */
+    ask(&f, "{'uid':'p','initContainers':[{'name':'i','limits':{'cpu':'500m','memory':'1'}}],"
+            "'containers':[{'name':'a','limits':{'cpu':'2','memory':'1'}}]}");
+    f.node.state.memory_free[0] = 0;
+    assert_int_equal(locality(&f), 1000);
+    end(&f);
+}
+
 static void an_empty_shared_pool_says_nothing(void **state)
 {
     struct fixture f;
@@ -92,6 +107,29 @@ static void an_empty_shared_pool_says_nothing(void **state)
     ask(&f, "{'uid':'p','containers':[{'name':'m'}]}");
     f.node.state.cpu_free[0] = 0;
     assert_int_equal(locality(&f), SCORE_NEUTRAL);
+    end(&f);
+}
+
+static void only_what_is_taken_breaks_zones(void **state)
+{
+    const struct score_context no_clock = {0};
+    struct score_result r;
+    struct fixture f;
+
+    /* GPUs {1,1}, one taken: 500. The NIC is left alone: it says nothing. */
+    ask(&f, "{'uid':'p','containers':[{'name':'m','limits':{'x.com/gpu':'1'}}]}");
+    assert_int_equal(score_node(&r, f.req, &f.node, &no_clock, &f.a), 0);
+    assert_int_equal(r.term[SCORE_FRAGMENTATION], 500);
+    end(&f);
+    /* the one NIC: all that there was */
+    ask(&f, "{'uid':'p','containers':[{'name':'m','limits':{'x.com/nic':'1'}}]}");
+    assert_int_equal(score_node(&r, f.req, &f.node, &no_clock, &f.a), 0);
+    assert_int_equal(r.term[SCORE_FRAGMENTATION], 0);
+    end(&f);
+    /* none of them: nothing is broken */
+    ask(&f, "{'uid':'p','containers':[{'name':'m','limits':{'x.com/gpu':'0'}}]}");
+    assert_int_equal(score_node(&r, f.req, &f.node, &no_clock, &f.a), 0);
+    assert_int_equal(r.term[SCORE_FRAGMENTATION], 1000);
     end(&f);
 }
 
@@ -132,7 +170,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_pod_that_asks_for_nothing_counts_all_the_same),
         cmocka_unit_test(containers_weigh_by_their_cpu_request),
+        cmocka_unit_test(what_runs_only_at_first_does_not_count),
         cmocka_unit_test(an_empty_shared_pool_says_nothing),
+        cmocka_unit_test(only_what_is_taken_breaks_zones),
         cmocka_unit_test(what_is_not_known_has_its_words),
     };
 

@@ -71,6 +71,7 @@ static void freshness_falls_with_age_and_with_every_assumption(void **state)
     /* a clock that runs ahead is not old */
     assert_int_equal(score_freshness(9 * minute, 10 * minute, 5 * minute, 0, false), 1000);
     assert_int_equal(score_freshness(99 * minute, 10 * minute, 0, 0, false), 1000);
+    assert_int_equal(score_freshness(9, 8, 1, 0, false), 500); /* the least age there is */
     /* not said: 500; two assumptions: 1000 - 100; unknown zones: - 200 */
     assert_int_equal(score_freshness(99 * minute, 0, 5 * minute, 0, false), 500);
     assert_int_equal(score_freshness(minute, minute, minute,
