@@ -75,6 +75,8 @@ static int read_output(enum topology_output *out, const char *text, struct err *
             return 0;
         }
     }
+    if (strcmp(text, "svg") == 0)
+        return err_set(err, -ENOTSUP, "-o svg: not available in this version");
     const char *const near = str_nearest(str_of(text), names, ARRAY_LEN(names));
     return err_set(err, -EINVAL, "-o: \"%s\" is not table, json or manifest%s%s%s", text,
                    near ? " (did you mean \"" : "", near ? near : "", near ? "\"?)" : "");
@@ -202,8 +204,12 @@ static int read_options(struct options *o, int argc, char **argv, int *out_code)
     }
     if (rc == 0)
         rc = check_options(o, &err);
-    if (rc < 0)
+    if (rc == -ENOTSUP) {
+        (void)fprintf(stderr, "numawise topology: %s\n", err.text);
+        *out_code = EXIT_UNREADABLE;
+    } else if (rc < 0) {
         *out_code = args_usage_error(&command, "%s", err.text);
+    }
     return rc;
 }
 

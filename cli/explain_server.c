@@ -65,7 +65,16 @@ static int read_list(struct answer *a, struct str *id, const char *url, const ch
     return rc ? rc : decision_first(id, buf_view(&a->json), &a->arena, err);
 }
 
-/* "?pod=ns%2Fname" */
+static bool is_id(const char *text)
+{
+    const char *p = text;
+
+    while (isalnum((unsigned char)*p))
+        p++;
+    return p != text && *p == 0 && p - text < 64;
+}
+
+/* "?pod=ns/name" */
 static void query_of(struct buf *out, const struct explain_server *ask)
 {
     buf_text(out, "?pod=");
@@ -95,16 +104,7 @@ static int newest_of_pod(struct answer *a, char *id, size_t room, const struct e
                                              : "default",
                        strchr(ask->pod, '/') ? "" : "/", ask->pod);
     (void)snprintf(id, room, "%.*s", STR_ARG(first));
-    return 0;
-}
-
-static bool is_id(const char *text)
-{
-    const char *p = text;
-
-    while (isalnum((unsigned char)*p))
-        p++;
-    return p != text && *p == 0 && p - text < 64;
+    return is_id(id) ? 0 : err_set(err, -EPROTO, "%s names a decision by what is no id", ask->url);
 }
 
 /* 404 is said of an id that is not kept, and of everything by a server that is no console. */

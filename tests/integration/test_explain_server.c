@@ -210,9 +210,8 @@ static void serve(int fd, const char *head, size_t fill)
     }
 }
 
-static void expect_of(const char *head, size_t fill, int code, const char *text)
+static pid_t start_strange(const char *head, size_t fill, char url[URL_BYTES])
 {
-    char url[URL_BYTES];
     const int fd = listen_anywhere(url);
     const pid_t pid = fork();
 
@@ -220,10 +219,32 @@ static void expect_of(const char *head, size_t fill, int code, const char *text)
     if (pid == 0)
         serve(fd, head, fill);
     (void)close(fd);
-    EXPECT(code, text, NULL, "p", "--server", url);
-    EXPECT(code, text, NULL, "--decision", "01", "--server", url);
+    return pid;
+}
+
+static void stop_strange(pid_t pid)
+{
     assert_int_equal(kill(pid, SIGKILL), 0);
     assert_int_equal(waitpid(pid, NULL, 0), pid);
+}
+
+static void expect_of(const char *head, size_t fill, int code, const char *text)
+{
+    char url[URL_BYTES];
+    const pid_t pid = start_strange(head, fill, url);
+
+    EXPECT(code, text, NULL, "p", "--server", url);
+    EXPECT(code, text, NULL, "--decision", "01", "--server", url);
+    stop_strange(pid);
+}
+
+static void expect_of_pod(const char *head, const char *text)
+{
+    char url[URL_BYTES];
+    const pid_t pid = start_strange(head, 0, url);
+
+    EXPECT(3, text, NULL, "p", "--server", url);
+    stop_strange(pid);
 }
 
 static void a_strange_server_is_an_error_and_nothing_else(void **state)
@@ -247,6 +268,8 @@ static void a_strange_server_is_an_error_and_nothing_else(void **state)
         (void)snprintf(head, sizeof(head), "%s%s", ok, bodies[i]);
         expect_of(head, 0, 3, "the answer is not a");
     }
+    (void)snprintf(head, sizeof(head), "%s{\"decisions\":[{\"decision\":\"../x\"}]}", ok);
+    expect_of_pod(head, "no id");
     expect_of("HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n", 0, 3, "status 500");
     expect_of("HTTP/1.1 302 Go\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n", 0, 3,
               "status 302");
