@@ -92,8 +92,9 @@ static void what_runs_only_at_first_does_not_count(void **state)
 {
     struct fixture f;
 
-    /* the init container runs in the shared pool, the app alone in zone 1 with its memory */
-    ask(&f, "{'uid':'p','initContainers':[{'name':'i','limits':{'cpu':'500m','memory':'1'}}],"
+    /* The init container runs in the pool of zone 0, 2 of its 3 bytes stay in zone 1: 476. The
+       app is alone in zone 1 with its memory. */
+    ask(&f, "{'uid':'p','initContainers':[{'name':'i','limits':{'cpu':'500m','memory':'3'}}],"
             "'containers':[{'name':'a','limits':{'cpu':'2','memory':'1'}}]}");
     f.node.state.memory_free[0] = 0;
     assert_int_equal(locality(&f), 1000);
