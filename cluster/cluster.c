@@ -155,53 +155,108 @@ static void refresh(struct cluster *c, struct store_node *n)
 
 /* --- snapshots --- */
 
-static int cmp_views(const void *x, const void *y)
+static bool any_shard_dirty(const struct store *s)
 {
-    const struct block *const a = *(struct block *const *)x, *const b = *(struct block *const *)y;
-
-    return str_cmp(((const struct node_view *)a->value)->name,
-                   ((const struct node_view *)b->value)->name);
-}
-
-static uint32_t count_views(const struct store *s)
-{
-    uint32_t n = 0;
-
-    for (uint32_t i = 0; i <= s->mask; i++) {
-        for (const struct store_node *k = s->buckets[i]; k; k = k->next)
-            n += k->view != NULL;
+    for (uint32_t i = 0; i < POD_SHARDS; i++) {
+        if (s->shards[i].dirty)
+            return true;
     }
-    return n;
+    return false;
 }
 
-/* A new set of names: sort them and index them. */
-static int fill_anew(const struct store *from, struct cluster_snapshot *s)
+static int by_name(const void *x, const void *y)
 {
+    const struct store_node *const a = *(struct store_node *const *)x,
+                                   *const b = *(struct store_node *const *)y;
+
+    return str_cmp(a->name, b->name);
+}
+
+/* The nodes that have a view, in byte order of their names. NULL: out of memory. */
+static struct store_node **sorted_nodes(const struct store *s, uint32_t *out_n)
+{
+    struct store_node **const nodes = malloc((s->n_nodes + 1) * sizeof(struct store_node *));
     uint32_t n = 0;
 
-    for (uint32_t i = 0; i <= from->mask; i++) {
-        for (const struct store_node *k = from->buckets[i]; k; k = k->next) {
+    for (uint32_t i = 0; nodes && i <= s->mask; i++) {
+        for (struct store_node *k = s->buckets[i]; k; k = k->next) {
             if (k->view)
-                s->views[n++] = block_ref(k->view);
+                nodes[n++] = k;
         }
     }
     if (n)
-        qsort(s->views, n, sizeof(struct block *), cmp_views);
-    s->index = name_index_new(s->key, s->views, n);
-    return s->index ? 0 : -ENOMEM;
+        qsort(nodes, n, sizeof(struct store_node *), by_name);
+    *out_n = n;
+    return nodes;
 }
 
-/* The names of the snapshot before: order and index stay. */
-static void fill_again(const struct store_node *fresh, struct cluster_snapshot *s,
-                       const struct cluster_snapshot *before)
+static struct roster *make_roster(const struct store *s, struct store_node *const *nodes,
+                                  uint32_t n)
 {
-    s->index = name_index_ref(before->index);
-    for (uint32_t i = 0; i < s->n; i++)
-        s->views[i] = before->views[i];
-    for (const struct store_node *n = fresh; n; n = n->next_dirty)
-        s->views[snapshot_position(before, n->name, n->hash)] = n->view;
-    for (uint32_t i = 0; i < s->n; i++)
-        (void)block_ref(s->views[i]);
+    struct str *const names = malloc((n + 1) * sizeof(*names));
+
+    for (uint32_t i = 0; names && i < n; i++)
+        names[i] = nodes[i]->name;
+    struct roster *const roster = names ? roster_new(s->key, names, n) : NULL;
+    free(names);
+    return roster;
+}
+
+/* A new set of names: sort them and index them. */
+static struct cluster_snapshot *made_anew(const struct store *s, struct pod_table *pods)
+{
+    uint32_t n = 0;
+    struct store_node **const nodes = sorted_nodes(s, &n);
+    struct cluster_snapshot *snapshot = snapshot_new(nodes ? make_roster(s, nodes, n) : NULL, pods);
+
+    for (uint32_t i = 0; snapshot && i < n; i++) {
+        if (i % PAGE_NODES == 0 && !(snapshot->pages[i / PAGE_NODES] = snapshot_page_new())) {
+            cluster_snapshot_unref(snapshot);
+            snapshot = NULL;
+            break;
+        }
+        snapshot_page_put(snapshot->pages[i / PAGE_NODES], i % PAGE_NODES, nodes[i]->view);
+    }
+    free(nodes);
+    return snapshot;
+}
+
+/* The page that holds `position`, for this snapshot alone. NULL: out of memory. */
+static struct snapshot_page *own_page(struct cluster_snapshot *s,
+                                      const struct cluster_snapshot *before, uint32_t position)
+{
+    struct snapshot_page **const page = &s->pages[position / PAGE_NODES];
+
+    if (*page == before->pages[position / PAGE_NODES]) {
+        struct snapshot_page *const copy = snapshot_page_copy(*page);
+
+        if (copy)
+            snapshot_page_unref(*page);
+        *page = copy ? copy : *page;
+        return copy;
+    }
+    return *page;
+}
+
+/* The names of the snapshot before: all pages without a fresh view stay. */
+static struct cluster_snapshot *made_again(const struct store_node *fresh, struct pod_table *pods,
+                                           const struct cluster_snapshot *before)
+{
+    struct cluster_snapshot *const s = snapshot_new(roster_ref(before->roster), pods);
+
+    for (uint32_t i = 0; s && i < s->n_pages; i++)
+        s->pages[i] = snapshot_page_ref(before->pages[i]);
+    for (const struct store_node *n = fresh; s && n; n = n->next_dirty) {
+        const uint32_t position = roster_find(s->roster, n->name, n->hash);
+        struct snapshot_page *const page = own_page(s, before, position);
+
+        if (!page) {
+            cluster_snapshot_unref(s);
+            return NULL;
+        }
+        snapshot_page_put(page, position % PAGE_NODES, n->view);
+    }
+    return s;
 }
 
 static void swap(struct cluster *c, struct cluster_snapshot *s)
@@ -214,37 +269,36 @@ static void swap(struct cluster *c, struct cluster_snapshot *s)
     cluster_snapshot_unref(before);
 }
 
+/*
+ * The pods as they are now: the table of the snapshot before where none has changed. After a
+ * failure nobody knows what it shows, and nodes_changed says so.
+ */
+static struct pod_table *current_pods(struct cluster *c)
+{
+    if (!c->nodes_changed && !any_shard_dirty(&c->store))
+        return pod_table_ref(c->current->pods);
+    struct pod_table *const table = pod_table_new();
+    for (uint32_t i = 0; table && i < POD_SHARDS; i++) {
+        if (store_publish_shard(&c->store, i)) {
+            pod_table_unref(table);
+            return NULL;
+        }
+        table->shards[i] = pod_shard_ref(c->store.shards[i].published);
+    }
+    return table;
+}
+
 static int publish(struct cluster *c)
 {
-    struct store *const store = &c->store;
-    const uint32_t n = c->nodes_changed ? count_views(store) : c->current->n;
-    struct cluster_snapshot *const s = snapshot_new(store->key, n);
-    int rc = s ? 0 : -ENOMEM;
+    struct pod_table *const pods = current_pods(c);
+    struct cluster_snapshot *const s =
+        c->nodes_changed ? made_anew(&c->store, pods) : made_again(c->fresh, pods, c->current);
 
-    for (uint32_t i = 0; rc == 0 && i < POD_SHARDS; i++) {
-        rc = store_publish_shard(store, i);
-        s->shards[i] = rc ? NULL : pod_shard_ref(store->shards[i].published);
-    }
-    if (rc == 0 && c->nodes_changed)
-        rc = fill_anew(store, s);
-    else if (rc == 0)
-        fill_again(c->fresh, s, c->current);
-    if (rc) {
-        cluster_snapshot_unref(s);
-        return rc;
-    }
+    if (!s)
+        return -ENOMEM;
     s->generation = c->current->generation + 1;
     swap(c, s);
     return 0;
-}
-
-static bool any_shard_dirty(const struct store *s)
-{
-    for (uint32_t i = 0; i < POD_SHARDS; i++) {
-        if (s->shards[i].dirty)
-            return true;
-    }
-    return false;
 }
 
 /* One swap for all that came since the last one; none when nothing did. */
@@ -334,11 +388,10 @@ void cluster_set_max_age(struct cluster *c, int64_t us)
 static int start(struct cluster *c, const struct cluster_options *options)
 {
     c->options = *options;
-    if (store_init(&c->store, options->hash_key) || grow_scratch(c) ||
-        !(c->current = snapshot_new(options->hash_key, 0)))
+    if (store_init(&c->store, options->hash_key) || grow_scratch(c))
         return -ENOMEM;
-    c->current->index = name_index_new(options->hash_key, NULL, 0);
-    return c->current->index && pthread_mutex_init(&c->lock, NULL) == 0 ? 0 : -ENOMEM;
+    c->current = snapshot_new(roster_new(options->hash_key, NULL, 0), pod_table_new());
+    return c->current && pthread_mutex_init(&c->lock, NULL) == 0 ? 0 : -ENOMEM;
 }
 
 int cluster_new(struct cluster **out, const struct cluster_options *options, struct err *err)

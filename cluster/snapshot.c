@@ -1,13 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cluster/snapshot.h"
 
-#include <stdbool.h>
+#include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "cluster/siphash.h"
 #include "cluster/snapshot_parts.h"
 
 /* --- parts --- */
+
+static void take(atomic_uint *refs)
+{
+    atomic_fetch_add_explicit(refs, 1, memory_order_relaxed);
+}
 
 /* Whether this was the last reference. */
 static bool drop(atomic_uint *refs)
@@ -18,7 +24,7 @@ static bool drop(atomic_uint *refs)
 struct pod_shard *pod_shard_ref(struct pod_shard *shard)
 {
     if (shard)
-        atomic_fetch_add_explicit(&shard->refs, 1, memory_order_relaxed);
+        take(&shard->refs);
     return shard;
 }
 
@@ -31,11 +37,28 @@ void pod_shard_unref(struct pod_shard *shard)
     free(shard);
 }
 
-uint64_t snapshot_hash(const uint64_t key[2], struct str ns, struct str name)
+struct pod_table *pod_table_new(void)
 {
-    const uint64_t second[2] = {key[1], ns.n ? siphash13(key, ns) : key[0]};
+    struct pod_table *const table = calloc(1, sizeof(*table));
 
-    return siphash13(second, name);
+    if (table)
+        atomic_init(&table->refs, 1);
+    return table;
+}
+
+struct pod_table *pod_table_ref(struct pod_table *table)
+{
+    take(&table->refs);
+    return table;
+}
+
+void pod_table_unref(struct pod_table *table)
+{
+    if (!table || !drop(&table->refs))
+        return;
+    for (uint32_t i = 0; i < POD_SHARDS; i++)
+        pod_shard_unref(table->shards[i]);
+    free(table);
 }
 
 static const struct node_view *view_of(const struct block *b)
@@ -43,77 +66,83 @@ static const struct node_view *view_of(const struct block *b)
     return b->value;
 }
 
-struct name_index *name_index_new(const uint64_t key[2], struct block *const *views, uint32_t n)
+struct snapshot_page *snapshot_page_new(void)
 {
-    uint32_t slots = 8;
+    struct snapshot_page *const page = calloc(1, sizeof(*page));
 
-    while (slots / 2 < n)
-        slots *= 2;
-    struct name_index *const index = calloc(1, sizeof(*index) + slots * sizeof(struct name_slot));
-    if (!index)
-        return NULL;
-    atomic_init(&index->refs, 1);
-    index->mask = slots - 1;
-    for (uint32_t i = 0; i < n; i++) {
-        const uint64_t hash = snapshot_hash(key, (struct str){0}, view_of(views[i])->name);
-        uint32_t at = (uint32_t)hash & index->mask;
+    if (page)
+        atomic_init(&page->refs, 1);
+    return page;
+}
 
-        while (index->slots[at].position)
-            at = (at + 1) & index->mask;
-        index->slots[at] = (struct name_slot){(uint32_t)(hash >> 32), i + 1};
+struct snapshot_page *snapshot_page_copy(const struct snapshot_page *page)
+{
+    struct snapshot_page *const copy = snapshot_page_new();
+
+    for (uint32_t i = 0; copy && i < PAGE_NODES; i++) {
+        copy->briefs[i] = page->briefs[i];
+        copy->views[i] = page->views[i] ? block_ref(page->views[i]) : NULL;
     }
-    return index;
+    return copy;
 }
 
-struct name_index *name_index_ref(struct name_index *index)
+void snapshot_page_put(struct snapshot_page *page, uint32_t at, struct block *view)
 {
-    atomic_fetch_add_explicit(&index->refs, 1, memory_order_relaxed);
-    return index;
+    const struct node_view *const v = view_of(view);
+
+    block_unref(page->views[at]);
+    page->views[at] = block_ref(view);
+    page->briefs[at] = (struct cluster_brief){.revision = v->revision,
+                                              .observed_us = v->observed_us,
+                                              .assumed = (uint16_t)v->assumed,
+                                              .known = v->knowledge == NODE_KNOWN};
 }
 
-void name_index_unref(struct name_index *index)
+struct snapshot_page *snapshot_page_ref(struct snapshot_page *page)
 {
-    if (index && drop(&index->refs))
-        free(index);
+    take(&page->refs);
+    return page;
 }
 
-uint32_t snapshot_position(const struct cluster_snapshot *s, struct str name, uint64_t hash)
+void snapshot_page_unref(struct snapshot_page *page)
 {
-    const struct name_index *const index = s->index;
-
-    for (uint32_t at = (uint32_t)hash & index->mask; index->slots[at].position;
-         at = (at + 1) & index->mask) {
-        const uint32_t i = index->slots[at].position - 1;
-
-        if (index->slots[at].tag == (uint32_t)(hash >> 32) &&
-            str_eq(view_of(s->views[i])->name, name))
-            return i;
-    }
-    return s->n;
+    if (!page || !drop(&page->refs))
+        return;
+    for (uint32_t i = 0; i < PAGE_NODES; i++)
+        block_unref(page->views[i]);
+    free(page);
 }
 
-struct cluster_snapshot *snapshot_new(const uint64_t key[2], uint32_t n)
+struct cluster_snapshot *snapshot_new(struct roster *roster, struct pod_table *pods)
 {
-    struct cluster_snapshot *const s = calloc(1, sizeof(*s));
+    const uint32_t n_pages = roster ? (roster->n + PAGE_NODES - 1) / PAGE_NODES : 0;
+    struct cluster_snapshot *const s =
+        roster && pods ? calloc(1, sizeof(*s) + n_pages * sizeof(s->pages[0])) : NULL;
 
-    if (!s)
+    if (!s) {
+        roster_unref(roster);
+        pod_table_unref(pods);
         return NULL;
+    }
     atomic_init(&s->refs, 1);
-    s->key[0] = key[0];
-    s->key[1] = key[1];
-    s->n = n;
-    s->views = calloc(n ? n : 1, sizeof(struct block *));
-    if (s->views)
-        return s;
-    free(s);
-    return NULL;
+    s->roster = roster;
+    s->pods = pods;
+    s->n_pages = n_pages;
+    return s;
+}
+
+uint64_t snapshot_pod_hash(const uint64_t key[2], struct str ns, struct str name)
+{
+    const uint64_t second[2] = {key[1], siphash13(key, ns)};
+
+    return siphash13(second, name);
 }
 
 /* --- snapshot.h --- */
 
 struct cluster_snapshot *cluster_snapshot_ref(struct cluster_snapshot *s)
 {
-    atomic_fetch_add_explicit(&s->refs, 1, memory_order_relaxed);
+    take(&s->refs);
     return s;
 }
 
@@ -121,12 +150,10 @@ void cluster_snapshot_unref(struct cluster_snapshot *s)
 {
     if (!s || !drop(&s->refs))
         return;
-    for (uint32_t i = 0; i < s->n; i++)
-        block_unref(s->views[i]);
-    for (uint32_t i = 0; i < POD_SHARDS; i++)
-        pod_shard_unref(s->shards[i]);
-    name_index_unref(s->index);
-    free(s->views);
+    for (uint32_t i = 0; i < s->n_pages; i++)
+        snapshot_page_unref(s->pages[i]);
+    pod_table_unref(s->pods);
+    roster_unref(s->roster);
     free(s);
 }
 
@@ -137,33 +164,92 @@ uint64_t cluster_snapshot_generation(const struct cluster_snapshot *s)
 
 uint32_t cluster_snapshot_nodes(const struct cluster_snapshot *s)
 {
-    return s->n;
+    return s->roster->n;
+}
+
+uint64_t cluster_snapshot_names_serial(const struct cluster_snapshot *s)
+{
+    return s->roster->serial;
 }
 
 const struct node_view *cluster_snapshot_node(const struct cluster_snapshot *s, uint32_t i)
 {
-    return view_of(s->views[i]);
+    return view_of(s->pages[i / PAGE_NODES]->views[i % PAGE_NODES]);
 }
 
-uint32_t cluster_snapshot_position(const struct cluster_snapshot *s, struct str name)
+const struct cluster_brief *cluster_snapshot_brief(const struct cluster_snapshot *s, uint32_t i)
 {
-    const uint32_t i = snapshot_position(s, name, snapshot_hash(s->key, (struct str){0}, name));
-
-    return i < s->n ? i : UINT32_MAX;
+    return &s->pages[i / PAGE_NODES]->briefs[i % PAGE_NODES];
 }
 
 const struct node_view *cluster_snapshot_find(const struct cluster_snapshot *s, struct str name)
 {
-    const uint32_t i = cluster_snapshot_position(s, name);
+    const uint32_t i = roster_find(s->roster, name, roster_hash(s->roster->key, name));
 
-    return i < s->n ? view_of(s->views[i]) : NULL;
+    return i < s->roster->n ? cluster_snapshot_node(s, i) : NULL;
+}
+
+uint32_t cluster_snapshot_position(const struct cluster_snapshot *s, struct str name)
+{
+    const uint32_t i = roster_find(s->roster, name, roster_hash(s->roster->key, name));
+
+    return i < s->roster->n ? i : UINT32_MAX;
+}
+
+/* Until something is learned: byte order. False when out of memory. */
+static bool order_fits(struct cluster_order *o, const struct roster *r)
+{
+    if (o->serial == r->serial)
+        return true;
+    if (o->room <= r->n) {
+        uint32_t *const after = realloc(o->after, ((size_t)r->n + 1) * sizeof(*after));
+        if (!after)
+            return false;
+        o->after = after;
+        o->room = r->n + 1;
+    }
+    for (uint32_t i = 0; i < r->n; i++)
+        o->after[i] = i + 1;
+    o->after[r->n] = 0;
+    o->serial = r->serial;
+    return true;
+}
+
+void cluster_order_done(struct cluster_order *o)
+{
+    free(o->after);
+    *o = (struct cluster_order){0};
+}
+
+struct cluster_cursor cluster_cursor_start(const struct cluster_snapshot *s,
+                                           struct cluster_order *order)
+{
+    const bool usable = order && order_fits(order, s->roster);
+
+    return (struct cluster_cursor){s, usable ? order : NULL, s->roster->n};
+}
+
+uint32_t cluster_cursor_next(struct cluster_cursor *c, struct str name)
+{
+    const struct roster *const r = c->snapshot->roster;
+    uint32_t i = c->order ? c->order->after[c->last] : r->n;
+
+    if (i >= r->n || !roster_is(r, i, name)) {
+        i = roster_find(r, name, roster_hash(r->key, name));
+        if (i == r->n)
+            return UINT32_MAX;
+        if (c->order)
+            c->order->after[c->last] = i;
+    }
+    c->last = i;
+    return i;
 }
 
 const struct score_pod *cluster_snapshot_pod(const struct cluster_snapshot *s, struct str ns,
                                              struct str name)
 {
-    const uint64_t hash = snapshot_hash(s->key, ns, name);
-    const struct pod_shard *const shard = s->shards[hash % POD_SHARDS];
+    const uint64_t hash = snapshot_pod_hash(s->roster->key, ns, name);
+    const struct pod_shard *const shard = s->pods->shards[hash % POD_SHARDS];
     const struct score_pod *best = NULL;
     uint32_t rank = UINT32_MAX;
 

@@ -7,8 +7,10 @@
 #ifndef CLUSTER_SNAPSHOT_H
 #define CLUSTER_SNAPSHOT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
+#include "base/attr.h"
 #include "base/str.h"
 #include "scoring/node_view.h"
 #include "scoring/request.h"
@@ -21,14 +23,46 @@ void cluster_snapshot_unref(struct cluster_snapshot *s); /* from any thread; NUL
 uint64_t cluster_snapshot_generation(const struct cluster_snapshot *s); /* grows by one a swap */
 uint32_t cluster_snapshot_nodes(const struct cluster_snapshot *s);
 
+/* The same for two snapshots only where they have the same nodes in the same places; never 0. */
+uint64_t cluster_snapshot_names_serial(const struct cluster_snapshot *s);
+
 /* The i-th node in byte order of the names. */
 const struct node_view *cluster_snapshot_node(const struct cluster_snapshot *s, uint32_t i);
 
 /* NULL when there is no node of this name. O(1), by a keyed hash. */
 const struct node_view *cluster_snapshot_find(const struct cluster_snapshot *s, struct str name);
 
-/* Its position, as cluster_snapshot_node takes it; UINT32_MAX when there is none. O(1) likewise. */
 uint32_t cluster_snapshot_position(const struct cluster_snapshot *s, struct str name);
+
+/* What of a node is needed to use a remembered answer: 32 bytes side by side, not its view. */
+struct cluster_brief {
+    uint64_t revision;
+    int64_t observed_us;
+    uint16_t assumed; /* NODE_ASSUMED_... */
+    bool known;       /* NODE_KNOWN */
+};
+const struct cluster_brief *cluster_snapshot_brief(const struct cluster_snapshot *s, uint32_t i);
+
+/*
+ * Many names in a row. Callers send them in much the same order again and again, so what followed a
+ * name last time is looked at first; only another one is hashed. The memory of it is the caller's.
+ */
+struct cluster_order {
+    uint64_t serial; /* of the names it is about; zero-initialise all */
+    uint32_t room;
+    uint32_t *after; /* [nodes + 1] by position; the last one: what came first */
+};
+void cluster_order_done(struct cluster_order *o);
+
+struct cluster_cursor {
+    const struct cluster_snapshot *snapshot;
+    struct cluster_order *order; /* NULL: each name is hashed */
+    uint32_t last;
+};
+struct cluster_cursor cluster_cursor_start(const struct cluster_snapshot *s,
+                                           struct cluster_order *order);
+/* The position of the node, as cluster_snapshot_node takes it; UINT32_MAX when there is none. */
+uint32_t cluster_cursor_next(struct cluster_cursor *c, struct str name);
 
 /* A pod or workload template of the source by namespace and name; NULL when there is none. */
 const struct score_pod *cluster_snapshot_pod(const struct cluster_snapshot *s, struct str ns,

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What a snapshot is made of; private to cluster/. Each part is shared with the snapshots before
- * and after it as long as it does not change: a swap copies pointers, never nodes or pods.
+ * and after it as long as it does not change: a swap copies a pointer per page, never nodes or
+ * pods, and whoever drops the last reference to a snapshot has as little to do.
  */
 #ifndef CLUSTER_SNAPSHOT_PARTS_H
 #define CLUSTER_SNAPSHOT_PARTS_H
@@ -12,6 +13,8 @@
 #include "base/attr.h"
 #include "base/str.h"
 #include "cluster/block.h"
+#include "cluster/roster.h"
+#include "cluster/snapshot.h"
 
 /* Pods and workload templates lie in this many lists by the hash of namespace and name. */
 enum { POD_SHARDS = 1024 };
@@ -28,41 +31,45 @@ struct pod_shard {
     struct pod_shard_entry at[]; /* [n] */
 };
 
-/* Name to position, for one set of nodes: open addressing, linear probing, half full. */
-struct name_slot {
-    uint32_t tag;      /* upper half of the hash */
-    uint32_t position; /* 1.., 0 = empty */
+struct pod_table {
+    atomic_uint refs;
+    struct pod_shard *shards[POD_SHARDS]; /* NULL = empty */
 };
 
-struct name_index {
+/* Views of PAGE_NODES nodes side by side, and of each what every request reads. */
+enum { PAGE_NODES = 64 };
+
+struct snapshot_page {
     atomic_uint refs;
-    uint32_t mask;            /* slots - 1 */
-    struct name_slot slots[]; /* [mask + 1] */
+    struct cluster_brief briefs[PAGE_NODES];
+    struct block *views[PAGE_NODES]; /* struct node_view; NULL behind the last one */
 };
 
 struct cluster_snapshot {
     atomic_uint refs;
-    uint32_t n;
     uint64_t generation;
-    uint64_t key[2];
-    struct name_index *index;
-    struct block **views;                 /* [n] struct node_view, by byte order of the names */
-    struct pod_shard *shards[POD_SHARDS]; /* NULL = empty */
+    struct roster *roster;
+    struct pod_table *pods;
+    uint32_t n_pages;
+    struct snapshot_page *pages[]; /* [n_pages] views in the roster's order */
 };
 
-/* The hash of "ns/name" or of a node's name (`ns` empty). */
-uint64_t snapshot_hash(const uint64_t key[2], struct str ns, struct str name);
+/* The hash of "ns/name" of a pod or workload. */
+uint64_t snapshot_pod_hash(const uint64_t key[2], struct str ns, struct str name);
 
-/* An index over `views`, with one reference; NULL when the heap is empty. */
-struct name_index *name_index_new(const uint64_t key[2], struct block *const *views, uint32_t n);
-struct name_index *name_index_ref(struct name_index *index);
-void name_index_unref(struct name_index *index);
+/* A snapshot of these parts; takes the references, also when it fails. NULL: the heap is empty. */
+struct cluster_snapshot *snapshot_new(struct roster *roster, struct pod_table *pods);
 
-/* Where the node of this name and hash is; s->n when there is none. */
-uint32_t snapshot_position(const struct cluster_snapshot *s, struct str name, uint64_t hash);
+/* A page without views and with one reference; NULL when the heap is empty. */
+struct snapshot_page *snapshot_page_new(void);
+struct snapshot_page *snapshot_page_copy(const struct snapshot_page *page);
+struct snapshot_page *snapshot_page_ref(struct snapshot_page *page);
+void snapshot_page_unref(struct snapshot_page *page); /* NULL is fine */
+void snapshot_page_put(struct snapshot_page *page, uint32_t at, struct block *view);
 
-/* Room for `n` views and no references taken yet; NULL when the heap is empty. */
-struct cluster_snapshot *snapshot_new(const uint64_t key[2], uint32_t n);
+struct pod_table *pod_table_new(void); /* empty, one reference; NULL when the heap is empty */
+struct pod_table *pod_table_ref(struct pod_table *table);
+void pod_table_unref(struct pod_table *table); /* NULL is fine */
 
 struct pod_shard *pod_shard_ref(struct pod_shard *shard); /* NULL is fine */
 void pod_shard_unref(struct pod_shard *shard);

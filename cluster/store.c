@@ -138,7 +138,7 @@ static struct store_node *find_node(const struct store *s, struct str name, uint
 
 static struct store_node *get_node(struct store *s, struct str name)
 {
-    const uint64_t hash = snapshot_hash(s->key, (struct str){0}, name);
+    const uint64_t hash = roster_hash(s->key, name);
     struct store_node *n = find_node(s, name, hash);
 
     if (n || !(n = calloc(1, sizeof(*n) + name.n + 1)))
@@ -217,7 +217,7 @@ static void set_node(struct store *s, struct store_node *n, enum source_kind kin
 
 static int apply_node(struct store *s, const struct source_delta *delta, struct err *err)
 {
-    const uint64_t hash = snapshot_hash(s->key, (struct str){0}, delta->name);
+    const uint64_t hash = roster_hash(s->key, delta->name);
     struct store_node *n = find_node(s, delta->name, hash);
     struct block *b = NULL;
 
@@ -382,7 +382,7 @@ static int put_pod(struct store *s, struct store_shard *shard, struct store_pod 
 
 static int apply_pod(struct store *s, const struct source_delta *delta, struct err *err)
 {
-    const uint64_t hash = snapshot_hash(s->key, delta->ns, delta->name);
+    const uint64_t hash = snapshot_pod_hash(s->key, delta->ns, delta->name);
     struct store_shard *const shard = &s->shards[hash % POD_SHARDS];
     const uint32_t rank = rank_of(delta);
     struct store_pod **const at = find_pod(shard, hash, rank, delta->ns, delta->name);

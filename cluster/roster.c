@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cluster/roster.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cluster/siphash.h"
+
+static uint64_t load8(const char *p)
+{
+    uint64_t v;
+
+    memcpy(&v, p, sizeof(v));
+    return v;
+}
+
+/* Names are short: two loads that may overlap are quicker than a call of memcmp. */
+static bool same_bytes(const char *a, const char *b, size_t n)
+{
+    if (n < 8)
+        return memcmp(a, b, n) == 0;
+    for (size_t i = 0; i + 8 < n; i += 8) {
+        if (load8(a + i) != load8(b + i))
+            return false;
+    }
+    return load8(a + n - 8) == load8(b + n - 8);
+}
+
+bool roster_is(const struct roster *r, uint32_t position, struct str name)
+{
+    const uint32_t at = r->at[position];
+
+    return r->at[position + 1] - at == name.n && same_bytes(r->names + at, name.p, name.n);
+}
+
+struct str roster_name(const struct roster *r, uint32_t position)
+{
+    const uint32_t at = r->at[position];
+
+    return (struct str){r->names + at, r->at[position + 1] - at};
+}
+
+uint64_t roster_hash(const uint64_t key[2], struct str name)
+{
+    return siphash13(key, name);
+}
+
+uint32_t roster_find(const struct roster *r, struct str name, uint64_t hash)
+{
+    for (uint32_t at = (uint32_t)hash & r->mask; r->slots[at].position; at = (at + 1) & r->mask) {
+        const uint32_t i = r->slots[at].position - 1;
+
+        if (r->slots[at].tag == (uint32_t)(hash >> 32) && roster_is(r, i, name))
+            return i;
+    }
+    return r->n;
+}
+
+static void fill(struct roster *r, const struct str *names, uint32_t *at, char *text)
+{
+    uint32_t used = 0;
+
+    for (uint32_t i = 0; i < r->n; i++) {
+        const uint64_t hash = roster_hash(r->key, names[i]);
+        uint32_t slot = (uint32_t)hash & r->mask;
+
+        while (r->slots[slot].position)
+            slot = (slot + 1) & r->mask;
+        r->slots[slot] = (struct roster_slot){(uint32_t)(hash >> 32), i + 1};
+        at[i] = used;
+        if (names[i].n)
+            memcpy(text + used, names[i].p, names[i].n);
+        used += (uint32_t)names[i].n;
+    }
+    at[r->n] = used;
+}
+
+struct roster *roster_new(const uint64_t key[2], const struct str *names, uint32_t n)
+{
+    static _Atomic uint64_t serials;
+    uint64_t slots = 8, text = 1;
+
+    while (slots / 2 < n)
+        slots *= 2;
+    for (uint32_t i = 0; i < n; i++)
+        text += names[i].n;
+    const size_t before_at = sizeof(struct roster) + slots * sizeof(struct roster_slot);
+    const size_t before_text = before_at + ((size_t)n + 1) * sizeof(uint32_t);
+    struct roster *const r =
+        slots <= UINT32_MAX && text < UINT32_MAX ? calloc(1, before_text + text) : NULL;
+    if (!r)
+        return NULL;
+    uint32_t *const at = (uint32_t *)(void *)((char *)r + before_at);
+    atomic_init(&r->refs, 1);
+    r->n = n;
+    r->mask = (uint32_t)slots - 1;
+    r->serial = atomic_fetch_add(&serials, 1) + 1;
+    r->key[0] = key[0];
+    r->key[1] = key[1];
+    r->slots = (struct roster_slot *)(r + 1);
+    r->at = at;
+    r->names = (const char *)r + before_text;
+    fill(r, names, at, (char *)r + before_text);
+    return r;
+}
+
+struct roster *roster_ref(struct roster *r)
+{
+    atomic_fetch_add_explicit(&r->refs, 1, memory_order_relaxed);
+    return r;
+}
+
+void roster_unref(struct roster *r)
+{
+    if (r && atomic_fetch_sub_explicit(&r->refs, 1, memory_order_acq_rel) == 1)
+        free(r);
+}
