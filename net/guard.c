@@ -16,7 +16,11 @@ enum {
     BODY_BYTES_PER_TURN = 4 * 1024 * 1024, /* then the other connections have their turn */
     LINGER_BYTES = 1024 * 1024,
     LINGER_MS = 1000,
+    MAKE_ROOM_TRIES = 8, /* each may answer a request */
 };
+
+/* At the cap, who has been at one request for longer than this may lose the connection. */
+#define SLOW_NS UINT64_C(1000000000)
 
 enum guard_state {
     GUARD_HEAD,   /* between requests, or inside a head */
@@ -30,7 +34,7 @@ enum guard_state {
 enum guard_timer { TIMER_OFF, TIMER_IDLE, TIMER_HEAD, TIMER_BODY, TIMER_LINGER };
 
 struct guard {
-    struct guard *next, **link; /* in the server's list */
+    struct guard *next, **link; /* in the server's list, whose end is the last one answered */
     struct http_server *server;
     evhtp_connection_t *conn; /* NULL once evhtp freed it */
     struct bufferevent *bev;  /* the writing side; the reading side is ours */
@@ -51,6 +55,7 @@ struct guard {
     struct exchange *exchange;
     size_t body_n;
     bool answered;
+    bool known; /* had an answer before */
     bool close; /* after this reply */
     size_t lingered;
 };
@@ -82,11 +87,23 @@ static struct timeval ms_timeval(unsigned ms)
 
 /* ---- life ---- */
 
+static void link_guard(struct guard *g)
+{
+    struct http_server *const s = g->server;
+
+    g->next = NULL;
+    g->link = s->guards_end;
+    *g->link = g;
+    s->guards_end = &g->next;
+}
+
 static void unlink_guard(struct guard *g)
 {
     *g->link = g->next;
     if (g->next)
         g->next->link = g->link;
+    else
+        g->server->guards_end = g->link;
 }
 
 /*
@@ -176,6 +193,9 @@ static void reply_written(struct guard *g)
     exchange_unref(g->exchange);
     g->exchange = NULL;
     forget_request(g);
+    unlink_guard(g);
+    link_guard(g);
+    g->known = true;
     g->state = GUARD_HEAD;
     g->timer = TIMER_OFF; /* set anew before the turn ends */
 }
@@ -648,17 +668,6 @@ static void take_over(struct guard *g)
                               g);
 }
 
-static void link_guard(struct guard *g)
-{
-    struct http_server *const s = g->server;
-
-    g->next = s->guards;
-    g->link = &s->guards;
-    if (g->next)
-        g->next->link = &g->next;
-    s->guards = g;
-}
-
 evhtp_res guard_after_accept(evhtp_connection_t *conn, void *arg)
 {
     struct http_server *const s = arg;
@@ -682,6 +691,58 @@ evhtp_res guard_after_accept(evhtp_connection_t *conn, void *arg)
     atomic_fetch_add_explicit(&s->open, 1, memory_order_relaxed);
     listen_pause_at_cap(s);
     return EVHTP_RES_OK;
+}
+
+/* Is the server waiting for this peer, and was it long enough when a request is under way? */
+static bool may_lose(const struct guard *g, uint64_t now_ns)
+{
+    switch (g->state) {
+    case GUARD_LINGER:
+        return true;
+    case GUARD_HEAD:
+        return g->in_n == 0 || now_ns - g->start_ns > SLOW_NS;
+    case GUARD_BODY:
+    case GUARD_BUSY:
+        return now_ns - g->start_ns > SLOW_NS;
+    case GUARD_GONE:
+    default:
+        return false;
+    }
+}
+
+/* Who never had an answer comes before all who had one: a crowd of those cannot push these out. */
+static struct guard *least_missed(const struct http_server *s)
+{
+    const uint64_t now_ns = clock_monotonic_ns();
+    struct guard *known = NULL;
+
+    for (struct guard *g = s->guards; g; g = g->next) {
+        if ((g->known && known) || !may_lose(g, now_ns))
+            continue;
+        if (!g->known)
+            return g;
+        known = g;
+    }
+    return known;
+}
+
+bool guard_make_room(struct http_server *s)
+{
+    for (int i = 0; i < MAKE_ROOM_TRIES; i++) {
+        struct guard *const g = least_missed(s);
+
+        if (!g)
+            return false;
+        const uint64_t since = g->start_ns;
+        if (g->state == GUARD_HEAD && g->in_n == 0)
+            advance(g); /* a request may be waiting in the socket: then it is another's turn */
+        if (g->state == GUARD_GONE || g->start_ns == since) {
+            drop(g);
+            settle(g);
+            return true;
+        }
+    }
+    return false;
 }
 
 void guard_drain_all(struct http_server *s)

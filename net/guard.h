@@ -7,6 +7,8 @@
 #ifndef NET_GUARD_H
 #define NET_GUARD_H
 
+#include <stdbool.h>
+
 #include <evhtp.h>
 
 struct http_server;
@@ -15,6 +17,12 @@ struct http_server;
 evhtp_res guard_before_accept(evhtp_connection_t *conn, void *arg);
 evhtp_res guard_after_accept(evhtp_connection_t *conn, void *arg);
 void guard_answer(evhtp_request_t *req, void *arg);
+
+/*
+ * Close the connection that is missed least: idle, or at one request for over a second; never
+ * answered before answered, then the longest without an answer. false: all are at work.
+ */
+bool guard_make_room(struct http_server *s);
 
 /* The server drains: idle connections close, the others after the reply they are at. */
 void guard_drain_all(struct http_server *s);

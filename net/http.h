@@ -71,7 +71,8 @@ struct http_limits {
 
 /*
  * Once, first thing in main: a peer that hangs up is an error code and not a signal, the heap is
- * not given back and taken again with every request, and libevent keeps quiet.
+ * not given back and taken again with every request, libevent keeps quiet, and the soft limit of
+ * descriptors rises to the hard one.
  */
 void http_process_setup(void);
 

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "net/guard.h"
 #include "net/server.h"
 
 enum {
@@ -95,10 +96,24 @@ int listen_url(char out[SERVER_URL_BYTES], int fd)
     return 0;
 }
 
+/* ---- when accepting pauses ---- */
+
+static void look_again_in(struct http_server *s, unsigned ms)
+{
+    const struct timeval wait = {.tv_usec = (suseconds_t)ms * 1000};
+
+    event_add(s->accept_again, &wait);
+}
+
 static void pause_accepting(struct http_server *s)
 {
     s->accept_paused = true;
     evconnlistener_disable(s->htp->server);
+}
+
+static bool at_cap(const struct http_server *s)
+{
+    return atomic_load(&s->open) >= s->limits.connections;
 }
 
 static void accept_again(evutil_socket_t fd, short what, void *arg)
@@ -106,24 +121,40 @@ static void accept_again(evutil_socket_t fd, short what, void *arg)
     struct http_server *const s = arg;
 
     (void)fd, (void)what;
-    listen_resume_below_cap(s);
+    if (s->htp->server && at_cap(s))
+        event_add(s->knock, NULL);
+    else
+        listen_resume_below_cap(s);
 }
 
-/* Mostly out of descriptors: trying again at once would spin, so wait a moment. */
+/* Those who only sit there do not lock the others out. */
+static void on_knock(evutil_socket_t fd, short what, void *arg)
+{
+    struct http_server *const s = arg;
+
+    (void)fd, (void)what;
+    if (!at_cap(s) || guard_make_room(s))
+        listen_resume_below_cap(s);
+    else
+        look_again_in(s, BACKOFF_MS);
+}
+
+/* Mostly out of descriptors: trying again at once would spin, unless one is given up for it. */
 static void on_accept_error(struct evconnlistener *listener, void *arg)
 {
     struct http_server *const s = ((evhtp_t *)arg)->arg;
-    const struct timeval backoff = {.tv_usec = BACKOFF_MS * 1000};
+    const bool out_of_files = errno == EMFILE || errno == ENFILE;
 
     (void)listener;
     pause_accepting(s);
-    event_add(s->accept_again, &backoff);
+    look_again_in(s, out_of_files && guard_make_room(s) ? 1 : BACKOFF_MS);
 }
 
 int listen_start(struct http_server *s, int fd)
 {
     s->accept_again = evtimer_new(s->base, accept_again, s);
-    if (!s->accept_again || evhtp_accept_socket(s->htp, fd, 0) < 0)
+    s->knock = event_new(s->base, fd, EV_READ, on_knock, s);
+    if (!s->accept_again || !s->knock || evhtp_accept_socket(s->htp, fd, 0) < 0)
         return -EIO;
     /* the listener's argument is evhtp's; the server is behind it */
     evconnlistener_set_error_cb(s->htp->server, on_accept_error);
@@ -132,22 +163,27 @@ int listen_start(struct http_server *s, int fd)
 
 void listen_pause_at_cap(struct http_server *s)
 {
-    if (s->htp->server && atomic_load(&s->open) >= s->limits.connections)
-        pause_accepting(s);
+    if (!s->htp->server || !at_cap(s))
+        return;
+    pause_accepting(s);
+    event_add(s->knock, NULL);
 }
 
 void listen_resume_below_cap(struct http_server *s)
 {
-    if (!s->accept_paused || !s->htp->server || atomic_load(&s->open) >= s->limits.connections)
+    if (!s->accept_paused || !s->htp->server || at_cap(s))
         return;
     s->accept_paused = false;
+    event_del(s->knock);
     evconnlistener_enable(s->htp->server);
 }
 
 void listen_stop(struct http_server *s)
 {
-    evhtp_unbind_socket(s->htp);
+    if (s->knock)
+        event_free(s->knock);
     if (s->accept_again)
         event_free(s->accept_again);
-    s->accept_again = NULL;
+    s->knock = s->accept_again = NULL;
+    evhtp_unbind_socket(s->htp);
 }

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/err.h"
@@ -27,9 +28,21 @@ static void say_nothing(int severity, const char *text)
     (void)severity, (void)text;
 }
 
+/* The usual soft limit of 1,024 is below the cap of one listener; poll and epoll know no limit. */
+static void allow_descriptors(void)
+{
+    struct rlimit files;
+
+    if (getrlimit(RLIMIT_NOFILE, &files) < 0)
+        return;
+    files.rlim_cur = files.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &files);
+}
+
 void http_process_setup(void)
 {
     signal(SIGPIPE, SIG_IGN);
+    allow_descriptors();
     event_set_log_callback(say_nothing);
     mallopt(M_TRIM_THRESHOLD, HEAP_KEPT_BYTES);
     mallopt(M_MMAP_THRESHOLD, MMAP_FROM_BYTES);
@@ -151,6 +164,7 @@ int http_server_new(struct http_server **out, const char *role, const struct htt
     if (!s)
         return err_set(err, -ENOMEM, "no memory for the %s server", role);
     s->wake_fd = -1;
+    s->guards_end = &s->guards;
     set_limits(s, limits);
     int rc = copy_routes(s, routes, n_routes);
     if (rc == 0)

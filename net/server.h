@@ -32,11 +32,12 @@ struct http_server {
     struct http_limits limits; /* every field set */
     struct http_head_limits head_limits;
     struct exchange_pool pool;
-    struct guard *guards;    /* every open connection */
-    struct guard *answering; /* the one whose request evhtp is working on */
-    bool accept_paused;      /* at the cap, or out of descriptors */
-    struct event *accept_again;
-    int wake_fd; /* eventfd: stop */
+    struct guard *guards; /* every open connection, the longest without an answer first */
+    struct guard **guards_end;
+    struct guard *answering;            /* the one whose request evhtp is working on */
+    bool accept_paused;                 /* at the cap, or out of descriptors */
+    struct event *accept_again, *knock; /* knock: at the cap somebody waits to be accepted */
+    int wake_fd;                        /* eventfd: stop */
     struct event *wake, *drain_end;
     bool draining;
     pthread_t thread;

@@ -1041,6 +1041,7 @@ static void a_full_arena_is_the_handlers_to_say(void **state)
     http_server_free(s);
 }
 
+/* At the cap with all of them at work: half a request each, and not for long. */
 static void at_the_cap_further_connections_wait_their_turn(void **state)
 {
     struct http_server *const s = start("127.0.0.1:0", (struct http_limits){.connections = 3});
@@ -1049,8 +1050,9 @@ static void at_the_cap_further_connections_wait_their_turn(void **state)
     (void)state;
     for (int i = 0; i < 3; i++) {
         first[i] = dial(s);
-        expect_ok(first[i]);
+        say(first[i], "GET /ok HTTP/1.1\r\n");
     }
+    wait_until_open(s, 3);
     const int late = dial(s); /* the kernel takes it, the server does not */
     struct pollfd p = {.fd = late, .events = POLLIN};
     say(late, "GET /ok HTTP/1.1\r\nHost: n\r\n\r\n");
@@ -1058,10 +1060,83 @@ static void at_the_cap_further_connections_wait_their_turn(void **state)
     assert_int_equal(open_connections(s), 3);
     close(first[0]);
     assert_int_equal(hear(late).status, 200);
-    expect_ok(first[1]);
+    say(first[1], "Host: n\r\n\r\n");
+    assert_int_equal(hear(first[1]).status, 200);
     close(first[1]);
     close(first[2]);
     close(late);
+    http_server_free(s);
+}
+
+static void at_the_cap_who_never_asked_goes_first_then_who_asked_longest_ago(void **state)
+{
+    struct http_server *const s = start("127.0.0.1:0", (struct http_limits){.connections = 3});
+    const int early = dial(s), silent = dial(s);
+
+    (void)state;
+    expect_ok(early); /* after the silent one was accepted, or not: it asked, that one did not */
+    const int later = dial(s);
+    expect_ok(later);
+    wait_until_open(s, 3);
+    const int fourth = dial(s);
+    expect_ok(fourth);
+    expect_closed(silent);
+    expect_ok(early);
+    const int fifth = dial(s);
+    expect_ok(fifth);
+    expect_closed(later);
+    expect_ok(early);
+    expect_ok(fourth);
+    assert_int_equal(open_connections(s), 3);
+    close(early);
+    close(fourth);
+    close(fifth);
+    http_server_free(s);
+}
+
+/* Hundreds that do nothing pass through a server of eight; one that works keeps its place. */
+static void a_crowd_of_idle_connections_does_not_push_out_one_that_works(void **state)
+{
+    enum { CROWD = 300 };
+    struct http_server *const s = start("127.0.0.1:0", (struct http_limits){.connections = 8});
+    const int mine = dial(s);
+    int crowd[CROWD];
+
+    (void)state;
+    expect_ok(mine);
+    for (int i = 0; i < CROWD; i++) {
+        crowd[i] = dial(s);
+        if (i % 16 == 0)
+            expect_ok(mine);
+    }
+    expect_served(s); /* and one that comes behind the crowd has its turn */
+    expect_ok(mine);
+    for (int i = 0; i < CROWD; i++)
+        close(crowd[i]);
+    close(mine);
+    http_server_free(s);
+}
+
+/* Heads and bodies that do not come on give their places up after a second, not after their
+ * deadlines. */
+static void slow_requests_do_not_hold_the_cap_until_their_deadlines(void **state)
+{
+    enum { PLACES = 4 };
+    struct http_server *const s =
+        start("127.0.0.1:0",
+              (struct http_limits){.connections = PLACES, .head_ms = 600000, .body_ms = 600000});
+    int slow[PLACES];
+
+    (void)state;
+    for (int i = 0; i < PLACES; i++) {
+        slow[i] = dial(s);
+        say(slow[i],
+            i % 2 ? "GET /ok HTT" : "POST /echo HTTP/1.1\r\nHost: n\r\nContent-Length: 9\r\n\r\n1");
+    }
+    wait_until_open(s, PLACES);
+    expect_served(s); /* patience of the socket: 20 s, far below the deadlines */
+    for (int i = 0; i < PLACES; i++)
+        close(slow[i]);
     http_server_free(s);
 }
 
@@ -1095,19 +1170,22 @@ static void out_of_descriptors_the_server_waits_and_recovers(void **state)
         close(taken[i]);
     for (int i = 0; i < PEERS; i++) {
         assert_int_equal(try_connect(s, fd[i]), 0);
-        say(fd[i], "GET /ok HTTP/1.1\r\nHost: n\r\n\r\n");
+        say(fd[i], i < LEFT ? "GET /ok HTTP/1.1\r\n" : "GET /ok HTTP/1.1\r\nHost: n\r\n\r\n");
     }
-    for (int i = 0; i < LEFT; i++)
-        assert_int_equal(hear(fd[i]).status, 200);
+    wait_until_open(s, LEFT);
     const uint64_t cpu = cpu_ms();
     sleep_ms(400);
     assert_in_range(cpu_ms() - cpu, 0, 200); /* spinning would have used all of the 400 */
     assert_int_equal(open_connections(s), LEFT);
+    for (int i = 0; i < LEFT; i++) {
+        say(fd[i], "Host: n\r\n\r\n");
+        assert_int_equal(hear(fd[i]).status, 200);
+    }
+    for (int i = LEFT; i < PEERS; i++) /* those who have their answer give up their places */
+        assert_int_equal(hear(fd[i]).status, 200);
     for (int i = 0; i < n - LEFT; i++)
         close(taken[i]);
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
-    for (int i = LEFT; i < PEERS; i++) /* nobody closed a connection: the server looks again */
-        assert_int_equal(hear(fd[i]).status, 200);
     for (int i = 0; i < PEERS; i++)
         close(fd[i]);
     http_server_free(s);
@@ -1244,6 +1322,9 @@ int main(void)
         cmocka_unit_test(a_slow_reader_gets_everything_in_the_end),
         cmocka_unit_test(a_full_arena_is_the_handlers_to_say),
         cmocka_unit_test(at_the_cap_further_connections_wait_their_turn),
+        cmocka_unit_test(at_the_cap_who_never_asked_goes_first_then_who_asked_longest_ago),
+        cmocka_unit_test(a_crowd_of_idle_connections_does_not_push_out_one_that_works),
+        cmocka_unit_test(slow_requests_do_not_hold_the_cap_until_their_deadlines),
         cmocka_unit_test(out_of_descriptors_the_server_waits_and_recovers),
         cmocka_unit_test(a_stop_answers_what_is_in_flight_and_closes_the_idle),
         cmocka_unit_test(a_stop_does_not_wait_for_ever),
