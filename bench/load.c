@@ -2,16 +2,18 @@
 #include "bench/load.h"
 
 #include <arpa/inet.h>
-#include <dirent.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+
+enum { FIRST_ROOM = 1 << 18, HEAD_BYTES = 512 };
 
 static _Noreturn void give_up(const char *what)
 {
@@ -19,7 +21,7 @@ static _Noreturn void give_up(const char *what)
     exit(1);
 }
 
-int load_connect(uint16_t port)
+void load_open(struct load *l, uint16_t port)
 {
     const struct sockaddr_in to = {.sin_family = AF_INET,
                                    .sin_port = htons(port),
@@ -29,35 +31,44 @@ int load_connect(uint16_t port)
     if (fd < 0 || connect(fd, (const struct sockaddr *)&to, sizeof(to)) ||
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)))
         give_up("cannot connect to the server");
-    return fd;
+    *l = (struct load){.fd = fd, .in = malloc(FIRST_ROOM), .room = FIRST_ROOM};
+    if (!l->in)
+        give_up("out of memory");
 }
 
-static void send_all(int fd, struct str s)
+void load_close(struct load *l)
 {
-    while (s.n > 0) {
-        const ssize_t n = write(fd, s.p, s.n);
+    (void)close(l->fd);
+    free(l->in);
+    *l = (struct load){.fd = -1};
+}
 
-        if (n <= 0)
+static void send_all(const struct load *l, struct iovec *part, int n)
+{
+    while (n > 0) {
+        ssize_t sent = writev(l->fd, part, n);
+
+        if (sent <= 0)
             give_up("the server does not read");
-        s.p += n;
-        s.n -= (size_t)n;
+        while (n > 0 && (size_t)sent >= part->iov_len) {
+            sent -= (ssize_t)part->iov_len;
+            part++, n--;
+        }
+        if (n > 0) {
+            part->iov_base = (char *)part->iov_base + sent;
+            part->iov_len -= (size_t)sent;
+        }
     }
 }
 
-/* Read into `b` until it holds at least `want` bytes. */
-static void read_until(int fd, struct buf *b, size_t want)
+static void reserve(struct load *l, size_t n)
 {
-    static char chunk[1 << 18];
-
-    while (b->n < want) {
-        const ssize_t n = read(fd, chunk, sizeof(chunk));
-
-        if (n <= 0)
-            give_up("the server closed the connection");
-        buf_add(b, chunk, (size_t)n);
-        if (b->failed)
-            give_up("out of memory");
-    }
+    if (n <= l->room)
+        return;
+    l->in = realloc(l->in, n);
+    l->room = n;
+    if (!l->in)
+        give_up("out of memory");
 }
 
 static size_t body_length(const char *head)
@@ -69,37 +80,64 @@ static size_t body_length(const char *head)
     return strtoul(at + 17, NULL, 10);
 }
 
-uint64_t load_call(int fd, struct str request, struct buf *reply)
+static size_t read_some(struct load *l, size_t have)
 {
-    static struct buf in;
-    const uint64_t start = clock_monotonic_ns();
-    const char *end;
+    const ssize_t n = read(l->fd, l->in + have, l->room - have - 1);
 
-    in.n = 0;
-    send_all(fd, request);
-    do
-        read_until(fd, &in, in.n + 1);
-    while (!(end = memmem(in.p, in.n, "\r\n\r\n", 4)));
-    const size_t head = (size_t)(end - in.p) + 4, body = body_length(in.p);
-    read_until(fd, &in, head + body);
-    const uint64_t took = clock_monotonic_ns() - start;
-    if (in.n != head + body)
-        give_up("the server sends more than its Content-Length");
-    reply->n = 0;
-    buf_add(reply, in.p + head, body);
-    return took;
+    if (n <= 0)
+        give_up("the server closed the connection");
+    return have + (size_t)n;
 }
 
-void load_request(struct buf *out, const char *verb, struct str body)
+/* The whole answer into l->in; its body. */
+static struct str receive(struct load *l)
 {
-    out->n = 0;
-    buf_printf(
-        out,
+    const char *end = NULL;
+    size_t have = 0;
+
+    while (!end) {
+        have = read_some(l, have);
+        l->in[have] = 0;
+        end = strstr(l->in, "\r\n\r\n");
+    }
+    const size_t head = (size_t)(end - l->in) + 4, all = head + body_length(l->in);
+    reserve(l, all + 2);
+    while (have < all)
+        have = read_some(l, have);
+    if (have != all)
+        give_up("the server sends more than its Content-Length");
+    return (struct str){l->in + head, all - head};
+}
+
+static struct iovec as_iovec(struct str s)
+{
+    return (struct iovec){(void *)(uintptr_t)s.p, s.n};
+}
+
+uint64_t load_call(struct load *l, const char *verb, const struct str *parts, uint32_t n,
+                   struct str *reply)
+{
+    struct iovec io[LOAD_PARTS + 1];
+    char head[HEAD_BYTES];
+    size_t bytes = 0;
+
+    if (n > LOAD_PARTS)
+        give_up("too many parts");
+    for (uint32_t i = 0; i < n; i++) {
+        io[i + 1] = as_iovec(parts[i]);
+        bytes += parts[i].n;
+    }
+    const int head_bytes = snprintf(
+        head, sizeof(head),
         "POST /scheduler/%s HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: Go-http-client/1.1\r\n"
         "Content-Length: %zu\r\nContent-Type: application/json\r\n"
         "Accept-Encoding: gzip\r\n\r\n",
-        verb, body.n);
-    buf_str(out, body);
+        verb, bytes);
+    io[0] = (struct iovec){head, (size_t)head_bytes};
+    const uint64_t start = clock_monotonic_ns();
+    send_all(l, io, (int)n + 1);
+    *reply = receive(l);
+    return clock_monotonic_ns() - start;
 }
 
 void load_add(struct load_times *t, uint64_t ns)
@@ -137,43 +175,4 @@ void load_free(struct load_times *t)
 {
     free(t->ns);
     *t = (struct load_times){0};
-}
-
-uint64_t load_cpu_ns(pid_t pid)
-{
-    char path[64];
-    uint64_t sum = 0;
-
-    (void)snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
-    DIR *const dir = opendir(path);
-    for (const struct dirent *e; dir && (e = readdir(dir));) {
-        char file[512];
-        unsigned long long ns = 0;
-
-        (void)snprintf(file, sizeof(file), "%s/%s/schedstat", path, e->d_name);
-        FILE *const f = e->d_name[0] == '.' ? NULL : fopen(file, "re");
-        if (f && fscanf(f, "%llu", &ns) == 1)
-            sum += ns;
-        if (f)
-            (void)fclose(f);
-    }
-    if (dir)
-        (void)closedir(dir);
-    return sum;
-}
-
-uint64_t load_rss_kib(pid_t pid)
-{
-    char path[64], line[256];
-    unsigned long long kib = 0;
-
-    (void)snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
-    FILE *const f = fopen(path, "re");
-    while (f && fgets(line, sizeof(line), f)) {
-        if (sscanf(line, "VmRSS: %llu", &kib) == 1)
-            break;
-    }
-    if (f)
-        (void)fclose(f);
-    return kib;
 }

@@ -6,22 +6,27 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/types.h>
 
-#include "base/buf.h"
 #include "base/str.h"
 
+struct load {
+    int fd;
+    char *in; /* the last answer; grows, so that memory is touched once */
+    size_t room;
+};
+
 /* Connect to 127.0.0.1:port; exits with a message when that fails. */
-int load_connect(uint16_t port);
+void load_open(struct load *l, uint16_t port);
+void load_close(struct load *l);
 
 /*
- * Send the request and read the whole answer; `reply` receives its body. Returns the nanoseconds
- * from the first byte written to the last one read. Exits when the server breaks the rules.
+ * POST /scheduler/VERB with the parts as its body, and read the whole answer; `reply` receives its
+ * body, valid until the next call. Returns the nanoseconds from the first byte written to the last
+ * one read. Exits when the server breaks the rules.
  */
-uint64_t load_call(int fd, struct str request, struct buf *reply);
-
-/* A whole request of kube-scheduler's: POST /scheduler/VERB with this body. */
-void load_request(struct buf *out, const char *verb, struct str body);
+enum { LOAD_PARTS = 6 };
+uint64_t load_call(struct load *l, const char *verb, const struct str *parts, uint32_t n,
+                   struct str *reply);
 
 /* Durations of one kind of call. */
 struct load_times {
@@ -33,8 +38,5 @@ void load_add(struct load_times *t, uint64_t ns);
 void load_sort(struct load_times *t);
 double load_us(const struct load_times *t, double quantile); /* after load_sort */
 void load_free(struct load_times *t);
-
-uint64_t load_cpu_ns(pid_t pid); /* CPU time of all threads so far */
-uint64_t load_rss_kib(pid_t pid);
 
 #endif

@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A made-up cluster as a directory, changes to it, and pods of many shapes. */
+/*
+ * Made-up clusters: nodes of `zones` zones, two of them a socket, each with 32 CPUs, 256 GiB and
+ * two GPUs, and two NICs a node; single-numa-node and restricted in turns, published as the agent
+ * does: CPU lists, memory groups, devices, PCI paths, placements, a time. The load of a zone
+ * depends on node and round. And the pods and node lists that kube-scheduler would send about them.
+ */
 #ifndef BENCH_SYNTH_H
 #define BENCH_SYNTH_H
 
@@ -7,16 +12,34 @@
 
 #include "base/buf.h"
 
-/* One file a node: Node and NodeResourceTopology with the attributes of an exact node. */
-void synth_cluster(const char *dir, uint32_t nodes, uint32_t zones);
+/* A Node and its NodeResourceTopology, as a List in JSON. */
+void synth_node(struct buf *out, uint32_t i, uint32_t zones, uint32_t round);
 
-/* Rewrite the file of node i as its `round`-th version (temporary file and rename). */
+/* How a cluster lies in a directory. */
+enum synth_form {
+    SYNTH_JSON,      /* a file a node */
+    SYNTH_YAML,      /* a file a node, two documents, as kubectl prints them */
+    SYNTH_JSON_LIST, /* one file: a List of all */
+    SYNTH_YAML_LIST,
+    SYNTH_FORMS,
+};
+extern const char *const synth_forms[SYNTH_FORMS];
+
+/* Write the whole cluster of `nodes` nodes below `dir`; exits with a message on failure. */
+void synth_cluster(const char *dir, uint32_t nodes, uint32_t zones, enum synth_form form);
+
+/* SYNTH_JSON: node `i` again, with another load; `round` tells one change from the next. */
 void synth_change(const char *dir, uint32_t i, uint32_t zones, uint32_t round);
 
-/* ["node-00000", ...] */
-void synth_names(struct buf *out, uint32_t nodes);
+/* The same in two steps, so that many nodes change at once: write aside, then rename. */
+void synth_prepare(const char *dir, uint32_t i, uint32_t zones, uint32_t round);
+void synth_commit(const char *dir, uint32_t i);
 
-/* The Pod of a shape: Guaranteed, CPUs and memory differ by shape; some ask for devices. */
+/* All names as a JSON array, and as kube-scheduler's NodeList of whole objects, 16 KB each. */
+void synth_names(struct buf *out, uint32_t nodes);
+void synth_nodes(struct buf *out, uint32_t nodes);
+
+/* A Guaranteed pod as kube-scheduler sends it; every `shape` differs in what it asks for. */
 void synth_pod(struct buf *out, uint64_t shape);
 
 #endif
