@@ -20,6 +20,7 @@ enum {
     ROUTE_PATH_BYTES = 200,
     HEAP_KEPT_BYTES = 256 * 1024 * 1024,
     MMAP_FROM_BYTES = 32 * 1024 * 1024, /* glibc's maximum */
+    HEAVY_US = 100,
 };
 
 /* evhtp's and libevent's remarks on stderr are not lines of ours. */
@@ -126,17 +127,25 @@ static void on_stop(evutil_socket_t fd, short what, void *arg)
     server_drained(s);
 }
 
-/* One thread owns the loop, so that libevent needs no locks. */
+/*
+ * One thread owns the loop, so that libevent needs no locks. While it works for who is heavy it
+ * looks every HEAVY_US whether somebody else came.
+ */
 static struct event_base *new_base(void)
 {
+    static const struct timeval heavy = {.tv_usec = HEAVY_US};
     struct event_config *const config = event_config_new();
     struct event_base *base = NULL;
 
-    if (config && event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK) == 0)
+    if (config && event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK) == 0 &&
+        event_config_set_max_dispatch_interval(config, &heavy, -1, PEER_HEAVY) == 0)
         base = event_base_new_with_config(config);
     if (config)
         event_config_free(config);
-    return base;
+    if (!base || event_base_priority_init(base, PEER_STANDINGS) == 0)
+        return base;
+    event_base_free(base);
+    return NULL;
 }
 
 static int make_loop(struct http_server *s)

@@ -18,6 +18,7 @@
 #include "net/exchange.h"
 #include "net/head.h"
 #include "net/http.h"
+#include "net/peer.h"
 
 struct err;
 struct guard;
