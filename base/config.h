@@ -58,6 +58,7 @@ struct numawise_config {
     struct config_text cluster; /* directory; empty: another source */
     int mode;                   /* enum config_mode */
     int64_t max_score;
+    int64_t shortlist; /* 0 = none */
     int64_t decisions_max_bytes;
     int64_t topology_max_age_ms; /* 0 = never too old */
     struct config_limits limits;

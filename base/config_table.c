@@ -67,7 +67,7 @@ const struct config_setting config_settings[] = {
     {"extender.decide", "Give one node the strict maximum and keep its zones for the pod.",
      CONFIG_BOOL, .max = 1, .later = true},
     {"extender.shortlist", "Hand back only the best so many nodes; 0 = all that admit the pod.",
-     CONFIG_INTEGER, .max = 5000, .later = true},
+     CONFIG_INTEGER, .max = 5000, .reloadable = true, AT(shortlist)},
 
     {"decisions.maxBytes", "Memory for decisions that can be read back.", CONFIG_BYTES,
      .min = 64 * KI, .max = 1024 * MI, .initial = 8 * MI, AT(decisions_max_bytes)},

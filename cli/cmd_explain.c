@@ -200,7 +200,7 @@ static void note_of(char *out, size_t room, const struct score_pod *pod, const s
 static bool is_admitted(const struct run *r, const struct decision *d)
 {
     for (uint32_t i = 0; i < d->n; i++)
-        if (decide_is_candidate(&d->rows[i]) &&
+        if (decide_is_candidate(d, i) &&
             (!r->options->node || str_is(r->names[i], r->options->node)))
             return true;
     return false;

@@ -92,10 +92,7 @@ void snapshot_page_put(struct snapshot_page *page, uint32_t at, struct block *vi
 
     block_unref(page->views[at]);
     page->views[at] = block_ref(view);
-    page->briefs[at] = (struct cluster_brief){.revision = v->revision,
-                                              .observed_us = v->observed_us,
-                                              .assumed = (uint16_t)v->assumed,
-                                              .known = v->knowledge == NODE_KNOWN};
+    page->briefs[at] = (struct cluster_brief){v->revision, score_stamp_of(v)};
 }
 
 struct snapshot_page *snapshot_page_ref(struct snapshot_page *page)
@@ -187,13 +184,6 @@ const struct node_view *cluster_snapshot_find(const struct cluster_snapshot *s, 
     const uint32_t i = roster_find(s->roster, name, roster_hash(s->roster->key, name));
 
     return i < s->roster->n ? cluster_snapshot_node(s, i) : NULL;
-}
-
-uint32_t cluster_snapshot_position(const struct cluster_snapshot *s, struct str name)
-{
-    const uint32_t i = roster_find(s->roster, name, roster_hash(s->roster->key, name));
-
-    return i < s->roster->n ? i : UINT32_MAX;
 }
 
 /* Until something is learned: byte order. False when out of memory. */

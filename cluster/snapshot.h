@@ -12,6 +12,7 @@
 
 #include "base/attr.h"
 #include "base/str.h"
+#include "scoring/evaluate.h"
 #include "scoring/node_view.h"
 #include "scoring/request.h"
 
@@ -32,14 +33,10 @@ const struct node_view *cluster_snapshot_node(const struct cluster_snapshot *s, 
 /* NULL when there is no node of this name. O(1), by a keyed hash. */
 const struct node_view *cluster_snapshot_find(const struct cluster_snapshot *s, struct str name);
 
-uint32_t cluster_snapshot_position(const struct cluster_snapshot *s, struct str name);
-
-/* What of a node is needed to use a remembered answer: 32 bytes side by side, not its view. */
+/* What of a node is needed to use a remembered answer: side by side with others, not its view. */
 struct cluster_brief {
     uint64_t revision;
-    int64_t observed_us;
-    uint16_t assumed; /* NODE_ASSUMED_... */
-    bool known;       /* NODE_KNOWN */
+    struct score_stamp stamp;
 };
 const struct cluster_brief *cluster_snapshot_brief(const struct cluster_snapshot *s, uint32_t i);
 

@@ -10,6 +10,7 @@
 #include "cluster/snapshot.h"
 #include "decide/memo.h"
 #include "decide/offer.h"
+#include "decide/shortlist.h"
 #include "kube/hints.h"
 #include "scoring/shape.h"
 
@@ -41,22 +42,34 @@ const char *decide_pass_text(enum decide_pass pass)
 
 bool decide_passes(const struct decide_row *row, enum decide_mode mode)
 {
-    return mode == DECIDE_SHADOW || row->result.verdict != SCORE_REJECTED;
+    return mode == DECIDE_SHADOW || row->verdict != SCORE_REJECTED;
 }
 
-bool decide_is_candidate(const struct decide_row *row)
+const struct node_view *decide_node(const struct decision *d, uint32_t i)
 {
-    return row->result.verdict == SCORE_ADMITTED && !row->lack;
+    return d->rows[i].position == DECIDE_NO_NODE
+               ? NULL
+               : cluster_snapshot_node(d->snapshot, d->rows[i].position);
+}
+
+const struct offer_lack *decide_lack(const struct decision *d, uint32_t i)
+{
+    return d->lacks ? d->lacks[i] : NULL;
+}
+
+bool decide_is_candidate(const struct decision *d, uint32_t i)
+{
+    return d->rows[i].verdict == SCORE_ADMITTED && !decide_lack(d, i);
 }
 
 int decide_compare(const struct decision *d, const struct str *names, uint32_t i, uint32_t j)
 {
     const struct decide_row *const x = &d->rows[i], *const y = &d->rows[j];
 
-    if (x->result.verdict != y->result.verdict)
-        return x->result.verdict < y->result.verdict ? -1 : 1;
-    if ((x->lack == NULL) != (y->lack == NULL))
-        return x->lack ? 1 : -1;
+    if (x->verdict != y->verdict)
+        return x->verdict < y->verdict ? -1 : 1;
+    if ((decide_lack(d, i) == NULL) != (decide_lack(d, j) == NULL))
+        return decide_lack(d, i) ? 1 : -1;
     if (x->score != y->score)
         return x->score > y->score ? -1 : 1;
     return str_cmp(names[i], names[j]);
@@ -81,13 +94,13 @@ static uint64_t hash_name(struct str s, uint64_t key)
     return h;
 }
 
-/* Candidates already seen, by open addressing; slots hold index + 1. */
-struct seen {
-    uint32_t *slots;
+/* Names that the snapshot does not have, by open addressing; slots hold index + 1. */
+struct strangers {
+    uint32_t *slots; /* NULL until the first one */
     uint32_t mask;
 };
 
-static int seen_init(struct seen *s, uint32_t n, struct arena *a)
+static int strangers_init(struct strangers *s, uint32_t n, struct arena *a)
 {
     uint64_t size = 2;
 
@@ -100,95 +113,166 @@ static int seen_init(struct seen *s, uint32_t n, struct arena *a)
     return s->slots ? 0 : -ENOMEM;
 }
 
-static uint32_t first_slot(const struct seen *s, const struct decide_row *row, struct str name)
+/* True when candidate `i` came before. */
+static bool stranger_again(struct strangers *s, const struct str *names, uint32_t i)
 {
-    const uint64_t key = (uint64_t)(uintptr_t)s->slots;
-    const uint64_t h = row->node ? (uint64_t)(uintptr_t)row->node >> 4 : hash_name(name, key);
-
-    return (uint32_t)((h * UINT64_C(0x9e3779b97f4a7c15)) >> 32) & s->mask;
-}
-
-/* True when candidate `i` came before; a node of the snapshot is its view, another its name. */
-static bool seen_before(struct seen *s, const struct decide_ask *ask, const struct decide_row *rows,
-                        uint32_t i)
-{
-    uint32_t at = first_slot(s, &rows[i], ask->names[i]);
+    const uint64_t h = hash_name(names[i], (uint64_t)(uintptr_t)s->slots);
+    uint32_t at = (uint32_t)((h * UINT64_C(0x9e3779b97f4a7c15)) >> 32) & s->mask;
 
     for (; s->slots[at]; at = (at + 1) & s->mask) {
-        const uint32_t j = s->slots[at] - 1;
-        if (rows[i].node == rows[j].node && (rows[i].node || str_eq(ask->names[i], ask->names[j])))
+        if (str_eq(names[i], names[s->slots[at] - 1]))
             return true;
     }
     s->slots[at] = i + 1;
     return false;
 }
 
+/* One set bit a node that was named already. */
+static bool seen_before(uint64_t *seen, uint32_t position)
+{
+    const uint64_t bit = UINT64_C(1) << position % 64, before = seen[position / 64] & bit;
+
+    seen[position / 64] |= bit;
+    return before;
+}
+
+/* Which node each name is; a name that the snapshot does not have is Unknown. */
 static int find_rows(struct decide_row *rows, const struct decide_ask *ask,
-                     const struct cluster_snapshot *snapshot, struct arena *a)
+                     const struct cluster_snapshot *snapshot, struct cluster_order *order,
+                     struct arena *a)
 {
     const size_t mark = arena_mark(a);
-    struct seen seen;
-    const int rc = seen_init(&seen, ask->n, a);
+    uint64_t *const seen = arena_array(a, cluster_snapshot_nodes(snapshot) / 64 + 1, sizeof(*seen));
+    struct cluster_cursor cursor = cluster_cursor_start(snapshot, order);
+    struct strangers strangers = {0};
+    int rc = seen ? 0 : -ENOMEM;
 
     for (uint32_t i = 0; rc == 0 && i < ask->n; i++) {
-        rows[i].position = cluster_snapshot_position(snapshot, ask->names[i]);
-        rows[i].node = rows[i].position == UINT32_MAX
-                           ? NULL
-                           : cluster_snapshot_node(snapshot, rows[i].position);
-        rows[i].result = (struct score_result){.verdict = SCORE_UNKNOWN};
-        rows[i].repeated = seen_before(&seen, ask, rows, i);
+        const uint32_t position = cluster_cursor_next(&cursor, ask->names[i]);
+        bool again;
+
+        if (position == DECIDE_NO_NODE && !strangers.slots)
+            rc = strangers_init(&strangers, ask->n, a);
+        if (rc)
+            break;
+        again = position == DECIDE_NO_NODE ? stranger_again(&strangers, ask->names, i)
+                                           : seen_before(seen, position);
+        rows[i] = (struct decide_row){
+            .position = position, .verdict = SCORE_UNKNOWN, .marks = again ? DECIDE_REPEATED : 0};
     }
     arena_rewind(a, mark);
     return rc;
 }
 
-/* The answers remembered for the request's shape; NULL where nothing is. */
-static int recall(struct memo_shape **out, const struct decision *d,
-                  const struct decide_options *options, uint32_t nodes, struct arena *a)
+/* What an answer depends on besides the node: the request's shape, and the weights in its sum. */
+static int key_of(struct str *out, const struct decision *d, struct arena *a)
 {
     struct str shape;
+    const int rc = score_shape(&shape, d->request, a);
+    char *const p = rc ? NULL : arena_array(a, shape.n + sizeof(*d->weights), 1);
+
+    if (!p)
+        return -ENOMEM;
+    memcpy(p, shape.p, shape.n);
+    memcpy(p + shape.n, d->weights, sizeof(*d->weights));
+    *out = (struct str){p, shape.n + sizeof(*d->weights)};
+    return 0;
+}
+
+/* The answers remembered for the request's shape; NULL where nothing is. */
+static int recall(struct memo_shape **out, const struct decision *d,
+                  const struct decide_options *options, struct arena *a)
+{
+    struct str key;
 
     *out = NULL;
     if (!options->memo)
         return 0;
-    const int rc = score_shape(&shape, d->request, a);
+    const int rc = key_of(&key, d, a);
     if (rc == 0)
-        *out = memo_find(options->memo, shape, nodes);
+        *out = memo_find(options->memo, key, cluster_snapshot_nodes(d->snapshot));
     return rc;
+}
+
+static uint32_t weighted_sum(const struct decision *d, const struct score_result *r)
+{
+    uint32_t sum = 0;
+
+    for (uint32_t t = 0; t < SCORE_TERM_COUNT; t++)
+        sum += r->known >> t & 1 ? (uint32_t)d->weights->w[t] * r->term[t] : 0;
+    return sum;
+}
+
+static int compute(struct memo_answer *out, const struct decision *d, const struct node_view *node,
+                   struct arena *a)
+{
+    struct score_result r;
+    const int rc = score_node_timeless(&r, d->request, node, a);
+
+    if (rc == 0)
+        *out = (struct memo_answer){.sum = weighted_sum(d, &r),
+                                    .verdict = (uint8_t)r.verdict,
+                                    .reason = (uint8_t)r.reason,
+                                    .known = (uint8_t)r.known,
+                                    .interval = r.interval};
+    return rc;
+}
+
+/* Into the row what was remembered or computed, and what the clock makes of it. */
+static void fill_row(struct decide_row *row, const struct decision *d,
+                     const struct memo_answer *answer, const struct cluster_brief *brief,
+                     const struct score_context *context)
+{
+    struct score_result r = {.verdict = (enum score_verdict)answer->verdict,
+                             .reason = (enum score_reason)answer->reason,
+                             .known = answer->known,
+                             .interval = answer->interval};
+
+    score_node_clock(&r, &brief->stamp, context);
+    row->verdict = (uint8_t)r.verdict;
+    row->reason = (uint8_t)r.reason;
+    row->known = (uint8_t)r.known;
+    row->sum = answer->sum;
+    if (r.known >> SCORE_FRESHNESS & 1)
+        row->sum += (uint32_t)d->weights->w[SCORE_FRESHNESS] * r.term[SCORE_FRESHNESS];
 }
 
 static int judge_row(struct decide_row *row, const struct decision *d, struct memo_shape *known,
-                     struct arena *a)
+                     const struct score_context *context, struct arena *a)
 {
-    const uint64_t revision = row->node->revision;
+    const struct cluster_brief *const brief = cluster_snapshot_brief(d->snapshot, row->position);
+    const struct memo_answer *answer =
+        known ? memo_get(known, row->position, brief->revision) : NULL;
+    struct memo_answer computed;
 
-    if (known && memo_get(known, row->position, revision, &row->result))
-        return 0;
-    const int rc = score_node_timeless(&row->result, d->request, row->node, a);
-    if (rc == 0 && known)
-        memo_put(known, row->position, revision, &row->result);
-    return rc;
+    if (!answer) {
+        const int rc = compute(&computed, d, cluster_snapshot_node(d->snapshot, row->position), a);
+        if (rc)
+            return rc;
+        if (known)
+            memo_put(known, row->position, brief->revision, &computed);
+        answer = &computed;
+    }
+    fill_row(row, d, answer, brief, context);
+    return 0;
 }
 
 static int judge(struct decision *d, struct decide_row *rows, const struct decide_options *options,
-                 uint32_t nodes, struct arena *a)
+                 struct arena *a)
 {
     struct memo_shape *known;
-    int rc = recall(&known, d, options, nodes, a);
+    int rc = recall(&known, d, options, a);
 
     for (uint32_t i = 0; rc == 0 && i < d->n; i++) {
         struct decide_row *const row = &rows[i];
 
-        if (!row->node)
-            row->result.reason = SCORE_NO_TOPOLOGY;
-        if (!row->node || row->repeated)
+        if (row->position == DECIDE_NO_NODE)
+            row->reason = SCORE_NO_TOPOLOGY;
+        if (row->position == DECIDE_NO_NODE || row->marks & DECIDE_REPEATED)
             continue;
-        rc = judge_row(row, d, known, a);
-        if (rc)
-            break;
-        score_node_clock(&row->result, row->node, &options->context);
-        if (row->result.verdict == SCORE_ADMITTED)
-            d->any |= row->result.known;
+        rc = judge_row(row, d, known, &options->context, a);
+        if (rc == 0 && row->verdict == SCORE_ADMITTED)
+            d->any |= row->known;
     }
     return rc;
 }
@@ -196,12 +280,13 @@ static int judge(struct decision *d, struct decide_row *rows, const struct decid
 static void weigh(const struct decision *d, struct decide_row *rows, uint32_t max_score)
 {
     for (uint32_t i = 0; i < d->n; i++) {
-        const struct score_result *const r = &rows[i].result;
-        if (r->verdict != SCORE_ADMITTED)
+        struct decide_row *const row = &rows[i];
+
+        if (row->verdict != SCORE_ADMITTED)
             continue;
-        const uint32_t score = score_weigh(d->weights, r->term, r->known, d->any);
-        rows[i].score = (uint16_t)score;
-        rows[i].wire = (uint16_t)score_wire(score, max_score);
+        const uint32_t score = score_weigh_sum(d->weights, row->sum, row->known, d->any);
+        row->score = (uint16_t)score;
+        row->wire = (uint16_t)score_wire(score, max_score);
     }
 }
 
@@ -212,9 +297,22 @@ static enum decide_pass why_pass(const struct score_pod *pod)
     return kube_hints_ignore(pod) ? DECIDE_IGNORED : DECIDE_JUDGED;
 }
 
+/* Whom kube-scheduler would not offer. */
+static int ask_offers(struct decision *d, const struct decide_ask *ask, struct arena *a)
+{
+    const struct node_view **const nodes = arena_array(a, d->n, sizeof(*nodes));
+    const struct offer_lack **const lacks = arena_array(a, d->n, sizeof(*lacks));
+
+    if (!nodes || !lacks)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < d->n; i++)
+        nodes[i] = decide_node(d, i);
+    d->lacks = lacks;
+    return offer_rows(lacks, d->rows, nodes, ask, a);
+}
+
 static int ask_scoring(struct decision *d, struct decide_row *rows, const struct decide_ask *ask,
-                       const struct decide_options *options, uint32_t nodes, struct arena *a,
-                       struct err *err)
+                       const struct decide_options *options, struct arena *a, struct err *err)
 {
     struct score_request *request;
     int rc = score_request_init(&request, ask->pod, a, err);
@@ -225,13 +323,23 @@ static int ask_scoring(struct decision *d, struct decide_row *rows, const struct
     d->qos = score_request_qos(request);
     d->class = d->qos == POD_BEST_EFFORT ? SCORE_CLASS_BEST_EFFORT : SCORE_CLASS_DEFAULT;
     d->weights = score_default_weights(d->class);
-    rc = judge(d, rows, options, nodes, a);
+    rc = judge(d, rows, options, a);
     if (rc == 0 && options->offers)
-        rc = offer_rows(rows, ask, a);
+        rc = ask_offers(d, ask, a);
     if (rc)
         return err_set(err, rc, "no memory to judge %u nodes", ask->n);
     weigh(d, rows, options->max_score);
     return 0;
+}
+
+static void count(struct decision *d)
+{
+    for (uint32_t i = 0; i < d->n; i++) {
+        if (d->rows[i].marks & DECIDE_REPEATED)
+            continue;
+        d->counts[d->rows[i].verdict]++;
+        d->no_room += decide_lack(d, i) != NULL;
+    }
 }
 
 int decide_run(struct decision *out, const struct decide_ask *ask,
@@ -239,6 +347,7 @@ int decide_run(struct decision *out, const struct decide_ask *ask,
                struct arena *a, struct err *err)
 {
     struct decision d = {
+        .snapshot = snapshot,
         .generation = cluster_snapshot_generation(snapshot),
         .pass = why_pass(ask->pod),
         .qos = ask->pod ? pod_qos_of(ask->pod) : POD_BEST_EFFORT,
@@ -248,19 +357,16 @@ int decide_run(struct decision *out, const struct decide_ask *ask,
     struct decide_row *const rows = arena_array(a, ask->n, sizeof(*rows));
 
     assert(options->max_score >= 1 && options->max_score <= DECIDE_LIMIT_MAX_SCORE);
-    if (!rows || find_rows(rows, ask, snapshot, a))
+    if (!rows || find_rows(rows, ask, snapshot, options->order, a))
         return err_set(err, -ENOMEM, "no memory for %u candidates", ask->n);
+    d.rows = rows;
     if (d.pass == DECIDE_JUDGED) {
-        const int rc =
-            ask_scoring(&d, rows, ask, options, cluster_snapshot_nodes(snapshot), a, err);
+        const int rc = ask_scoring(&d, rows, ask, options, a, err);
         if (rc)
             return rc;
     }
-    for (uint32_t i = 0; i < d.n; i++) {
-        d.counts[rows[i].result.verdict] += !rows[i].repeated;
-        d.no_room += rows[i].lack && !rows[i].repeated;
-    }
-    d.rows = rows;
+    count(&d);
+    d.left_out = decide_shortlist(rows, &d, options);
     *out = d;
     return 0;
 }

@@ -14,6 +14,7 @@
 #include "scoring/evaluate.h"
 
 struct arena;
+struct cluster_order;
 struct cluster_snapshot;
 struct err;
 struct memo;
@@ -28,7 +29,10 @@ struct decide_options {
     uint32_t max_score; /* of the wire, 1..DECIDE_LIMIT_MAX_SCORE */
     bool offers;        /* ask also what kube-scheduler asks before it asks us: for `explain` */
     struct score_context context;
-    struct memo *memo; /* of earlier answers, NULL: each is computed */
+    uint32_t shortlist; /* hand back only the best so many; 0 = all that admit the pod */
+    uint64_t turn;      /* grows by one a decision: where equal ones of the shortlist begin */
+    struct memo *memo;  /* of earlier answers, NULL: each is computed */
+    struct cluster_order *order; /* in which names came last; NULL: it is not remembered */
 };
 
 /* What is asked. Borrowed. */
@@ -41,19 +45,28 @@ struct decide_ask {
 /* Why candidates pass without being judged. */
 enum decide_pass { DECIDE_JUDGED, DECIDE_NOT_UNDERSTOOD, DECIDE_IGNORED };
 
-/* One candidate. */
+enum { DECIDE_NO_NODE = UINT32_MAX };
+
+/* One candidate: small, for a request has thousands. */
 struct decide_row {
-    const struct node_view *node; /* NULL: the snapshot has no such node */
-    uint32_t position;            /* of the node in the snapshot */
-    struct score_result result;
-    uint16_t score;                /* 0..SCORE_MAX; 0 unless admitted */
-    uint16_t wire;                 /* 1..max_score when admitted, else 0 */
-    bool repeated;                 /* the same name came before: leave it out of answers */
-    const struct offer_lack *lack; /* kube-scheduler would not offer this node; NULL: it would */
+    uint32_t position; /* of the node in the snapshot; DECIDE_NO_NODE: there is none */
+    uint32_t sum;      /* of weight * term over the terms in `known` */
+    uint16_t score;    /* 0..SCORE_MAX; 0 unless admitted */
+    uint16_t wire;     /* 1..max_score when admitted, else 0 */
+    uint8_t verdict;   /* enum score_verdict */
+    uint8_t reason;    /* enum score_reason */
+    uint8_t known;     /* bit per score_term that the node has */
+    uint8_t marks;     /* DECIDE_REPEATED | ... */
+};
+
+enum {
+    DECIDE_REPEATED = 1 << 0, /* the same name came before: leave it out of answers */
+    DECIDE_LEFT_OUT = 1 << 1, /* admitted, but not on the shortlist: likewise in filter's */
 };
 
 struct decision {
-    uint64_t generation; /* of the snapshot */
+    const struct cluster_snapshot *snapshot; /* borrowed */
+    uint64_t generation;                     /* of the snapshot */
     enum decide_pass pass;
     enum pod_qos qos;
     enum score_class class;
@@ -62,8 +75,11 @@ struct decision {
     uint32_t any;                        /* bit per score_term that some admitted candidate has */
     uint32_t counts[3];                  /* candidates by score_verdict, repeated ones left out */
     uint32_t no_room;                    /* of the admitted ones those with a lack */
+    uint32_t left_out;                   /* of the admitted ones those not on the shortlist */
     uint32_t n;
-    const struct decide_row *rows; /* [n] in the order sent */
+    const struct decide_row *rows;         /* [n] in the order sent */
+    const struct offer_lack *const *lacks; /* [n] why kube-scheduler would not offer the node; NULL:
+                                              it was not asked, or every node is offered */
 };
 
 /*
@@ -80,11 +96,15 @@ int decide_run(struct decision *out, const struct decide_ask *ask,
 /* May kube-scheduler use the node? Everything but a rejection passes, in Shadow that too. */
 bool decide_passes(const struct decide_row *row, enum decide_mode mode);
 
+/* The candidate's node; NULL: the snapshot has none. */
+const struct node_view *decide_node(const struct decision *d, uint32_t i);
+const struct offer_lack *decide_lack(const struct decision *d, uint32_t i); /* NULL: offered */
+
 const char *decide_class_text(enum score_class class); /* "default", "critical", "best-effort" */
 const char *decide_pass_text(enum decide_pass pass);   /* words for a person; "" when judged */
 
 /* Would the pod go there: the kubelet admits it, and kube-scheduler offers the node. */
-bool decide_is_candidate(const struct decide_row *row);
+bool decide_is_candidate(const struct decision *d, uint32_t i);
 
 /*
  * Order of answers that people read: verdict, then whether it is offered, then score (best first),

@@ -8,29 +8,24 @@
 
 #include "base/err.h"
 
-/* A score_result without the clock's part, small: a cluster of nodes should fit into a cache. */
-struct cell {
-    uint64_t revision; /* 0 = empty: revisions start at 1 */
-    uint8_t verdict, reason, known, interval;
-    uint16_t locality, fragmentation;
-};
-
-/* Terms that are remembered; a test fails when score_node_timeless knows another one. */
-static const uint32_t kept_terms = 1u << SCORE_LOCALITY | 1u << SCORE_FRAGMENTATION;
-
 struct memo_shape {
     struct memo_shape *newer, *older; /* by use */
+    struct memo_shape *next;          /* of the bucket */
     size_t bytes;
-    struct str key; /* behind the cells */
+    struct str key; /* behind the answers */
     uint64_t hash;
+    uint64_t base; /* of the stamps; set with the first answer */
     uint32_t nodes;
-    struct cell cells[];
+    struct memo_answer answers[];
 };
+
+enum { BUCKETS = 1024 };
 
 struct memo {
     size_t max_bytes, bytes;
     struct memo_shape *newest, *oldest;
     uint64_t shapes, evicted;
+    struct memo_shape *buckets[BUCKETS];
 };
 
 int memo_new(struct memo **out, size_t max_bytes, struct err *err)
@@ -44,33 +39,54 @@ int memo_new(struct memo **out, size_t max_bytes, struct err *err)
     return 0;
 }
 
-/* The one place where shapes leave the list; `add` is the one where they enter. */
-static void drop(struct memo *m, struct memo_shape *s)
+static void unlink_use(struct memo *m, struct memo_shape *s)
 {
     *(s->newer ? &s->newer->older : &m->newest) = s->older;
     *(s->older ? &s->older->newer : &m->oldest) = s->newer;
-    m->bytes -= s->bytes;
-    m->shapes--;
 }
 
-static void add(struct memo *m, struct memo_shape *s)
+static void link_use(struct memo *m, struct memo_shape *s)
 {
     s->newer = NULL;
     s->older = m->newest;
     *(m->newest ? &m->newest->newer : &m->oldest) = s;
     m->newest = s;
+}
+
+static struct memo_shape **bucket_of(struct memo *m, uint64_t hash)
+{
+    return &m->buckets[hash % BUCKETS];
+}
+
+/* The one place where shapes end; `add` is the one where they begin. */
+static void drop(struct memo *m, struct memo_shape *s)
+{
+    struct memo_shape **link = bucket_of(m, s->hash);
+
+    while (*link != s)
+        link = &(*link)->next;
+    *link = s->next;
+    unlink_use(m, s);
+    m->bytes -= s->bytes;
+    m->shapes--;
+    free(s);
+}
+
+static void add(struct memo *m, struct memo_shape *s)
+{
+    struct memo_shape **const bucket = bucket_of(m, s->hash);
+
+    s->next = *bucket;
+    *bucket = s;
+    link_use(m, s);
     m->bytes += s->bytes;
     m->shapes++;
 }
 
 void memo_free(struct memo *m)
 {
-    while (m && m->oldest) {
-        struct memo_shape *const s = m->oldest;
-
-        drop(m, s);
-        free(s);
-    }
+    while (m && m->oldest)
+        drop(m, m->oldest);
     free(m);
 }
 
@@ -86,22 +102,19 @@ static uint64_t hash_of(struct str key)
 
 static struct memo_shape *make(struct memo *m, struct str key, uint64_t hash, uint32_t nodes)
 {
-    const size_t cells = (size_t)nodes * sizeof(struct cell);
-    const size_t bytes = sizeof(struct memo_shape) + cells + key.n;
+    const size_t answers = (size_t)nodes * sizeof(struct memo_answer);
+    const size_t bytes = sizeof(struct memo_shape) + answers + key.n;
 
     if (bytes > m->max_bytes)
         return NULL;
     while (m->bytes + bytes > m->max_bytes) {
-        struct memo_shape *const oldest = m->oldest;
-
-        drop(m, oldest);
-        free(oldest);
+        drop(m, m->oldest);
         m->evicted++;
     }
     struct memo_shape *const s = calloc(1, bytes);
     if (!s)
         return NULL;
-    char *const text = (char *)s + sizeof(*s) + cells;
+    char *const text = (char *)s + sizeof(*s) + answers;
     memcpy(text, key.p, key.n);
     s->bytes = bytes;
     s->key = (struct str){text, key.n};
@@ -115,48 +128,56 @@ struct memo_shape *memo_find(struct memo *m, struct str shape, uint32_t nodes)
 {
     const uint64_t hash = hash_of(shape);
 
-    for (struct memo_shape *s = m->newest; s; s = s->older) {
+    for (struct memo_shape *s = *bucket_of(m, hash); s; s = s->next) {
         if (s->hash != hash || !str_eq(s->key, shape))
             continue;
-        drop(m, s);
         if (s->nodes != nodes) { /* nodes came or went: positions have moved anyway */
-            free(s);
+            drop(m, s);
             break;
         }
-        add(m, s);
+        unlink_use(m, s);
+        link_use(m, s);
         return s;
     }
     return make(m, shape, hash, nodes);
 }
 
-bool memo_get(const struct memo_shape *s, uint32_t position, uint64_t revision,
-              struct score_result *out)
+/*
+ * A stamp is how far a revision lies above the shape's base, plus 1; 0 = no stamp: the revision is
+ * below the base or 2^32 above it.
+ */
+static uint32_t stamp_of(const struct memo_shape *s, uint64_t revision)
+{
+    const uint64_t above = revision - s->base;
+
+    return above < UINT32_MAX ? (uint32_t)above + 1 : 0;
+}
+
+const struct memo_answer *memo_get(const struct memo_shape *s, uint32_t position, uint64_t revision)
 {
     assert(position < s->nodes);
-    const struct cell *const c = &s->cells[position];
+    const struct memo_answer *const answer = &s->answers[position];
 
-    if (c->revision != revision)
-        return false;
-    *out = (struct score_result){.verdict = (enum score_verdict)c->verdict,
-                                 .reason = (enum score_reason)c->reason,
-                                 .interval = c->interval,
-                                 .known = c->known};
-    out->term[SCORE_LOCALITY] = c->locality;
-    out->term[SCORE_FRAGMENTATION] = c->fragmentation;
-    return true;
+    return answer->stamp && answer->stamp == stamp_of(s, revision) ? answer : NULL;
+}
+
+/* Make room for stamps around `revision`; what was remembered by other ones is forgotten. */
+static void rebase(struct memo_shape *s, uint64_t revision)
+{
+    const uint64_t half = UINT64_C(1) << 31;
+
+    memset(s->answers, 0, s->nodes * sizeof(s->answers[0]));
+    s->base = revision > half ? revision - half : 0;
 }
 
 void memo_put(struct memo_shape *s, uint32_t position, uint64_t revision,
-              const struct score_result *result)
+              const struct memo_answer *answer)
 {
-    assert(position < s->nodes && revision != 0 && (result->known & ~kept_terms) == 0);
-    s->cells[position] = (struct cell){.revision = revision,
-                                       .verdict = (uint8_t)result->verdict,
-                                       .reason = (uint8_t)result->reason,
-                                       .known = (uint8_t)result->known,
-                                       .interval = result->interval,
-                                       .locality = result->term[SCORE_LOCALITY],
-                                       .fragmentation = result->term[SCORE_FRAGMENTATION]};
+    assert(position < s->nodes && revision != 0);
+    if (revision > s->base && !stamp_of(s, revision))
+        rebase(s, revision);
+    s->answers[position] = *answer;
+    s->answers[position].stamp = stamp_of(s, revision); /* 0: too old, it stays unknown */
 }
 
 void memo_stats(const struct memo *m, struct memo_stats *out)

@@ -2,8 +2,8 @@
 /*
  * Answers remembered by request shape and node revision. Pods come in shapes: a ReplicaSet asks the
  * same a thousand times, prioritize asks again what filter has just answered. A remembered answer
- * is exact: the shape holds all of the pod that it depends on, the revision changes with anything
- * of the node, and what the clock changes is not remembered. For one thread.
+ * is exact: the shape holds all of the pod and its weights that it depends on, the revision changes
+ * with anything of the node, and what the clock changes is not remembered. For one thread.
  */
 #ifndef DECIDE_MEMO_H
 #define DECIDE_MEMO_H
@@ -14,13 +14,21 @@
 
 #include "base/attr.h"
 #include "base/str.h"
-#include "scoring/evaluate.h"
 
 struct err;
 struct memo;
 struct memo_shape;
 
-enum { MEMO_DEFAULT_BYTES = 16 * 1024 * 1024 };
+/* 60 shapes on 5,000 nodes. */
+enum { MEMO_DEFAULT_BYTES = 4 * 1024 * 1024 };
+
+/* What is remembered of one node: 12 bytes, so that many answers fit into a cache. */
+struct memo_answer {
+    uint32_t stamp; /* the memo's own */
+    uint32_t sum;   /* of weight * term over the terms in `known` */
+    uint8_t verdict, reason, known;
+    bool interval;
+};
 
 /* An empty memory of at most `max_bytes` (of shapes and answers). 0, -ENOMEM. */
 int memo_new(struct memo **out, size_t max_bytes, struct err *err) MUST_CHECK;
@@ -34,13 +42,13 @@ void memo_free(struct memo *m); /* NULL is fine */
 struct memo_shape *memo_find(struct memo *m, struct str shape, uint32_t nodes);
 
 /*
- * The timeless answer for the node at `position` in the snapshot (0..nodes-1); false, with `out`
- * untouched, when that of this revision is not known. Revisions are never 0.
+ * The timeless answer for the node at `position` in the snapshot (0..nodes-1); NULL when that of
+ * this revision is not known. Revisions are never 0.
  */
-bool memo_get(const struct memo_shape *s, uint32_t position, uint64_t revision,
-              struct score_result *out);
+const struct memo_answer *memo_get(const struct memo_shape *s, uint32_t position,
+                                   uint64_t revision);
 void memo_put(struct memo_shape *s, uint32_t position, uint64_t revision,
-              const struct score_result *result);
+              const struct memo_answer *answer);
 
 struct memo_stats {
     uint64_t shapes, bytes, evicted;

@@ -154,6 +154,46 @@ void names_drop(struct names *t, uint32_t id)
     free_id(t, id);
 }
 
+void names_forget_places(struct names *t)
+{
+    for (uint32_t i = 0; i < t->places.n; i++)
+        names_drop(t, t->places.ids[i]);
+    t->bytes -= t->places.n * sizeof(*t->places.ids);
+    free(t->places.ids);
+    t->places = (struct names_places){0};
+}
+
+bool names_set_places(struct names *t, uint64_t serial, uint32_t n)
+{
+    if (t->places.serial == serial)
+        return true;
+    names_forget_places(t);
+    uint32_t *const ids = malloc((n + (size_t)1) * sizeof(*ids));
+    if (!ids)
+        return false;
+    for (uint32_t i = 0; i < n; i++)
+        ids[i] = NAMES_NONE;
+    t->places = (struct names_places){serial, n, ids};
+    t->bytes += n * sizeof(*ids);
+    return true;
+}
+
+uint32_t names_at(const struct names *t, uint32_t place)
+{
+    return place < t->places.n ? t->places.ids[place] : NAMES_NONE;
+}
+
+uint32_t names_take_at(struct names *t, uint32_t place, struct str name)
+{
+    uint32_t *const id = &t->places.ids[place];
+
+    if (*id == NAMES_NONE)
+        *id = names_take(t, name);
+    if (*id != NAMES_NONE)
+        t->entries[*id].uses++;
+    return *id;
+}
+
 struct str names_get(const struct names *t, uint32_t id)
 {
     if (id == NAMES_NONE)
@@ -167,5 +207,6 @@ void names_done(struct names *t)
         free(t->entries[id].text);
     free(t->entries);
     free(t->buckets);
+    free(t->places.ids);
     *t = (struct names){0};
 }

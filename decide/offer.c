@@ -8,11 +8,11 @@
 #include "decide/decide.h"
 #include "scoring/fit.h"
 
-static bool some_node_lists(const struct decide_row *rows, uint32_t n, struct str resource)
+static bool some_node_lists(const struct node_view *const *nodes, uint32_t n, struct str resource)
 {
     for (uint32_t i = 0; i < n; i++) {
-        for (uint32_t k = 0; rows[i].node && k < rows[i].node->n_fits; k++) {
-            if (str_eq(rows[i].node->fits[k].resource, resource))
+        for (uint32_t k = 0; nodes[i] && k < nodes[i]->n_fits; k++) {
+            if (str_eq(nodes[i]->fits[k].resource, resource))
                 return true;
         }
     }
@@ -20,7 +20,7 @@ static bool some_node_lists(const struct decide_row *rows, uint32_t n, struct st
 }
 
 /* False: there is room. */
-static bool find_lack(struct offer_lack *out, const struct decide_row *rows,
+static bool find_lack(struct offer_lack *out, const struct node_view *const *nodes,
                       const struct decide_ask *ask, const struct node_view *node)
 {
     int64_t needs;
@@ -34,24 +34,27 @@ static bool find_lack(struct offer_lack *out, const struct decide_row *rows,
         return true;
     }
     const struct str missing = node->n_fits ? score_fit_missing(ask->pod, node) : STR("");
-    if (missing.n == 0 || !some_node_lists(rows, ask->n, missing))
+    if (missing.n == 0 || !some_node_lists(nodes, ask->n, missing))
         return false;
     *out = (struct offer_lack){missing, POD_EXTENDED, score_requested(ask->pod, missing), 0, 0};
     return true;
 }
 
-int offer_rows(struct decide_row *rows, const struct decide_ask *ask, struct arena *a)
+int offer_rows(const struct offer_lack **out, const struct decide_row *rows,
+               const struct node_view *const *nodes, const struct decide_ask *ask, struct arena *a)
 {
     for (uint32_t i = 0; i < ask->n; i++) {
         struct offer_lack lack;
 
-        if (rows[i].result.verdict != SCORE_ADMITTED || !find_lack(&lack, rows, ask, rows[i].node))
+        out[i] = NULL;
+        if (rows[i].verdict != SCORE_ADMITTED || !nodes[i] ||
+            !find_lack(&lack, nodes, ask, nodes[i]))
             continue;
         struct offer_lack *const kept = arena_array(a, 1, sizeof(*kept));
         if (!kept)
             return -ENOMEM;
         *kept = lack;
-        rows[i].lack = kept;
+        out[i] = kept;
     }
     return 0;
 }

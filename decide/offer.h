@@ -10,6 +10,7 @@
 
 #include "base/attr.h"
 #include "base/str.h"
+#include "scoring/node_view.h"
 #include "scoring/request.h"
 
 struct arena;
@@ -25,10 +26,13 @@ struct offer_lack {
 };
 
 /*
- * Set `lack` of every admitted row [ask->n] that kube-scheduler would not offer. A resource that
- * none of the candidates lists is no matter of nodes and holds nobody back. 0, -ENOMEM.
+ * Into `out` [ask->n] for every admitted row why kube-scheduler would not offer its node `nodes`[i]
+ * (NULL where there is none); NULL where it would. A resource that none of the candidates lists is
+ * no matter of nodes and holds nobody back. 0, -ENOMEM.
  */
-int offer_rows(struct decide_row *rows, const struct decide_ask *ask, struct arena *a) MUST_CHECK;
+int offer_rows(const struct offer_lack **out, const struct decide_row *rows,
+               const struct node_view *const *nodes, const struct decide_ask *ask,
+               struct arena *a) MUST_CHECK;
 
 /* Append "nvidia.com/gpu needs 1, free 0 of 0". */
 void offer_text(struct buf *out, const struct offer_lack *lack);

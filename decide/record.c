@@ -100,14 +100,22 @@ struct chosen {
     uint32_t by_place[RECORD_DETAILS]; /* indices of `at` by ascending candidate */
 };
 
+/* Is candidate `i` better than `j`? Places of nodes are in byte order of their names. */
+static bool is_better(const struct decision *d, uint32_t i, uint32_t j)
+{
+    const struct decide_row *const x = &d->rows[i], *const y = &d->rows[j];
+
+    return x->score != y->score ? x->score > y->score : x->position < y->position;
+}
+
 /* Keep the best RECORD_BEST by insertion: a bounded number of steps a node. */
-static void choose_best(struct chosen *c, const struct decision *d, const struct str *names)
+static void choose_best(struct chosen *c, const struct decision *d)
 {
     for (uint32_t i = 0; i < d->n; i++) {
         uint32_t k = c->n;
-        if (d->rows[i].repeated || d->rows[i].result.verdict != SCORE_ADMITTED)
+        if (d->rows[i].marks & DECIDE_REPEATED || d->rows[i].verdict != SCORE_ADMITTED)
             continue;
-        while (k && decide_compare(d, names, i, c->at[k - 1]) < 0)
+        while (k && is_better(d, i, c->at[k - 1]))
             k--;
         if (k == RECORD_BEST)
             continue;
@@ -125,8 +133,8 @@ static void choose_samples(struct chosen *c, const struct decision *d)
     if (d->pass != DECIDE_JUDGED)
         return;
     for (uint32_t i = 0; i < d->n; i++) {
-        const uint32_t bit = 1u << d->rows[i].result.reason;
-        if (d->rows[i].repeated || (seen & bit))
+        const uint32_t bit = 1u << d->rows[i].reason;
+        if (d->rows[i].marks & DECIDE_REPEATED || (seen & bit))
             continue;
         seen |= bit;
         c->at[c->n++] = i;
@@ -223,6 +231,12 @@ static struct record *allocate(const struct draft *f)
     return r;
 }
 
+static uint32_t take_name(struct names *names, const struct decide_row *row, struct str name)
+{
+    return row->position < names->places.n ? names_take_at(names, row->position, name)
+                                           : names_take(names, name);
+}
+
 static void fill_cells(struct record *r, const struct draft *f, struct names *names,
                        bool with_cells)
 {
@@ -233,13 +247,13 @@ static void fill_cells(struct record *r, const struct draft *f, struct names *na
     for (uint32_t i = 0; i < f->d->n; i++) {
         const struct decide_row *const row = &f->d->rows[i];
         const bool chosen = next < f->chosen.n && f->chosen.at[f->chosen.by_place[next]] == i;
-        if (row->repeated || (!with_cells && !chosen))
+        if ((row->marks & DECIDE_REPEATED) || (!with_cells && !chosen))
             continue;
         if (chosen)
             details[f->chosen.by_place[next++]].cell = n;
-        const uint32_t name = names_take(names, sent[i]);
+        const uint32_t name = take_name(names, row, sent[i]);
         r->n_left_out += name == NAMES_NONE;
-        r->data[n++] = record_cell(name, row->result.reason, row->score);
+        r->data[n++] = record_cell(name, (enum score_reason)row->reason, row->score);
     }
     assert(n == r->n_cells);
     r->n_left_out += r->counts[0] + r->counts[1] + r->counts[2] - n;
@@ -275,7 +289,7 @@ struct record *record_new(const struct record_input *in, struct names *names, bo
 {
     struct draft f = {.in = in, .d = in->report->decision, .pod = in->report->ask->pod};
 
-    choose_best(&f.chosen, f.d, in->report->ask->names);
+    choose_best(&f.chosen, f.d);
     choose_samples(&f.chosen, f.d);
     sort_by_place(&f.chosen);
     if (!tell(&f, text, scratch))
@@ -296,11 +310,19 @@ void record_free(struct record *r, struct names *names)
     free(r);
 }
 
-/* The first cell from `at` on that has this name; n_cells when none has. */
-static uint32_t next_cell(const struct record *r, const struct names *names, struct str name,
-                          uint32_t at)
+/* The first cell from `at` on that has the candidate's name; n_cells when none has. */
+static uint32_t next_cell(const struct record *r, const struct names *names,
+                          const struct report *report, uint32_t i, uint32_t at)
 {
-    while (at < r->n_cells && !str_eq(names_get(names, record_cell_name(r->data[at])), name))
+    const uint32_t id = names_at(names, report->decision->rows[i].position);
+
+    if (id != NAMES_NONE) {
+        while (at < r->n_cells && record_cell_name(r->data[at]) != id)
+            at++;
+        return at;
+    }
+    while (at < r->n_cells &&
+           !str_eq(names_get(names, record_cell_name(r->data[at])), report->ask->names[i]))
         at++;
     return at;
 }
@@ -313,13 +335,13 @@ static bool walk(struct record *r, const struct record_input *in, const struct n
 
     for (uint32_t i = 0; i < report->decision->n; i++, at++) {
         const struct decide_row *const row = &report->decision->rows[i];
-        at = next_cell(r, names, report->ask->names[i], at);
-        if (at == r->n_cells || row->repeated ||
-            record_cell_reason(r->data[at]) != row->result.reason)
+        at = next_cell(r, names, report, i, at);
+        if (at == r->n_cells || (row->marks & DECIDE_REPEATED) ||
+            record_cell_reason(r->data[at]) != (enum score_reason)row->reason)
             return false;
         if (write)
-            r->data[at] =
-                record_cell(record_cell_name(r->data[at]), row->result.reason, row->score);
+            r->data[at] = record_cell(record_cell_name(r->data[at]), (enum score_reason)row->reason,
+                                      row->score);
     }
     return true;
 }

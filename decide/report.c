@@ -33,7 +33,8 @@ uint32_t report_order(uint32_t *out, const struct report *r)
     uint32_t n = 0;
 
     for (uint32_t i = 0; i < r->decision->n; i++)
-        if (!r->decision->rows[i].repeated && (r->only.n == 0 || str_eq(r->only, r->ask->names[i])))
+        if (!(r->decision->rows[i].marks & DECIDE_REPEATED) &&
+            (r->only.n == 0 || str_eq(r->only, r->ask->names[i])))
             out[n++] = i;
     qsort_r(out, n, sizeof(*out), by_order, &order);
     return n;
@@ -213,15 +214,17 @@ static void put_unplaced(struct emit *e, const struct node_view *v)
 int report_detail(struct score_detail *out, const struct report *r, uint32_t i, struct arena *a)
 {
     const struct decide_row *const row = &r->decision->rows[i];
+    const struct node_view *const node = decide_node(r->decision, i);
 
-    *out = (struct score_detail){.result = row->result};
-    if (!row->node) {
+    *out = (struct score_detail){.result = {.verdict = (enum score_verdict)row->verdict,
+                                            .reason = (enum score_reason)row->reason}};
+    if (!node) {
         out->message = r->decision->request ? STR("there is no such node in this state") : STR("");
         return 0;
     }
     if (!r->decision->request)
         return 0;
-    return score_node_explain(out, r->decision->request, row->node, &r->options->context, a);
+    return score_node_explain(out, r->decision->request, node, &r->options->context, a);
 }
 
 /* Only where it is not offered: "offered": false, "notOffered": "..." */
@@ -241,14 +244,14 @@ static void put_lack(struct emit *e, const struct offer_lack *lack)
 static void put_node(struct emit *e, const struct report *r, uint32_t i,
                      const struct score_detail *detail)
 {
-    const struct node_view *const v = r->decision->rows[i].node;
+    const struct node_view *const v = decide_node(r->decision, i);
     const uint32_t assumed = v && r->decision->request ? v->assumed : 0;
 
     emit_key(e, "name"), emit_text(e, r->ask->names[i]);
     emit_key(e, "verdict"), emit_words(e, score_verdict_text(detail->result.verdict));
     emit_key(e, "reason"), emit_words(e, score_reason_text(detail->result.reason));
     emit_key(e, "message"), emit_text(e, detail->message);
-    put_lack(e, r->decision->rows[i].lack);
+    put_lack(e, decide_lack(r->decision, i));
     emit_key(e, "certainty"),
         emit_words(e, spread_certainty_text(assumed, detail->result.interval));
     emit_key(e, "assumed"), put_assumed(e, assumed);
@@ -300,7 +303,7 @@ static int put_nodes(struct emit *e, const struct report *r, const uint32_t *ord
     emit_array(e);
     for (uint32_t k = 0; rc == 0 && k < n; k++) {
         const struct decide_row *const row = &r->decision->rows[order[k]];
-        const bool admits = row->result.verdict == SCORE_ADMITTED;
+        const bool admits = row->verdict == SCORE_ADMITTED;
         emit_object(e);
         rc = report_node_json(e, r, order[k], scratch);
         report_score_json(e, admits ? r->decision->weights : NULL, row->score, row->wire);
@@ -314,7 +317,7 @@ static struct report_head head_of(const struct report *r, const uint32_t *order,
 {
     const struct decision *const d = r->decision;
     const struct score_pod *const pod = r->ask->pod;
-    const bool admits = n && decide_is_candidate(&d->rows[order[0]]);
+    const bool admits = n && decide_is_candidate(d, order[0]);
 
     return (struct report_head){
         .ns = pod ? pod->ns : STR(""),

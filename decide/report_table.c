@@ -150,7 +150,7 @@ static int say_best(struct buf *out, const struct report *r, const uint32_t *ord
     struct score_detail detail;
 
     label(out, "best");
-    if (n == 0 || !decide_is_candidate(&r->decision->rows[order[0]])) {
+    if (n == 0 || !decide_is_candidate(r->decision, order[0])) {
         buf_text(out, !r->decision->request  ? "none: no node was judged\n"
                       : r->decision->no_room ? "none: no node that has room admits the pod\n"
                                              : "none: no node admits the pod\n");
@@ -164,7 +164,8 @@ static int say_best(struct buf *out, const struct report *r, const uint32_t *ord
                STR_ARG(r->ask->names[order[0]]), row->score, SCORE_MAX, row->wire,
                r->options->max_score);
     for (uint32_t i = 0; detail.containers && i < r->ask->pod->n_containers; i++)
-        say_container(out, row->node, &r->ask->pod->containers[i], &detail.containers[i]);
+        say_container(out, decide_node(r->decision, order[0]), &r->ask->pod->containers[i],
+                      &detail.containers[i]);
     arena_rewind(scratch, mark);
     return 0;
 }
@@ -186,9 +187,9 @@ static uint32_t count_assumed(const struct report *r, uint32_t bit)
     uint32_t n = 0;
 
     for (uint32_t i = 0; i < r->decision->n; i++) {
-        const struct decide_row *const row = &r->decision->rows[i];
-        n += row->node && !row->repeated && row->node->knowledge == NODE_KNOWN &&
-             (row->node->assumed >> bit & 1);
+        const struct node_view *const node = decide_node(r->decision, i);
+        n += node && !(r->decision->rows[i].marks & DECIDE_REPEATED) &&
+             node->knowledge == NODE_KNOWN && (node->assumed >> bit & 1);
     }
     return n;
 }
@@ -267,11 +268,13 @@ static uint64_t all_zones(const struct report *r, const struct node_view *v,
 }
 
 static void admitted_row(struct buf *out, const struct report *r, const struct columns *c,
-                         const struct decide_row *row, const struct score_detail *detail)
+                         uint32_t i, const struct score_detail *detail)
 {
+    const struct decide_row *const row = &r->decision->rows[i];
+    const struct node_view *const node = decide_node(r->decision, i);
     struct buf zones = {0};
 
-    list_zones(&zones, &row->node->machine, all_zones(r, row->node, detail));
+    list_zones(&zones, &node->machine, all_zones(r, node, detail));
     buf_printf(out, "%-*.*s  %5u  %4u", c->zones, STR_ARG(buf_view(&zones)), row->score, row->wire);
     for (int t = 0; t < SCORE_TERM_COUNT; t++) {
         const int width = (int)strlen(headings[t]);
@@ -399,6 +402,7 @@ static int node_row(struct buf *out, const struct report *r, const struct column
                     struct arena *scratch)
 {
     const struct decide_row *const row = &r->decision->rows[i];
+    const struct offer_lack *const lack = decide_lack(r->decision, i);
     const size_t mark = arena_mark(scratch);
     struct score_detail detail;
     const int rc = report_detail(&detail, r, i, scratch);
@@ -406,11 +410,11 @@ static int node_row(struct buf *out, const struct report *r, const struct column
     if (rc)
         return rc;
     buf_printf(out, "%-*.*s  %-8s  ", c->node, STR_ARG(r->ask->names[i]),
-               row->lack ? "No room" : score_verdict_text(row->result.verdict));
-    if (row->lack)
-        lack_row(out, c, row->lack);
-    else if (row->result.verdict == SCORE_ADMITTED)
-        admitted_row(out, r, c, row, &detail);
+               lack ? "No room" : score_verdict_text((enum score_verdict)row->verdict));
+    if (lack)
+        lack_row(out, c, lack);
+    else if (row->verdict == SCORE_ADMITTED)
+        admitted_row(out, r, c, i, &detail);
     else
         other_row(out, c, &detail);
     arena_rewind(scratch, mark);
@@ -432,9 +436,9 @@ static struct columns measure(const struct report *r)
         const struct decide_row *const row = &r->decision->rows[i];
         if ((int)r->ask->names[i].n > c.node)
             c.node = (int)r->ask->names[i].n;
-        if (row->result.verdict == SCORE_ADMITTED &&
-            zones_width(row->node->machine.n_zones) > c.zones)
-            c.zones = zones_width(row->node->machine.n_zones);
+        if (row->verdict == SCORE_ADMITTED &&
+            zones_width(decide_node(r->decision, i)->machine.n_zones) > c.zones)
+            c.zones = zones_width(decide_node(r->decision, i)->machine.n_zones);
     }
     return c;
 }

@@ -11,6 +11,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/err.h"
+#include "cluster/snapshot.h"
 #include "decide/record.h"
 #include "decide/report.h"
 #include "kube/emit.h"
@@ -164,6 +165,17 @@ static bool keep(struct ring *r, const struct record_input *in, bool with_cells,
     return r->newest == record;
 }
 
+/* Most decisions are about the nodes of the last one: their names are then known by place. */
+static void set_places(struct ring *r, const struct decision *d)
+{
+    const uint32_t nodes = d->snapshot ? cluster_snapshot_nodes(d->snapshot) : 0;
+
+    if (nodes && nodes <= r->max_bytes / 2 / NODE_BYTES)
+        (void)names_set_places(&r->names, cluster_snapshot_names_serial(d->snapshot), nodes);
+    else
+        names_forget_places(&r->names);
+}
+
 /* One decision may take half of the bytes with its nodes' names, so that it drives out no more. */
 static bool fits_whole(const struct ring *r, const struct report *report)
 {
@@ -185,6 +197,7 @@ int ring_add(struct ring *r, const struct report *report, unsigned verb, int64_t
 
     (void)pthread_mutex_lock(&r->lock);
     r->added++;
+    set_places(r, report->decision);
     bool kept = join(r, &in);
     if (!kept) {
         next_id(r, now_us, id);

@@ -59,12 +59,12 @@ enum { UINT_DIGITS = 10 };
 
 static bool survives(const struct decision *d, enum decide_mode mode, uint32_t i)
 {
-    return !d->rows[i].repeated && decide_passes(&d->rows[i], mode);
+    return !d->rows[i].marks && decide_passes(&d->rows[i], mode);
 }
 
 static bool fails(const struct decision *d, enum decide_mode mode, uint32_t i)
 {
-    return !d->rows[i].repeated && !decide_passes(&d->rows[i], mode);
+    return !(d->rows[i].marks & DECIDE_REPEATED) && !decide_passes(&d->rows[i], mode);
 }
 
 static const char failed_head[] = "],\"FailedNodes\":{},\"FailedAndUnresolvableNodes\":{";
@@ -81,7 +81,8 @@ static void put_failed(struct http_reply *reply, const char *head,
 
     for (uint32_t i = 0; i < d->n; i++)
         if (fails(d, mode, i))
-            room += args->quoted[i].n + strlen(score_reason_wire(d->rows[i].result.reason)) + 4;
+            room += args->quoted[i].n +
+                    strlen(score_reason_wire((enum score_reason)d->rows[i].reason)) + 4;
     if (!open_piece(&w, reply, room))
         return;
     put_text(&w, head);
@@ -93,7 +94,7 @@ static void put_failed(struct http_reply *reply, const char *head,
         first = false;
         put_str(&w, args->quoted[i]);
         put(&w, ":\"", 2);
-        put_text(&w, score_reason_wire(d->rows[i].result.reason));
+        put_text(&w, score_reason_wire((enum score_reason)d->rows[i].reason));
         put(&w, "\"", 1);
     }
     put_text(&w, filter_tail);
@@ -186,7 +187,7 @@ void ext_encode_prioritize(struct http_reply *reply, const struct kube_extender_
         return;
     put(&w, "[", 1);
     for (uint32_t i = 0; i < d->n; i++) {
-        if (d->rows[i].repeated)
+        if (d->rows[i].marks & DECIDE_REPEATED)
             continue;
         if (!first)
             put(&w, ",", 1);

@@ -22,8 +22,10 @@
 struct ext {
     struct cluster *cluster;
     struct ring *ring;
-    struct memo *memo; /* the listener's thread alone uses it */
-    atomic_uint mode, max_score;
+    struct memo *memo; /* the listener's thread alone uses these three */
+    struct cluster_order order;
+    uint64_t turn;
+    atomic_uint mode, max_score, shortlist;
     atomic_int_fast64_t max_age_us;
     struct ext_counters counters;
 };
@@ -49,8 +51,10 @@ int ext_new(struct ext **out, struct cluster *cluster, struct ring *ring,
 
 void ext_free(struct ext *e)
 {
-    if (e)
-        memo_free(e->memo);
+    if (!e)
+        return;
+    memo_free(e->memo);
+    cluster_order_done(&e->order);
     free(e);
 }
 
@@ -58,16 +62,21 @@ void ext_set(struct ext *e, const struct ext_settings *settings)
 {
     atomic_store(&e->mode, (unsigned)settings->mode);
     atomic_store(&e->max_score, settings->max_score);
+    atomic_store(&e->shortlist, settings->shortlist);
     atomic_store(&e->max_age_us, settings->max_age_us);
 }
 
-static struct decide_options options_now(struct ext *e)
+/* Prioritize is asked about what filter handed back: nothing more is left out there. */
+static struct decide_options options_now(struct ext *e, enum ext_verb verb)
 {
     return (struct decide_options){
         .mode = (enum decide_mode)atomic_load(&e->mode),
         .max_score = atomic_load(&e->max_score),
         .context = {.now_us = clock_realtime_us(), .max_age_us = atomic_load(&e->max_age_us)},
+        .shortlist = verb == EXT_FILTER ? atomic_load(&e->shortlist) : 0,
+        .turn = verb == EXT_FILTER ? e->turn++ : 0,
         .memo = e->memo,
+        .order = &e->order,
     };
 }
 
@@ -141,7 +150,8 @@ static enum ext_code answer(struct call *c, const struct cluster_snapshot *snaps
 static void serve(struct ext *e, enum ext_verb verb, const struct http_request *req,
                   struct http_reply *reply)
 {
-    struct call c = {.e = e, .verb = verb, .req = req, .reply = reply, .options = options_now(e)};
+    struct call c = {
+        .e = e, .verb = verb, .req = req, .reply = reply, .options = options_now(e, verb)};
     struct cluster_snapshot *const snapshot = cluster_get(e->cluster);
     const enum ext_code code = answer(&c, snapshot);
 

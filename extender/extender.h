@@ -26,6 +26,7 @@ struct ext_settings {
     enum decide_mode mode;
     uint32_t max_score; /* 1..DECIDE_LIMIT_MAX_SCORE */
     int64_t max_age_us; /* topology.maxAge */
+    uint32_t shortlist; /* 0 = none */
 };
 
 struct ext;

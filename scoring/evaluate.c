@@ -263,33 +263,40 @@ int score_node_timeless(struct score_result *out, const struct score_request *re
     return rc;
 }
 
-void score_node_clock(struct score_result *r, const struct node_view *node,
+struct score_stamp score_stamp_of(const struct node_view *node)
+{
+    return (struct score_stamp){node->observed_us, (uint16_t)node->assumed,
+                                node->knowledge == NODE_KNOWN};
+}
+
+void score_node_clock(struct score_result *r, const struct score_stamp *stamp,
                       const struct score_context *ctx)
 {
-    const bool stale = ctx->max_age_us > 0 && node->observed_us > 0 &&
-                       ctx->now_us - node->observed_us > ctx->max_age_us;
+    const bool stale = ctx->max_age_us > 0 && stamp->observed_us > 0 &&
+                       ctx->now_us - stamp->observed_us > ctx->max_age_us;
 
     /* What is unknown for another reason stays that; too many zones is the emulation's word. */
     if (r->verdict == SCORE_UNKNOWN && r->reason != SCORE_TOO_MANY_ZONES)
         return;
-    if (stale && node->knowledge == NODE_KNOWN)
+    if (stale && stamp->known)
         *r = (struct score_result){
             .verdict = SCORE_UNKNOWN, .reason = SCORE_STALE_TOPOLOGY, .interval = r->interval};
     else if (r->verdict == SCORE_ADMITTED)
         set_term(r, SCORE_FRESHNESS,
-                 score_freshness(ctx->now_us, node->observed_us, ctx->max_age_us, node->assumed,
+                 score_freshness(ctx->now_us, stamp->observed_us, ctx->max_age_us, stamp->assumed,
                                  r->interval));
 }
 
 int score_node(struct score_result *out, const struct score_request *req,
                const struct node_view *node, const struct score_context *ctx, struct arena *scratch)
 {
+    const struct score_stamp stamp = score_stamp_of(node);
     struct score_result r;
     const int rc = score_node_timeless(&r, req, node, scratch);
 
     if (rc)
         return rc;
-    score_node_clock(&r, node, ctx);
+    score_node_clock(&r, &stamp, ctx);
     *out = r;
     return 0;
 }
@@ -315,12 +322,13 @@ int score_node_explain(struct score_detail *out, const struct score_request *req
 {
     struct outcome o = {.node = node, .req = req};
     struct score_detail d = {0};
+    const struct score_stamp stamp = score_stamp_of(node);
     struct kubelet_answer answer = {.message = ""};
     struct node_state state;
 
     if (judge(&d.result, &o, &state, &answer, false, a))
         return -ENOMEM;
-    score_node_clock(&d.result, node, ctx);
+    score_node_clock(&d.result, &stamp, ctx);
     if (d.result.verdict == SCORE_ADMITTED) {
         d.containers = answer.containers;
     } else if (d.result.reason == SCORE_TOO_MANY_ZONES && answer.message[0]) {

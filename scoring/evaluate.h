@@ -31,6 +31,9 @@ int score_request_init(struct score_request **out, const struct score_pod *pod, 
                        struct err *err) MUST_CHECK;
 enum pod_qos score_request_qos(const struct score_request *req);
 
+/* Is there anything of its own that the kubelet's managers would give the pod? */
+bool score_request_is_placed(const struct score_request *req);
+
 /* What the terms need to know that is neither pod nor node. */
 struct score_context {
     int64_t now_us;     /* realtime */
@@ -45,6 +48,14 @@ struct score_result {
     uint16_t term[SCORE_TERM_COUNT]; /* permille; 0 where unknown */
 };
 
+/* What of a node the clock's part of an answer depends on. */
+struct score_stamp {
+    int64_t observed_us;
+    uint16_t assumed; /* NODE_ASSUMED_... */
+    bool known;       /* NODE_KNOWN */
+};
+struct score_stamp score_stamp_of(const struct node_view *node);
+
 /*
  * The part of an answer that does not change with the clock, and the clock's part, which is cheap:
  * a node that has become stale is Unknown, an admitted one gets its freshness. score_node is both;
@@ -52,7 +63,7 @@ struct score_result {
  */
 int score_node_timeless(struct score_result *out, const struct score_request *req,
                         const struct node_view *node, struct arena *scratch) MUST_CHECK;
-void score_node_clock(struct score_result *r, const struct node_view *node,
+void score_node_clock(struct score_result *r, const struct score_stamp *stamp,
                       const struct score_context *ctx);
 
 /*

@@ -197,3 +197,14 @@ enum pod_qos score_request_qos(const struct score_request *req)
 {
     return req->qos;
 }
+
+bool score_request_is_placed(const struct score_request *req)
+{
+    for (uint32_t i = 0; i < req->n_containers; i++) {
+        const struct kubelet_wants *const w = &req->containers[i].wants;
+
+        if (w->cpus || w->n_memory || w->n_devices)
+            return true;
+    }
+    return false;
+}

@@ -28,18 +28,32 @@ const struct score_weights *score_default_weights(enum score_class class)
     return &table[class];
 }
 
+/* The weights of these terms together. */
+static uint32_t weight_of(const struct score_weights *weights, uint32_t terms)
+{
+    uint32_t sum = 0;
+
+    for (uint32_t t = 0; t < SCORE_TERM_COUNT; t++)
+        sum += terms >> t & 1 ? weights->w[t] : 0;
+    return sum;
+}
+
+uint32_t score_weigh_sum(const struct score_weights *weights, uint32_t sum, uint32_t known,
+                         uint32_t any)
+{
+    const uint32_t total = weight_of(weights, any);
+
+    return total ? (sum + SCORE_NEUTRAL * weight_of(weights, any & ~known)) / total : SCORE_NEUTRAL;
+}
+
 uint32_t score_weigh(const struct score_weights *weights, const uint16_t term[SCORE_TERM_COUNT],
                      uint32_t known, uint32_t any)
 {
-    uint32_t sum = 0, total = 0; /* at most 7 * 65535 * 1000, below 2^29 */
+    uint32_t sum = 0; /* at most 7 * 65535 * 1000, below 2^29 */
 
-    for (uint32_t t = 0; t < SCORE_TERM_COUNT; t++) {
-        if (!(any >> t & 1))
-            continue;
-        total += weights->w[t];
-        sum += (uint32_t)weights->w[t] * (known >> t & 1 ? term[t] : (uint32_t)SCORE_NEUTRAL);
-    }
-    return total ? sum / total : SCORE_NEUTRAL;
+    for (uint32_t t = 0; t < SCORE_TERM_COUNT; t++)
+        sum += any & known & 1u << t ? (uint32_t)weights->w[t] * term[t] : 0;
+    return score_weigh_sum(weights, sum, known & any, any);
 }
 
 uint32_t score_wire(uint32_t score, uint32_t max)

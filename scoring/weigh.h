@@ -40,6 +40,10 @@ const struct score_weights *score_default_weights(enum score_class class);
 uint32_t score_weigh(const struct score_weights *weights, const uint16_t term[SCORE_TERM_COUNT],
                      uint32_t known, uint32_t any);
 
+/* The same from `sum`, the sum of w * t over `known`, which is part of `any`. */
+uint32_t score_weigh_sum(const struct score_weights *weights, uint32_t sum, uint32_t known,
+                         uint32_t any);
+
 /* (score * max + 500) / 1000, at least 1: the wire score of an admitted node, 1..max. */
 uint32_t score_wire(uint32_t score, uint32_t max);
 

@@ -118,8 +118,7 @@ static void what_is_not_built_yet_says_so(void **state)
 {
     static const char *const texts[] = {"source.kubeconfig", "listeners.extender.tls.certFile",
                                         "signals.prometheus.address"};
-    static const char *const numbers[] = {"extender.bind", "extender.preempt", "extender.decide",
-                                          "extender.shortlist"};
+    static const char *const numbers[] = {"extender.bind", "extender.preempt", "extender.decide"};
     struct numawise_config c;
     struct err err;
 

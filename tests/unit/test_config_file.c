@@ -158,8 +158,8 @@ static void features_of_later_versions_are_refused_never_ignored(void **state)
     refused(HEAD "listeners:\n  extender:\n    tls: {certFile: a, allowedNames: [x]}\n",
             "c.yaml:5:21: listeners.extender.tls.certFile: not available in this version\n"
             "c.yaml:5:38: listeners.extender.tls.allowedNames: not available in this version\n");
-    refused(HEAD "extender: {shortlist: 16}\n",
-            "c.yaml:3:23: extender.shortlist: not available in this version\n");
+    refused(HEAD "extender: {decide: true}\n",
+            "c.yaml:3:20: extender.decide: not available in this version\n");
     refused(HEAD "signals: {prometheus: {address: 'http://p'}}\n",
             "c.yaml:3:33: signals.prometheus.address: not available in this version\n");
     (void)accepted(HEAD "source: {kubeconfig: ''}\nextender: {shortlist: 0, decide: false}\n"

@@ -147,17 +147,18 @@ static void every_candidate_is_judged_in_the_order_sent(void **state)
 
     make_pod(&p, 3); /* fits one zone of four */
     const struct decision d = decide(&p.pod, &a);
-    assert_int_equal(d.rows[0].result.verdict, SCORE_ADMITTED);
-    assert_int_equal(d.rows[1].result.verdict, SCORE_UNKNOWN);
-    assert_int_equal(d.rows[1].result.reason, SCORE_NO_TOPOLOGY);
-    assert_int_equal(d.rows[2].result.verdict, SCORE_ADMITTED);
-    assert_int_equal(d.rows[3].result.reason, SCORE_NO_TOPOLOGY);
+    assert_int_equal(d.rows[0].verdict, SCORE_ADMITTED);
+    assert_int_equal(d.rows[1].verdict, SCORE_UNKNOWN);
+    assert_int_equal(d.rows[1].reason, SCORE_NO_TOPOLOGY);
+    assert_int_equal(d.rows[2].verdict, SCORE_ADMITTED);
+    assert_int_equal(d.rows[3].reason, SCORE_NO_TOPOLOGY);
     assert_int_equal(d.qos, POD_GUARANTEED);
     assert_int_equal(d.generation, cluster_snapshot_generation(snapshot));
     for (uint32_t i = 0; i < SENT; i++) {
-        const bool admitted = d.rows[i].result.verdict == SCORE_ADMITTED && !d.rows[i].repeated;
+        const bool admitted =
+            d.rows[i].verdict == SCORE_ADMITTED && !(d.rows[i].marks & DECIDE_REPEATED);
         assert_true(admitted ? d.rows[i].wire >= 1 && d.rows[i].wire <= 10
-                             : d.rows[i].repeated || d.rows[i].wire == 0);
+                             : d.rows[i].marks & DECIDE_REPEATED || d.rows[i].wire == 0);
     }
     /* Equal machines, equal scores. */
     assert_int_equal(d.rows[0].score, d.rows[2].score);
@@ -171,8 +172,10 @@ static void scores_are_weighed_over_the_terms_that_are_there(void **state)
 
     make_pod(&p, 3);
     const struct decision d = decide(&p.pod, &a);
-    const struct score_result *const r = &d.rows[0].result;
+    struct score_result result;
+    const struct score_result *const r = &result;
     uint32_t sum = 0, weights = 0;
+    assert_int_equal(score_node(&result, d.request, decide_node(&d, 0), &options.context, &a), 0);
     assert_true(r->known >> SCORE_LOCALITY & 1);
     assert_int_equal(d.any, r->known);
     for (int t = 0; t < SCORE_TERM_COUNT; t++)
@@ -193,7 +196,7 @@ static void a_name_that_comes_again_is_marked_and_counted_once(void **state)
     make_pod(&p, 3);
     const struct decision d = decide(&p.pod, &a);
     for (uint32_t i = 0; i < SENT; i++)
-        assert_int_equal(d.rows[i].repeated, want[i]);
+        assert_int_equal(d.rows[i].marks & DECIDE_REPEATED, want[i]);
     assert_int_equal(d.counts[SCORE_ADMITTED], 2); /* a, b */
     assert_int_equal(d.counts[SCORE_UNKNOWN], 3);  /* ghost, bare, other */
     assert_int_equal(d.counts[SCORE_REJECTED], 0);
@@ -206,8 +209,8 @@ static void what_no_zone_holds_is_refused_and_shadow_passes_it(void **state)
 
     make_pod(&p, 6); /* the node has 8, each zone 4 */
     const struct decision d = decide(&p.pod, &a);
-    assert_int_equal(d.rows[0].result.verdict, SCORE_REJECTED);
-    assert_int_equal(d.rows[0].result.reason, SCORE_TOPOLOGY_AFFINITY_ERROR);
+    assert_int_equal(d.rows[0].verdict, SCORE_REJECTED);
+    assert_int_equal(d.rows[0].reason, SCORE_TOPOLOGY_AFFINITY_ERROR);
     assert_int_equal(d.counts[SCORE_REJECTED], 2);
     assert_false(decide_passes(&d.rows[0], DECIDE_ENFORCE));
     assert_true(decide_passes(&d.rows[0], DECIDE_SHADOW));

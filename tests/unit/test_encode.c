@@ -50,12 +50,11 @@ enum { N = 5 };
 
 /* Admitted, rejected, the first again, unknown, the second again. */
 static const struct decide_row rows[N] = {
-    {.result = {.verdict = SCORE_ADMITTED}, .score = 870, .wire = 9},
-    {.result = {.verdict = SCORE_REJECTED, .reason = SCORE_TOPOLOGY_AFFINITY_ERROR}},
-    {.result = {.verdict = SCORE_ADMITTED}, .score = 870, .wire = 9, .repeated = true},
-    {.result = {.verdict = SCORE_UNKNOWN, .reason = SCORE_NO_TOPOLOGY}},
-    {.result = {.verdict = SCORE_REJECTED, .reason = SCORE_TOPOLOGY_AFFINITY_ERROR},
-     .repeated = true},
+    {.verdict = SCORE_ADMITTED, .score = 870, .wire = 9},
+    {.verdict = SCORE_REJECTED, .reason = SCORE_TOPOLOGY_AFFINITY_ERROR},
+    {.verdict = SCORE_ADMITTED, .score = 870, .wire = 9, .marks = DECIDE_REPEATED},
+    {.verdict = SCORE_UNKNOWN, .reason = SCORE_NO_TOPOLOGY},
+    {.verdict = SCORE_REJECTED, .reason = SCORE_TOPOLOGY_AFFINITY_ERROR, .marks = DECIDE_REPEATED},
 };
 static const struct str quoted[N] = {
     {"\"a\"", 3}, {"\"b\\u00e9\"", 9}, {"\"a\"", 3}, {"\"c\"", 3}, {"\"b\\u00e9\"", 9}};
@@ -172,7 +171,7 @@ static void prioritize_scores_every_candidate_once(void **state)
 
 static void scores_of_several_digits_are_whole(void **state)
 {
-    const struct decide_row one = {.result = {.verdict = SCORE_ADMITTED}, .wire = 1000};
+    const struct decide_row one = {.verdict = SCORE_ADMITTED, .wire = 1000};
     const struct decision d = {.n = 1, .rows = &one};
     const struct kube_extender_args args = {.mode = KUBE_ARGS_NAMES, .n = 1, .quoted = quoted};
     struct http_reply r = {0};

@@ -5,44 +5,62 @@
 
 enum { NODES = 10 };
 
-static const struct score_result admitted = {
-    .verdict = SCORE_ADMITTED,
-    .interval = true,
-    .known = 1 << SCORE_LOCALITY | 1 << SCORE_FRAGMENTATION,
-    .term = {[SCORE_LOCALITY] = 987, [SCORE_FRAGMENTATION] = 654}};
+static const struct memo_answer admitted = {
+    .sum = 98765, .verdict = 0, .reason = 3, .known = 5, .interval = true};
 
 static void an_answer_is_known_for_its_revision_only(void **state)
 {
     struct memo *m;
-    struct score_result got = {.reason = SCORE_KUBELET_CRASH};
 
     assert_int_equal(memo_new(&m, 1 << 16, NULL), 0);
     struct memo_shape *const s = memo_find(m, STR("shape"), NODES);
-    assert_false(memo_get(s, 3, 7, &got));
-    assert_int_equal(got.reason, SCORE_KUBELET_CRASH); /* untouched */
+    assert_null(memo_get(s, 3, 7));
     memo_put(s, 3, 7, &admitted);
-    assert_true(memo_get(s, 3, 7, &got));
-    assert_int_equal(got.verdict, SCORE_ADMITTED);
-    assert_int_equal(got.reason, SCORE_REASON_NONE);
-    assert_true(got.interval);
-    assert_int_equal(got.known, admitted.known);
-    assert_memory_equal(got.term, admitted.term, sizeof(got.term));
-    assert_false(memo_get(s, 3, 8, &got));
-    assert_false(memo_get(s, 4, 7, &got));
+    const struct memo_answer *const got = memo_get(s, 3, 7);
+    assert_non_null(got);
+    assert_int_equal(got->sum, 98765);
+    assert_int_equal(got->reason, 3);
+    assert_int_equal(got->known, 5);
+    assert_true(got->interval);
+    assert_null(memo_get(s, 3, 8));
+    assert_null(memo_get(s, 4, 7));
+    memo_free(m);
+}
+
+/* Stamps have 32 bits, revisions 64: two that differ by 2^32 are never taken for each other. */
+static void revisions_far_apart_are_told_from_each_other(void **state)
+{
+    const uint64_t wide = UINT64_C(1) << 32, late = 5 * wide + 11;
+    struct memo *m;
+
+    assert_int_equal(memo_new(&m, 1 << 16, NULL), 0);
+    struct memo_shape *const s = memo_find(m, STR("shape"), NODES);
+    memo_put(s, 0, 11, &admitted);
+    assert_null(memo_get(s, 0, 11 + wide));
+    assert_null(memo_get(s, 0, 10 + wide));
+    memo_put(s, 1, late, &admitted); /* too far for one base: it moves */
+    assert_non_null(memo_get(s, 1, late));
+    assert_null(memo_get(s, 1, late - wide));
+    assert_null(memo_get(s, 0, 11));
+    memo_put(s, 2, 12, &admitted); /* far below the base: not remembered, and nothing is lost */
+    assert_null(memo_get(s, 2, 12));
+    assert_non_null(memo_get(s, 1, late));
+    memo_put(s, 3, late - 1000, &admitted);
+    assert_non_null(memo_get(s, 3, late - 1000));
+    assert_null(memo_get(s, 4, late - (UINT64_C(1) << 31) - 1)); /* stamp 0 is no answer */
     memo_free(m);
 }
 
 static void equal_shapes_share_answers_and_others_do_not(void **state)
 {
     struct memo *m;
-    struct score_result got;
 
     assert_int_equal(memo_new(&m, 1 << 16, NULL), 0);
     memo_put(memo_find(m, STR("one"), NODES), 0, 1, &admitted);
-    assert_false(memo_get(memo_find(m, STR("two"), NODES), 0, 1, &got));
-    assert_true(memo_get(memo_find(m, STR("one"), NODES), 0, 1, &got));
+    assert_null(memo_get(memo_find(m, STR("two"), NODES), 0, 1));
+    assert_non_null(memo_get(memo_find(m, STR("one"), NODES), 0, 1));
     /* another number of nodes: positions have moved */
-    assert_false(memo_get(memo_find(m, STR("one"), NODES + 1), 0, 1, &got));
+    assert_null(memo_get(memo_find(m, STR("one"), NODES + 1), 0, 1));
     memo_free(m);
 }
 
@@ -50,7 +68,6 @@ static void the_shape_used_least_recently_makes_room(void **state)
 {
     struct memo *m;
     struct memo_stats stats;
-    struct score_result got;
 
     assert_int_equal(memo_new(&m, 1 << 16, NULL), 0);
     (void)memo_find(m, STR("a"), NODES);
@@ -67,8 +84,8 @@ static void the_shape_used_least_recently_makes_room(void **state)
     assert_int_equal(stats.shapes, 2);
     assert_int_equal(stats.evicted, 1);
     assert_true(stats.bytes <= 2 * one);
-    assert_true(memo_get(memo_find(m, STR("a"), NODES), 0, 1, &got));
-    assert_false(memo_get(memo_find(m, STR("b"), NODES), 0, 1, &got));
+    assert_non_null(memo_get(memo_find(m, STR("a"), NODES), 0, 1));
+    assert_null(memo_get(memo_find(m, STR("b"), NODES), 0, 1));
     memo_free(m);
 }
 
@@ -87,6 +104,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_answer_is_known_for_its_revision_only),
+        cmocka_unit_test(revisions_far_apart_are_told_from_each_other),
         cmocka_unit_test(equal_shapes_share_answers_and_others_do_not),
         cmocka_unit_test(the_shape_used_least_recently_makes_room),
         cmocka_unit_test(a_cluster_beyond_the_limit_is_not_remembered),

@@ -23,25 +23,26 @@ static const struct node_view nodes[NODES] = {{.fits = gpu_fits, .n_fits = 3},
                                               {.fits = plain_fits, .n_fits = 2},
                                               {.n_fits = 0}};
 
-/* Rows of the four nodes, all admitted, for a pod with one container that requests `amounts`. */
-static void offer(struct decide_row rows[NODES], const struct pod_amount *amounts, uint32_t n,
-                  struct arena *a)
+static const struct node_view *const all[NODES] = {&nodes[0], &nodes[1], &nodes[2], &nodes[3]};
+
+/* Lacks of the four nodes, all admitted, for a pod with one container that requests `amounts`. */
+static void offer(const struct offer_lack *lacks[NODES], const struct pod_amount *amounts,
+                  uint32_t n, struct arena *a)
 {
+    static const struct decide_row rows[NODES]; /* zero is SCORE_ADMITTED */
     const struct pod_container c = {.requests = amounts, .n_requests = n};
     const struct score_pod pod = {.containers = &c, .n_containers = 1};
     const struct decide_ask ask = {.pod = &pod, .n = NODES, .names = names};
 
-    for (uint32_t i = 0; i < NODES; i++)
-        rows[i] = (struct decide_row){.node = &nodes[i]};
-    assert_int_equal(offer_rows(rows, &ask, a), 0);
+    assert_int_equal(offer_rows(lacks, rows, all, &ask, a), 0);
 }
 
-static void assert_lack(const struct decide_row *row, const char *want)
+static void assert_lack(const struct offer_lack *lack, const char *want)
 {
     struct buf text = {0};
 
-    assert_non_null(row->lack);
-    offer_text(&text, row->lack);
+    assert_non_null(lack);
+    offer_text(&text, lack);
     assert_string_equal(text.p, want);
     buf_free(&text);
 }
@@ -51,15 +52,15 @@ static void sums_and_missing_resources_hold_a_node_back(void **state)
     static _Alignas(max_align_t) char room[ROOM];
     const struct pod_amount wants[] = {{{"cpu", 3}, POD_CPU, 2000},
                                        {{"nvidia.com/gpu", 14}, POD_EXTENDED, 1}};
-    struct decide_row rows[NODES];
+    const struct offer_lack *lacks[NODES];
     struct arena a;
 
     arena_init(&a, room, ROOM);
-    offer(rows, wants, 2, &a);
-    assert_null(rows[0].lack); /* 6000 + 2000 = 8000, 3 + 1 = 4: just fits */
-    assert_lack(&rows[1], "cpu needs 2, free 1500m of 8");
-    assert_lack(&rows[2], "pods needs 1, free 0 of 3"); /* before the missing GPU */
-    assert_null(rows[3].lack);                          /* it says nothing of itself */
+    offer(lacks, wants, 2, &a);
+    assert_null(lacks[0]); /* 6000 + 2000 = 8000, 3 + 1 = 4: just fits */
+    assert_lack(lacks[1], "cpu needs 2, free 1500m of 8");
+    assert_lack(lacks[2], "pods needs 1, free 0 of 3"); /* before the missing GPU */
+    assert_null(lacks[3]);                              /* it says nothing of itself */
     arena_rewind(&a, 0);
 }
 
@@ -71,14 +72,16 @@ static void a_resource_that_only_others_have_is_missing(void **state)
     const struct pod_container c = {.requests = wants, .n_requests = 2};
     const struct score_pod pod = {.containers = &c, .n_containers = 1};
     const struct node_view other = {.fits = plain_fits, .n_fits = 1};
-    struct decide_row rows[2] = {{.node = &nodes[1]}, {.node = &other}};
+    const struct decide_row rows[2] = {{.verdict = SCORE_ADMITTED}, {.verdict = SCORE_ADMITTED}};
+    const struct node_view *const two[] = {&nodes[1], &other};
+    const struct offer_lack *lacks[2];
     struct arena a;
 
     arena_init(&a, room, ROOM);
     const struct decide_ask ask = {.pod = &pod, .n = 2, .names = names};
-    assert_int_equal(offer_rows(rows, &ask, &a), 0);
-    assert_null(rows[0].lack); /* no node has the licence: it is no matter of nodes */
-    assert_lack(&rows[1], "nvidia.com/gpu needs 2, free 0 of 0");
+    assert_int_equal(offer_rows(lacks, rows, two, &ask, &a), 0);
+    assert_null(lacks[0]); /* no node has the licence: it is no matter of nodes */
+    assert_lack(lacks[1], "nvidia.com/gpu needs 2, free 0 of 0");
     arena_rewind(&a, 0);
 }
 
@@ -88,28 +91,30 @@ static void who_is_rejected_or_unknown_is_not_looked_at(void **state)
     const struct pod_amount wants[] = {{{"cpu", 3}, POD_CPU, 9000}};
     const struct pod_container c = {.requests = wants, .n_requests = 1};
     const struct score_pod pod = {.containers = &c, .n_containers = 1};
-    struct decide_row rows[2] = {{.node = &nodes[0], .result = {.verdict = SCORE_REJECTED}},
-                                 {.node = NULL, .result = {.verdict = SCORE_UNKNOWN}}};
+    struct decide_row rows[2] = {{.verdict = SCORE_REJECTED}, {.verdict = SCORE_UNKNOWN}};
+    const struct node_view *const two[] = {&nodes[0], NULL};
+    const struct offer_lack *lacks[2];
     const struct decide_ask ask = {.pod = &pod, .n = 2, .names = names};
     struct arena a;
 
     arena_init(&a, room, 0); /* nothing is needed where nothing is kept */
-    assert_int_equal(offer_rows(rows, &ask, &a), 0);
-    assert_null(rows[0].lack);
-    rows[0].result.verdict = SCORE_ADMITTED;
-    assert_int_equal(offer_rows(rows, &ask, &a), -12); /* -ENOMEM */
+    assert_int_equal(offer_rows(lacks, rows, two, &ask, &a), 0);
+    assert_null(lacks[0]);
+    rows[0].verdict = SCORE_ADMITTED;
+    assert_int_equal(offer_rows(lacks, rows, two, &ask, &a), -12); /* -ENOMEM */
 }
 
 static void admitted_nodes_without_room_come_behind_those_with_room(void **state)
 {
     static const struct offer_lack lack = {{"cpu", 3}, POD_CPU, 1000, 0, 0};
-    const struct decide_row rows[] = {{.score = 900, .lack = &lack}, {.score = 100}};
-    const struct decision d = {.n = 2, .rows = rows};
+    static const struct offer_lack *const lacks[] = {&lack, NULL};
+    const struct decide_row rows[] = {{.score = 900}, {.score = 100}};
+    const struct decision d = {.n = 2, .rows = rows, .lacks = lacks};
 
     assert_true(decide_compare(&d, names, 0, 1) > 0);
     assert_true(decide_compare(&d, names, 1, 0) < 0);
-    assert_false(decide_is_candidate(&rows[0]));
-    assert_true(decide_is_candidate(&rows[1]));
+    assert_false(decide_is_candidate(&d, 0));
+    assert_true(decide_is_candidate(&d, 1));
 }
 
 int main(void)

@@ -42,7 +42,8 @@ static struct made *make(uint32_t n, const char *pod, const char *prefix)
     for (uint32_t i = 0; i < n; i++) {
         (void)snprintf(m->texts[i], sizeof(m->texts[i]), "%s-%04u", prefix, i);
         m->names[i] = str_of(m->texts[i]);
-        m->rows[i].result.verdict = SCORE_ADMITTED;
+        m->rows[i].position = DECIDE_NO_NODE;
+        m->rows[i].verdict = SCORE_ADMITTED;
         m->rows[i].score = (uint16_t)(i % 1000);
         m->rows[i].wire = 1;
     }
@@ -61,8 +62,8 @@ static struct made *make(uint32_t n, const char *pod, const char *prefix)
 
 static void reject(struct made *m, uint32_t i, enum score_reason reason)
 {
-    m->rows[i].result.verdict = SCORE_REJECTED;
-    m->rows[i].result.reason = reason;
+    m->rows[i].verdict = SCORE_REJECTED;
+    m->rows[i].reason = reason;
     m->rows[i].score = 0;
     m->d.counts[SCORE_ADMITTED]--;
     m->d.counts[SCORE_REJECTED]++;
