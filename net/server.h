@@ -33,6 +33,7 @@ struct http_server {
     struct http_limits limits; /* every field set */
     struct http_head_limits head_limits;
     struct exchange_pool pool;
+    struct peers peers;
     struct guard *guards; /* every open connection, the longest without an answer first */
     struct guard **guards_end;
     struct guard *answering;            /* the one whose request evhtp is working on */
