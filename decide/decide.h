@@ -45,7 +45,7 @@ struct decide_ask {
 /* Why candidates pass without being judged. */
 enum decide_pass { DECIDE_JUDGED, DECIDE_NOT_UNDERSTOOD, DECIDE_IGNORED };
 
-enum { DECIDE_NO_NODE = UINT32_MAX };
+#define DECIDE_NO_NODE UINT32_MAX
 
 /* One candidate: small, for a request has thousands. */
 struct decide_row {
