@@ -63,7 +63,7 @@ static struct made *make(uint32_t n, const char *pod, const char *prefix)
 static void reject(struct made *m, uint32_t i, enum score_reason reason)
 {
     m->rows[i].verdict = SCORE_REJECTED;
-    m->rows[i].reason = reason;
+    m->rows[i].reason = (uint8_t)reason;
     m->rows[i].score = 0;
     m->d.counts[SCORE_ADMITTED]--;
     m->d.counts[SCORE_REJECTED]++;
