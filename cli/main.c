@@ -73,9 +73,23 @@ static int flushed(int code)
     return EXIT_UNREADABLE;
 }
 
+/* meson.build compiles for it. */
+static bool has_needed_cpu(void)
+{
+#ifdef __POPCNT__
+    return __builtin_cpu_supports("popcnt");
+#else
+    return true;
+#endif
+}
+
 int main(int argc, char **argv)
 {
     (void)signal(SIGPIPE, SIG_IGN);
+    if (!has_needed_cpu()) {
+        (void)fputs("numawise: this processor is older than x86-64-v2\n", stderr);
+        return EXIT_UNREADABLE;
+    }
     if (argc < 2) {
         help(stderr);
         return EXIT_USAGE;

@@ -302,6 +302,7 @@ static int keep_request(struct node_build *b, struct node_pod *to, const struct 
         }
     }
     to->placement = NODE_POD_UNPLACED;
+    b->v.n_unplaced++;
     to->cpus = whole->cpus;
     to->devices = devices;
     return 0;

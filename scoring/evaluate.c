@@ -240,7 +240,7 @@ static int judge(struct score_result *out, struct outcome *o, struct node_state 
     o->answer = answer;
     r.verdict = answer->verdict;
     r.reason = answer->reason;
-    r.interval = score_is_interval(o->node);
+    r.interval = o->node->n_unplaced > 0;
     if (r.verdict == SCORE_ADMITTED) {
         fill_terms(&r, o);
         if (r.interval && lower_to_worst(&r, o, a))

@@ -3,15 +3,6 @@
 
 #include "topology/cpuset.h"
 
-bool score_is_interval(const struct node_view *node)
-{
-    for (uint32_t i = 0; i < node->n_pods; i++) {
-        if (node->pods[i].placement == NODE_POD_UNPLACED)
-            return true;
-    }
-    return false;
-}
-
 /* Zones from which a container takes anything for itself. */
 static uint64_t zones_of(const struct node_view *node, const struct score_container *c)
 {

@@ -3,15 +3,10 @@
 #ifndef SCORING_INTERVAL_H
 #define SCORING_INTERVAL_H
 
-#include <stdbool.h>
-
 #include "base/attr.h"
 #include "scoring/kubelet.h"
 
 struct arena;
-
-/* Whether some pod of the node is UNPLACED. */
-bool score_is_interval(const struct node_view *node);
 
 /*
  * The node as it would be at worst for a pod that `answer` ([n] containers) admits there: what

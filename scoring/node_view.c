@@ -207,31 +207,32 @@ int node_view_complete(struct node_view *v, struct arena *a)
     return 0;
 }
 
-static void *copied(struct arena *a, const void *from, size_t n, size_t size)
+/* `n` words of `from` at `*at`, which moves behind them. */
+static uint64_t *copied(uint64_t **at, const uint64_t *from, size_t n)
 {
-    void *const to = arena_array(a, n, size);
+    uint64_t *const to = *at;
 
-    if (to && n)
-        memcpy(to, from, n * size);
+    if (n)
+        memcpy(to, from, n * sizeof(*to));
+    *at += n;
     return to;
 }
 
 int node_state_copy(struct node_state *out, const struct node_view *v, struct arena *a)
 {
-    const size_t zones = v->machine.n_zones, types = zones * v->n_memory_types;
+    const size_t zones = v->machine.n_zones, types = zones * v->n_memory_types,
+                 devices = node_device_words(v);
     const struct node_state *const from = &v->state;
-    struct node_state s = {
-        .cpu_free = copied(a, from->cpu_free, v->cpu_words, sizeof(uint64_t)),
-        .memory_free = copied(a, from->memory_free, types, sizeof(uint64_t)),
-        .memory_reserved = copied(a, from->memory_reserved, types, sizeof(uint64_t)),
-        .assignments = copied(a, from->assignments, zones, sizeof(uint32_t)),
-        .cells = copied(a, from->cells, zones, sizeof(uint64_t)),
-        .device_held = copied(a, from->device_held, node_device_words(v), sizeof(uint64_t)),
-    };
+    uint64_t *at = arena_array(a, v->cpu_words + 2 * types + 2 * zones + devices, sizeof(*at));
 
-    if (!s.cpu_free || !s.memory_free || !s.memory_reserved || !s.assignments || !s.cells ||
-        !s.device_held)
+    if (!at)
         return -ENOMEM;
-    *out = s;
+    out->cpu_free = copied(&at, from->cpu_free, v->cpu_words);
+    out->memory_free = copied(&at, from->memory_free, types);
+    out->memory_reserved = copied(&at, from->memory_reserved, types);
+    out->cells = copied(&at, from->cells, zones);
+    out->device_held = copied(&at, from->device_held, devices);
+    out->assignments = (uint32_t *)at;
+    memcpy(out->assignments, from->assignments, zones * sizeof(*out->assignments));
     return 0;
 }

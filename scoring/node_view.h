@@ -193,6 +193,8 @@ struct node_view {
     struct node_state state;
     uint32_t n_pods;
     const struct node_pod *pods;
+    uint32_t
+        n_unplaced; /* of the pods: what is said of the node is an interval where there are any */
     /* Derived: see node_view_complete. */
     struct node_cpus cpus;
     /* [n_resources*(Z+1)] devices of the k zones that host most of the resource, together;

@@ -180,6 +180,7 @@ static void one_pod_whose_end_would_help_is_named(void **state)
     ask(&f, SINGLE, POD("'cpu':'4','memory':'1Gi'"));
     f.node.pods = pods;
     f.node.n_pods = 3;
+    f.node.n_unplaced = 1;
     f.node.state.cpu_free[0] &= ~(cpus[0] | others[0]);
     assert_int_equal(score_node_explain(&d, f.req, &f.node, &no_clock, &f.a), 0);
     assert_int_equal(d.result.verdict, SCORE_REJECTED);

@@ -74,6 +74,7 @@ static void give_unplaced(struct fixture *f, struct node_pod *pod, uint32_t cpus
                              .devices = devices};
     f->node.pods = pod;
     f->node.n_pods = 1;
+    f->node.n_unplaced = 1;
 }
 
 /*
@@ -159,6 +160,7 @@ static void what_is_known_to_be_placed_costs_nothing(void **state)
     ask(&f, SINGLE, POD("'cpu':'2','memory':'1Gi'"));
     give_unplaced(&f, &pod, 2, NULL);
     pod.placement = NODE_POD_COUNTED; /* in the sums already */
+    f.node.n_unplaced = 0;
     assert_int_equal(judge(&f).term[SCORE_FRAGMENTATION], 680);
     assert_false(judge(&f).interval);
     end(&f);
