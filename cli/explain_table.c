@@ -143,11 +143,9 @@ static void put_clause(struct buf *out, struct str clause)
 static void clauses(struct buf *out, struct str text)
 {
     while (text.n) {
-        const char *const end = memmem(text.p, text.n, "; ", 2);
-        const size_t n = end ? (size_t)(end - text.p) : text.n;
+        const struct str clause = str_trim(str_cut(&text, ';'));
         buf_printf(out, "%*s", INDENT, "");
-        put_clause(out, (struct str){text.p, n});
-        text = (struct str){text.p + n + (end ? 2 : 0), text.n - n - (end ? 2 : 0)};
+        put_clause(out, clause);
     }
 }
 

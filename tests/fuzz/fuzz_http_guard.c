@@ -73,26 +73,32 @@ static void send_pieces(int fd, const uint8_t *p, size_t n)
     }
 }
 
-/* The replies are whole, and nothing follows one that closes. */
-static void check_replies(char *p, size_t n)
+/* Content-Length of the reply whose head, ended by a zero, this is; an interim one has no body. */
+static size_t length_of(const char *head)
 {
-    p[n] = '\0';
-    while (n > 0) {
-        char *const end = memmem(p, n, "\r\n\r\n", 4);
-        assert(end && (memcmp(p, "HTTP/1.1 ", 9) == 0 || memcmp(p, "HTTP/1.0 ", 9) == 0));
+    if (strncmp(head + 9, "100", 3) == 0)
+        return 0;
+    const char *const field = strstr(head, "\r\nContent-Length: ");
+    assert(field);
+    return strtoul(field + 18, NULL, 10);
+}
+
+/* The replies are whole, and nothing follows one that closes. */
+static void check_replies(char replies[REPLIES_BYTES_MAX], size_t n)
+{
+    size_t at = 0;
+
+    replies[n] = '\0';
+    while (at < n) {
+        char *const head = &replies[at];
+        assert(strncmp(head, "HTTP/1.1 ", 9) == 0 || strncmp(head, "HTTP/1.0 ", 9) == 0);
+        char *const end = strstr(head, "\r\n\r\n");
+        assert(end);
         end[2] = '\0';
-        size_t length = 0;
-        if (memcmp(p + 9, "100", 3) != 0) {
-            const char *const field = strstr(p, "\r\nContent-Length: ");
-            assert(field);
-            length = strtoul(field + 18, NULL, 10);
-        }
-        const size_t whole = (size_t)(end - p) + 4 + length;
-        assert(whole <= n);
-        if (strstr(p, "\r\nConnection: close\r\n"))
-            assert(whole == n);
-        p += whole;
-        n -= whole;
+        at = (size_t)(end - replies) + 4 + length_of(head);
+        assert(at <= n);
+        if (strstr(head, "\r\nConnection: close\r\n"))
+            assert(at == n);
     }
 }
 

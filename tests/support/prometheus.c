@@ -193,14 +193,22 @@ static bool keep_series(struct page *p, struct str series)
     return true;
 }
 
+static struct str before_last_blank(struct str line)
+{
+    size_t n = line.n;
+
+    while (n > 0 && line.p[n - 1] != ' ')
+        n--;
+    return (struct str){line.p, n ? n - 1 : 0};
+}
+
 static bool read_sample(struct page *p, struct str line)
 {
-    const char *const blank = memrchr(line.p, ' ', line.n);
-    const struct str series = {line.p, blank ? (size_t)(blank - line.p) : 0};
+    const struct str series = before_last_blank(line);
     struct str name = series, labels = STR(""), others, le;
     double value;
 
-    if (!blank || !to_number((struct str){blank + 1, line.n - series.n - 1}, &value))
+    if (!series.n || !to_number((struct str){line.p + series.n + 1, line.n - series.n - 1}, &value))
         return wrong(p, "no value: %.*s", STR_ARG(line));
     const char *const brace = memchr(series.p, '{', series.n);
     if (brace) {

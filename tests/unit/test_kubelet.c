@@ -8,6 +8,7 @@
 
 #include "base/arena.h"
 #include "base/attr.h"
+#include "base/buf.h"
 #include "scoring/evaluate.h"
 #include "scoring/kubelet_request.h"
 #include "tests/support/test.h"
@@ -454,33 +455,28 @@ static void whole_cores_are_asked_for_in_whole_cores(void **state)
 /* --- many zones --- */
 
 /* n zones of one CPU each, 8 GiB less 1, in sockets of their own. */
-static char *many_zones(uint32_t n, const char *kubelet)
+static void many_zones(struct buf *out, uint32_t n, const char *kubelet)
 {
-    char *const text = malloc(1 << 20);
-    size_t at = 0;
-
-    assert_non_null(text);
-    at += (size_t)sprintf(text + at, "{'zones':[");
+    buf_text(out, "{'zones':[");
     for (uint32_t z = 0; z < n; z++) {
-        at += (size_t)sprintf(text + at, "%s{'id':%u,'distances':[", z ? "," : "", z);
+        buf_printf(out, "%s{'id':%u,'distances':[", z ? "," : "", z);
         for (uint32_t k = 0; k < n; k++)
-            at += (size_t)sprintf(text + at, "%s%d", k ? "," : "", k == z ? 10 : 20);
-        at += (size_t)sprintf(text + at,
-                              "],'cores':[{'socket':%u,'uncore':%u,'cpus':[%u]}],"
-                              "'memory':{'total':8589934592,'reserved':1073741824}}",
-                              z, z, z);
+            buf_printf(out, "%s%d", k ? "," : "", k == z ? 10 : 20);
+        buf_printf(out,
+                   "],'cores':[{'socket':%u,'uncore':%u,'cpus':[%u]}],"
+                   "'memory':{'total':8589934592,'reserved':1073741824}}",
+                   z, z, z);
     }
-    (void)sprintf(text + at, "],'kubelet':{%s,'cpuManagerPolicy':'static','reservedCPUs':'0'}}",
-                  kubelet);
-    return text;
+    buf_printf(out, "],'kubelet':{%s,'cpuManagerPolicy':'static','reservedCPUs':'0'}}", kubelet);
 }
 
 static void begin_many(struct fixture *f, uint32_t n, const char *kubelet)
 {
-    char *const text = many_zones(n, kubelet);
+    struct buf text = {0};
 
-    begin(f, text);
-    free(text);
+    many_zones(&text, n, kubelet);
+    begin(f, text.p);
+    buf_free(&text);
 }
 
 #define MAX64 "'topologyManagerPolicyOptions':{'max-allowable-numa-nodes':'64'}"
