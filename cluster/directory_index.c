@@ -9,8 +9,8 @@
 #include <sys/random.h>
 
 #include "base/err.h"
+#include "base/siphash.h"
 #include "cluster/directory_index_parts.h"
-#include "cluster/siphash.h"
 
 enum { FIRST_BUCKETS = 256, ROUNDS = 8 };
 

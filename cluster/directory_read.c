@@ -7,8 +7,8 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/siphash.h"
 #include "cluster/directory_index_parts.h"
-#include "cluster/siphash.h"
 #include "kube/file.h"
 #include "kube/object.h"
 #include "kube/scan.h"

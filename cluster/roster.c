@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cluster/siphash.h"
+#include "base/siphash.h"
 
 static uint64_t load8(const char *p)
 {

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cluster/siphash.h"
+#include "base/siphash.h"
 #include "cluster/snapshot_parts.h"
 
 /* --- parts --- */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/support/test.h"
 
-#include "cluster/siphash.h"
+#include "base/siphash.h"
 
 /* CPython 3.11 with PYTHONHASHSEED=0 hashes bytes by SipHash-1-3 with a zero key. */
 static void hashes_are_those_of_another_implementation(void **state)

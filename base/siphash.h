@@ -3,8 +3,8 @@
  * SipHash-1-3 (Aumasson, Bernstein: "SipHash: a fast short-input PRF", with 1 and 3 rounds): a
  * keyed hash, so that nobody who chooses names can make them collide.
  */
-#ifndef CLUSTER_SIPHASH_H
-#define CLUSTER_SIPHASH_H
+#ifndef BASE_SIPHASH_H
+#define BASE_SIPHASH_H
 
 #include <stdint.h>
 
