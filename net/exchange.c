@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "net/http.h"
-
 enum {
     MIB = 1024 * 1024,
     SPARES_MAX = 4,
@@ -91,6 +89,8 @@ struct exchange *exchange_new(struct exchange_pool *pool, size_t body_bytes)
     x->next = NULL;
     x->pool = pool;
     x->refs = 1;
+    x->guard = NULL;
+    x->deadline_ms = 0;
     x->body_bytes = body_bytes;
     memset(x->body + body_bytes, 0, HTTP_BODY_PADDING);
     arena_init(&x->arena, x->block, arena_bytes);
@@ -111,6 +111,8 @@ void exchange_unref(struct exchange *x)
     if (--x->refs > 0)
         return;
     struct exchange_pool *const pool = x->pool;
+    free(x->head);
+    x->head = NULL;
     arena_rewind(&x->arena, 0);
     if (!REUSE || pool->spares >= SPARES_MAX ||
         (pool->spares > 0 && x->body_room + x->block_room > 4 * BODY_BYTES_KEPT)) {

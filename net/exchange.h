@@ -2,7 +2,8 @@
 /*
  * The memory of one request and its reply: body, arena, reply. It lives until the last byte of the
  * reply is written, also when the connection dies first, and is then used again: a small request
- * costs no allocation of its own. One thread.
+ * costs no allocation of its own. One thread, the server's; what a deferred request consists of is
+ * another's between http_defer and http_finish.
  */
 #ifndef NET_EXCHANGE_H
 #define NET_EXCHANGE_H
@@ -11,7 +12,11 @@
 #include <stddef.h>
 
 #include "base/arena.h"
+#include "net/http.h"
 #include "net/reply.h"
+
+struct guard;
+struct http_server;
 
 struct exchange_pool {
     struct exchange *spare;
@@ -20,7 +25,7 @@ struct exchange_pool {
 };
 
 struct exchange {
-    struct exchange *next; /* in the pool's list of spares */
+    struct exchange *next; /* in the pool's list of spares, or in the server's of finished ones */
     struct exchange_pool *pool;
     unsigned refs;
     char *body; /* [body_bytes] and HTTP_BODY_PADDING zeros */
@@ -28,7 +33,13 @@ struct exchange {
     char *block; /* what the arena is made of */
     size_t block_room;
     struct arena arena;
+    struct http_request request;
     struct http_reply reply;
+
+    struct http_server *server; /* for http_finish */
+    struct guard *guard;        /* whose request it is; NULL once the connection is gone */
+    unsigned deadline_ms;       /* not 0: deferred, and not finished */
+    char *head;                 /* what the request's slices point into, kept without the guard */
 };
 
 /* With one reference and room for a body of `body_bytes`; NULL when out of memory. */

@@ -226,6 +226,7 @@ static int read_whole(struct http_head *out, struct str text, const struct http_
     unsigned n = 0;
     int status = read_request_line(out, next_line(&text), limits);
 
+    out->fields = (struct str){text.p, text.n - 2};
     while (status == 200) {
         const struct str line = next_line(&text);
         if (line.n == 0)
@@ -294,4 +295,18 @@ int http_head_read(struct http_head *out, struct http_head_scan *scan, const cha
     if (status == HTTP_HEAD_WHOLE)
         *out = head;
     return status;
+}
+
+unsigned http_header(const struct http_request *req, const char *name, struct str *out)
+{
+    struct str rest = req->fields;
+    unsigned n = 0;
+
+    while (rest.n > 0) {
+        struct str line = next_line(&rest);
+        const struct str found = str_cut(&line, ':');
+        if (is_same(found, name) && n++ == 0)
+            *out = str_trim(line);
+    }
+    return n;
 }

@@ -25,7 +25,8 @@ struct http_head {
     unsigned method; /* enum http_method, 0 = another token */
     struct str path; /* begins with '/' */
     struct str query;
-    bool has_query; /* a '?' is there, even with nothing behind it */
+    struct str fields; /* the header lines, each with its CRLF */
+    bool has_query;    /* a '?' is there, even with nothing behind it */
     bool http10;
     bool close;      /* the client wants this to be the last request of the connection */
     bool expect_100; /* it waits for "100 Continue" before the body */

@@ -3,8 +3,9 @@
  * HTTP/1.1 server: one event loop and one thread a server, one server a role. libevent and
  * libevhtp stay behind this header, so that either can be replaced by editing one folder.
  *
- * A handler is called on the server's thread with the whole body, answers before it returns, and
- * never blocks. A request's arena and body live until the last byte of its reply is written.
+ * A handler is called on the server's thread with the whole body, never blocks, and answers before
+ * it returns or keeps the request for later (http_defer). A request's arena and body live until the
+ * last byte of its reply is written.
  */
 #ifndef NET_HTTP_H
 #define NET_HTTP_H
@@ -21,23 +22,50 @@ struct err;
 
 enum http_method { HTTP_GET = 1, HTTP_POST = 2, HTTP_PUT = 4, HTTP_DELETE = 8 };
 
-struct http_request {
-    enum http_method method;
-    struct str path;  /* without the query */
-    struct str query; /* without '?', empty where the route takes none */
-    struct str body;  /* contiguous, followed by HTTP_BODY_PADDING readable zero bytes */
-    struct arena *arena;
-    uint64_t start_ns; /* monotonic, first byte of the head */
-    uint64_t id;       /* grows by one a request, for the log */
+/* Whom a client's verified certificate names. */
+struct http_client {
+    struct str common_name;          /* of its subject: the user, as Kubernetes reads it */
+    const struct str *organizations; /* [n_organizations] of its subject: the groups */
+    size_t n_organizations;
+    const struct str *names; /* [n_names] its DNS names and URIs */
+    size_t n_names;
 };
 
-enum { HTTP_BODY_PADDING = 64 };
+struct http_request {
+    enum http_method method;
+    struct str path;   /* without the query */
+    struct str query;  /* without '?', empty where the route takes none */
+    struct str fields; /* the header lines, each with its CRLF: for http_header */
+    struct str body;   /* contiguous, followed by HTTP_BODY_PADDING readable zero bytes */
+    struct arena *arena;
+    const struct http_client *client; /* NULL: the connection has no certificate of its client */
+    uint64_t start_ns;                /* monotonic, first byte of the head */
+    uint64_t id;                      /* grows by one a request, for the log */
+};
 
-/* The reply under construction. Status 200 unless set; Content-Length is always exact. */
+enum { HTTP_BODY_PADDING = 64, HTTP_REPLY_FIELDS = 4 };
+
+/*
+ * How many header lines are called `name` (lower case; any case in the request), and the value of
+ * the first in `*out`, without blanks around it. Trust no value of which there are two.
+ */
+unsigned http_header(const struct http_request *req, const char *name, struct str *out);
+
+/*
+ * The reply under construction. Status 200 unless set; Content-Length is always exact. What is
+ * added is sent with any status but 204 and 304. kube-scheduler keeps a connection after another
+ * status than 200 only where the body is empty.
+ */
 struct http_reply;
 
-void http_status(struct http_reply *r, int status); /* a non-200 is sent without a body */
+void http_status(struct http_reply *r, int status);
 void http_content_type(struct http_reply *r, const char *type); /* a literal; default JSON */
+
+/*
+ * One more header line, at most HTTP_REPLY_FIELDS: `name` is a literal, `value` is copied. A value
+ * with a control byte turns the reply into a 503.
+ */
+void http_field(struct http_reply *r, const char *name, struct str value);
 
 /* Append a copy. */
 void http_add(struct http_reply *r, const void *p, size_t n);
@@ -51,6 +79,16 @@ void http_commit(struct http_reply *r, size_t n);
 
 /* Append without copying bytes of the request's body or arena. */
 void http_add_ref(struct http_reply *r, const char *p, size_t n);
+
+/*
+ * Called by a handler that cannot answer yet, before it returns. The request with its arena and
+ * body, and `reply`, then belong to whoever answers, on any one thread, until that one calls
+ * http_finish: once, and before http_server_free. A peer that hangs up changes nothing about this.
+ * Without an answer within `deadline_ms` (at least 1) the peer gets 504 and loses its connection;
+ * an answer that comes later is dropped.
+ */
+void http_defer(struct http_reply *reply, unsigned deadline_ms);
+void http_finish(struct http_reply *reply);
 
 typedef void (*http_handler)(void *ctx, const struct http_request *req, struct http_reply *reply);
 

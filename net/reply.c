@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "net/http.h"
-
 enum {
     BLOCK_BYTES_MIN = 16 * 1024,
     BLOCK_BYTES_KEPT = 1024 * 1024, /* a larger block goes back to the heap after its reply */
@@ -92,6 +90,31 @@ void http_commit(struct http_reply *r, size_t n)
     block->used += n;
 }
 
+/* A value that ends its line would make another one. */
+static bool is_one_line(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if ((unsigned char)s.p[i] < 0x20 || s.p[i] == 0x7f)
+            return false;
+    return true;
+}
+
+void http_field(struct http_reply *r, const char *name, struct str value)
+{
+    struct reply_block *const block = r->failed ? NULL : block_with(r, value.n + 1);
+
+    assert(r->n_fields < HTTP_REPLY_FIELDS);
+    r->failed |= !is_one_line(value);
+    if (!block)
+        return;
+    char *const copy = block->bytes + block->used;
+    if (value.n > 0)
+        memcpy(copy, value.p, value.n);
+    copy[value.n] = '\0';
+    block->used += value.n + 1;
+    r->fields[r->n_fields++] = (struct reply_field){name, copy};
+}
+
 void http_add(struct http_reply *r, const void *p, size_t n)
 {
     char *const room = n > 0 ? http_reserve(r, n) : NULL;
@@ -153,9 +176,11 @@ void reply_done(struct http_reply *r)
 
 void reply_close(struct http_reply *r)
 {
-    if (r->failed)
+    if (r->failed) {
         r->status = 503;
-    if (r->status != 200) {
+        r->n_fields = 0;
+    }
+    if (r->failed || r->status == 204 || r->status == 304) {
         r->n_runs = 0;
         r->bytes = 0;
     }

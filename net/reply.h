@@ -10,14 +10,22 @@
 #include <stddef.h>
 
 #include "base/str.h"
+#include "net/http.h"
 
 struct reply_block;
+
+struct reply_field {
+    const char *name;
+    const char *value;
+};
 
 struct http_reply {
     int status;
     const char *type;
-    bool failed;      /* out of memory: becomes a 503 */
-    size_t bytes;     /* sum of all runs */
+    bool failed;                                  /* out of memory, or not sound: becomes a 503 */
+    size_t bytes;                                 /* sum of all runs */
+    struct reply_field fields[HTTP_REPLY_FIELDS]; /* [n_fields] */
+    unsigned n_fields;
     struct str *runs; /* [n_runs], room for runs_room */
     size_t n_runs, runs_room;
     struct reply_block *blocks; /* newest first; the runs of our own bytes point into them */
@@ -27,7 +35,7 @@ struct http_reply {
 void reply_reset(struct http_reply *r);
 void reply_done(struct http_reply *r); /* frees everything */
 
-/* No more changes: out of memory becomes 503, and what is not 200 loses its body. */
+/* No more changes: what failed becomes an empty 503, and 204 and 304 lose their body. */
 void reply_close(struct http_reply *r);
 
 #endif

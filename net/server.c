@@ -127,6 +127,15 @@ static void on_stop(evutil_socket_t fd, short what, void *arg)
     server_drained(s);
 }
 
+static void on_finished(evutil_socket_t fd, short what, void *arg)
+{
+    uint64_t n;
+
+    (void)what;
+    if (read(fd, &n, sizeof(n)) > 0)
+        answer_finished(arg);
+}
+
 /*
  * One thread owns the loop, so that libevent needs no locks. While it works for who is heavy it
  * looks every HEAVY_US whether somebody else came.
@@ -151,13 +160,16 @@ static struct event_base *new_base(void)
 static int make_loop(struct http_server *s)
 {
     s->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    s->finished_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     s->base = new_base();
-    if (s->wake_fd < 0 || !s->base)
+    if (s->wake_fd < 0 || s->finished_fd < 0 || !s->base)
         return -EIO;
     s->wake = event_new(s->base, s->wake_fd, EV_READ | EV_PERSIST, on_stop, s);
+    s->finished_ev = event_new(s->base, s->finished_fd, EV_READ | EV_PERSIST, on_finished, s);
     s->drain_end = evtimer_new(s->base, on_drain_end, s);
     s->htp = evhtp_new(s->base, s);
-    if (!s->wake || !s->drain_end || !s->htp || event_add(s->wake, NULL) < 0)
+    if (!s->wake || !s->finished_ev || !s->drain_end || !s->htp || event_add(s->wake, NULL) < 0 ||
+        event_add(s->finished_ev, NULL) < 0)
         return -EIO;
     evhtp_set_pre_accept_cb(s->htp, guard_before_accept, s);
     evhtp_set_post_accept_cb(s->htp, guard_after_accept, s);
@@ -172,7 +184,8 @@ int http_server_new(struct http_server **out, const char *role, const struct htt
 
     if (!s)
         return err_set(err, -ENOMEM, "no memory for the %s server", role);
-    s->wake_fd = -1;
+    s->wake_fd = s->finished_fd = -1;
+    pthread_mutex_init(&s->finished_lock, NULL);
     s->guards_end = &s->guards;
     set_limits(s, limits);
     int rc = copy_routes(s, routes, n_routes);
@@ -255,13 +268,16 @@ void http_server_free(struct http_server *s)
     if (!s)
         return;
     http_server_stop(s);
-    assert(!s->guards);
+    answer_finished(s);
+    assert(!s->guards && s->away == 0);
     if (s->htp) {
         listen_stop(s);
         evhtp_free(s->htp);
     }
     if (s->wake)
         event_free(s->wake);
+    if (s->finished_ev)
+        event_free(s->finished_ev);
     if (s->drain_end)
         event_free(s->drain_end);
     if (s->base)
@@ -269,6 +285,9 @@ void http_server_free(struct http_server *s)
     exchange_pool_done(&s->pool);
     if (s->wake_fd >= 0)
         close(s->wake_fd);
+    if (s->finished_fd >= 0)
+        close(s->finished_fd);
+    pthread_mutex_destroy(&s->finished_lock);
     free_routes(s);
     free(s);
 }

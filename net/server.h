@@ -36,7 +36,12 @@ struct http_server {
     struct peers peers;
     struct guard *guards; /* every open connection, the longest without an answer first */
     struct guard **guards_end;
-    struct guard *answering;            /* the one whose request evhtp is working on */
+    struct guard *answering; /* the one whose request evhtp is working on */
+    uint64_t away;           /* deferred requests that are not finished */
+    pthread_mutex_t finished_lock;
+    struct exchange *finished; /* by http_finish, not yet answered; under the lock */
+    int finished_fd;           /* eventfd: there are some */
+    struct event *finished_ev;
     bool accept_paused;                 /* at the cap, or out of descriptors */
     struct event *accept_again, *knock; /* knock: at the cap somebody waits to be accepted */
     int wake_fd;                        /* eventfd: stop */
