@@ -25,8 +25,8 @@
 #include "scoring/kubelet.h"
 #include "scoring/kubelet_request.h"
 #include "scoring/proof.h"
-#include "tests/support/data.h"
 #include "tests/vectors/vector_case.h"
+#include "tests/vectors/vector_file.h"
 #include "tests/vectors/vector_print.h"
 #include "topology/cpuset.h"
 
@@ -440,23 +440,10 @@ static void replay_steps(struct replay *r, const json_t *vector)
 
 static void choose_reserved(struct replay *r, const json_t *vector, uint32_t count)
 {
-    uint64_t *const reserved = arena_array(r->arena, r->node.cpu_words, sizeof(*reserved));
-
-    assert(reserved);
-    if (count) {
-        const int rc = kubelet_choose_reserved(reserved, &r->node, count, r->arena);
-        assert(rc == 0);
-        r->node.cpu_reserved = reserved;
-        const int again = node_view_complete(&r->node, r->arena);
-        assert(again == 0);
-    }
+    vector_reserve(&r->node, count, r->arena);
     if (r->node.kubelet.cpu_static)
         compare(r, "reservedCPUs", json_object_get(vector, "reservedCPUs"),
                 cpus_json(&r->node, r->node.cpu_reserved));
-    for (uint32_t w = 0; w < r->node.cpu_words; w++) {
-        if (r->node.kubelet.cpu_options & KUBELET_STRICT_CPU_RESERVATION)
-            r->node.state.cpu_free[w] &= ~r->node.cpu_reserved[w];
-    }
 }
 
 static bool run_case(const json_t *vector, const struct options *o, struct arena *a)
@@ -487,66 +474,24 @@ static bool run_case(const json_t *vector, const struct options *o, struct arena
     return r.differences == 0;
 }
 
-/*
- * The kubelet's unsigned 64-bit amounts can lie beyond what jansson reads: write those above 2^63
- * as the negative number of the same bits, in place.
- */
-static void fold_unsigned(char *p, const char *end)
-{
-    while (p < end) {
-        char *const from = p;
-
-        while (p < end && *p >= '0' && *p <= '9')
-            p++;
-        if (p - from >= 19) {
-            char digits[24] = {0}, folded[24];
-
-            memcpy(digits, from, (size_t)(p - from < 23 ? p - from : 23));
-            const uint64_t v = strtoull(digits, NULL, 10);
-            const int n = snprintf(folded, sizeof(folded), "%" PRId64, (int64_t)v);
-
-            if (v > INT64_MAX) {
-                memset(from, ' ', (size_t)(p - from));
-                memcpy(from, folded, (size_t)n);
-            }
-        }
-        p = p == from ? p + 1 : p;
-    }
-}
-
 static bool is_wanted(const json_t *vector, const struct options *o)
 {
     return !o->only || strcmp(o->only, json_string_value(json_object_get(vector, "name"))) == 0;
 }
 
-static int run_file(const char *path, const struct options *o, struct arena *a, uint64_t *passed,
-                    uint64_t *failed)
+struct run {
+    struct options options;
+    struct arena arena;
+    uint64_t passed, failed;
+};
+
+static void visit_case(void *ctx, const json_t *vector)
 {
-    struct buf text = {0};
+    struct run *const r = ctx;
 
-    if (test_file_read(path, &text)) {
-        fprintf(stderr, "kubelet_vectors: cannot read %s\n", path);
-        return -1;
-    }
-    fold_unsigned(text.p, text.p + text.n);
-    for (struct str rest = buf_view(&text); rest.n > 0;) {
-        const struct str line = str_cut(&rest, '\n');
-        json_error_t e;
-
-        if (line.n == 0)
-            continue;
-        json_t *const vector = json_loadb(line.p, line.n, 0, &e);
-        if (!vector) {
-            fprintf(stderr, "kubelet_vectors: %s: %s\n", path, e.text);
-            return -1;
-        }
-        arena_rewind(a, 0);
-        if (is_wanted(vector, o))
-            ++*(run_case(vector, o, a) ? passed : failed);
-        json_decref(vector);
-    }
-    buf_free(&text);
-    return 0;
+    arena_rewind(&r->arena, 0);
+    if (is_wanted(vector, &r->options))
+        ++*(run_case(vector, &r->options, &r->arena) ? &r->passed : &r->failed);
 }
 
 static const char usage[] =
@@ -581,27 +526,25 @@ static int read_options(struct options *o, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    uint64_t passed = 0, failed = 0;
-    struct options options = {0};
-    struct arena a;
-
-    const int status = read_options(&options, argc, argv);
-    if (status >= 0)
-        return status;
+    struct run run = {0};
     char *const room = malloc(ROOM);
+    const int status = read_options(&run.options, argc, argv);
+
+    if (status >= 0)
+        return free(room), status;
     assert(room);
-    arena_init(&a, room, ROOM);
+    arena_init(&run.arena, room, ROOM);
     for (int i = optind; i < argc; i++) {
-        if (run_file(argv[i], &options, &a, &passed, &failed))
+        if (vector_file_each(argv[i], visit_case, &run))
             return 2;
     }
-    arena_rewind(&a, 0);
+    arena_rewind(&run.arena, 0);
     free(room);
-    if (options.only && passed + failed == 0) {
-        fprintf(stderr, "kubelet_vectors: no case %s\n", options.only);
+    if (run.options.only && run.passed + run.failed == 0) {
+        fprintf(stderr, "kubelet_vectors: no case %s\n", run.options.only);
         return 2;
     }
     printf("kubelet v1.36.3: %" PRIu64 " of %" PRIu64 " admissions agree\n", agreed, admissions);
-    printf("%" PRIu64 " passed, %" PRIu64 " failed\n", passed, failed);
-    return failed != 0;
+    printf("%" PRIu64 " passed, %" PRIu64 " failed\n", run.passed, run.failed);
+    return run.failed != 0;
 }

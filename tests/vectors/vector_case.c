@@ -9,6 +9,7 @@
 
 #include "base/arena.h"
 #include "kube/quantity.h"
+#include "scoring/kubelet.h"
 #include "topology/cpuset.h"
 
 static void *array(struct arena *a, size_t n, size_t size)
@@ -288,6 +289,23 @@ const char *vector_node(struct node_view *out, const json_t *node, uint32_t *res
     fill_state(&v, a);
     *out = v;
     return why;
+}
+
+void vector_reserve(struct node_view *v, uint32_t count, struct arena *a)
+{
+    if (count) {
+        uint64_t *const reserved = array(a, v->cpu_words, sizeof(*reserved));
+        const int rc = kubelet_choose_reserved(reserved, v, count, a);
+
+        assert(rc == 0);
+        v->cpu_reserved = reserved;
+        const int again = node_view_complete(v, a);
+        assert(again == 0);
+    }
+    for (uint32_t w = 0; w < v->cpu_words; w++) {
+        if (v->kubelet.cpu_options & KUBELET_STRICT_CPU_RESERVATION)
+            v->state.cpu_free[w] &= ~v->cpu_reserved[w];
+    }
 }
 
 static const struct pod_amount *amounts(json_t *o, uint32_t *n, struct arena *a)

@@ -20,6 +20,12 @@ const char *vector_node(struct node_view *out, const json_t *node, uint32_t *res
                         struct arena *a);
 
 /*
+ * What follows when the CPU manager starts on a complete view: `count` reserved CPUs are chosen
+ * (0: those that are listed), and with strict-cpu-reservation they leave the shared pool.
+ */
+void vector_reserve(struct node_view *v, uint32_t count, struct arena *a);
+
+/*
  * The same from JSON text with single quotes for double ones, ready to be asked: reserved CPUs
  * chosen, node_view_complete called. The text's values live as long as `*keep`: json_decref it.
  */
