@@ -92,7 +92,8 @@ static uint32_t container_locality(const struct outcome *o, const struct score_c
         return SCORE_NEUTRAL; /* no CPU left in the shared pool: nothing can be said */
     if (!count_memory(c, n, mem))
         memcpy(mem, cpu, n * sizeof(*mem));
-    return score_locality(&o->node->machine.distances, &(struct score_split){cpu, mem});
+    return score_locality(&o->node->machine.distances,
+                          &(struct score_split){.cpu = cpu, .mem = mem});
 }
 
 static uint64_t weight_of(const struct pod_container *c)

@@ -236,3 +236,27 @@ int node_state_copy(struct node_state *out, const struct node_view *v, struct ar
     memcpy(out->assignments, from->assignments, zones * sizeof(*out->assignments));
     return 0;
 }
+
+/* Of two things at these places and in these zones. */
+static enum topo_link place_link(const struct node_view *v, uint8_t a, uint8_t b, uint64_t zones_a,
+                                 uint64_t zones_b)
+{
+    if (a && b)
+        return (enum topo_link)v->links[(a - 1) * v->n_places + b - 1u];
+    return topo_zones_link(&v->machine, zones_a, zones_b);
+}
+
+enum topo_link node_device_link(const struct node_view *v, uint32_t a, uint32_t b)
+{
+    const struct node_device *const x = &v->devices[a], *const y = &v->devices[b];
+
+    return a == b ? TOPO_LINK_SELF : place_link(v, x->place, y->place, x->zones, y->zones);
+}
+
+enum topo_link node_nic_link(const struct node_view *v, uint32_t device, uint32_t nic)
+{
+    const struct node_device *const x = &v->devices[device];
+    const struct node_nic *const y = &v->nics[nic];
+
+    return place_link(v, x->place, y->place, x->zones, y->zones);
+}

@@ -62,10 +62,32 @@ struct node_resource {
     uint64_t zones;    /* zones that host at least one of them; 0 = none has topology */
 };
 
+enum node_device_kind { NODE_DEVICE_OTHER, NODE_DEVICE_GPU, NODE_DEVICE_NIC };
+
 struct node_device {
     struct str id;
     uint64_t zones; /* by index, 0 = no topology */
     bool healthy;
+    uint8_t kind;  /* enum node_device_kind; OTHER also where nobody says */
+    uint8_t place; /* 1.. of the places of node_view.links; 0 = not known on PCI */
+    uint16_t nic;  /* 1.. of node_view.nics whose port it is; 0 = none */
+};
+
+/* Places beyond which devices are told apart by their zones only. */
+enum { NODE_MAX_PLACES = 64 };
+
+/* A port of the node to the network. Bits per second; [2] by enum node_direction. */
+enum node_direction { NODE_INGRESS, NODE_EGRESS };
+
+struct node_nic {
+    struct str name;
+    uint64_t zones;        /* by index, 0 = not known */
+    uint8_t place;         /* as in node_device */
+    bool is_handed_out;    /* some device of a plugin is this port, or a virtual function of it */
+    uint64_t capacity;     /* of the link, each direction; 0 = not known */
+    uint64_t allocated[2]; /* requested by the pods that hold it */
+    uint64_t measured;     /* the busier direction, by signals; see has_measured */
+    bool has_measured;
 };
 
 /* What changes with every admission: plain arrays, so that a copy is a few hundred bytes. */
@@ -190,6 +212,15 @@ struct node_view {
     const struct node_resource *resources; /* by byte order of the name */
     uint32_t n_devices;
     const struct node_device *devices; /* within a resource by byte order of the id */
+    /*
+     * Devices that are at one place on PCI (virtual functions of a port) are alike to all others.
+     * [n_places^2] enum topo_link; on the diagonal that of two devices at the place.
+     */
+    uint32_t n_places;
+    const uint8_t *links;
+    uint32_t n_nics;
+    const struct node_nic *nics; /* by name */
+    uint64_t network_shared[2];  /* requested by the pods that hold no port, bits/s */
     struct node_state state;
     uint32_t n_pods;
     const struct node_pod *pods;
@@ -211,6 +242,10 @@ int node_view_complete(struct node_view *v, struct arena *a) MUST_CHECK;
 
 /* A copy of the node's state that may be changed; lives in `a`. 0, -ENOMEM. */
 int node_state_copy(struct node_state *out, const struct node_view *v, struct arena *a) MUST_CHECK;
+
+/* How two devices meet: by their places on PCI where both are known, else by their zones. */
+enum topo_link node_device_link(const struct node_view *v, uint32_t a, uint32_t b);
+enum topo_link node_nic_link(const struct node_view *v, uint32_t device, uint32_t nic);
 
 /* The device words of a node: (D+63)/64. */
 static inline uint32_t node_device_words(const struct node_view *v)

@@ -99,25 +99,28 @@ static enum topo_link path_link(const struct topo_device *a, const struct topo_d
 }
 
 /* On a machine with one zone nothing can be elsewhere. */
-static uint64_t known_zones(const struct topo_machine *m, const struct topo_device *dev)
+static uint64_t known_zones(const struct topo_machine *m, uint64_t zones)
 {
-    return dev->zones == 0 && m->n_zones == 1 ? 1 : dev->zones;
+    return zones == 0 && m->n_zones == 1 ? 1 : zones;
 }
 
 static bool share_socket(const struct topo_machine *m, uint64_t a, uint64_t b)
 {
-    for (uint32_t i = 0; i < m->n_zones; i++) {
-        for (uint32_t j = 0; j < m->n_zones; j++) {
-            if (a >> i & 1 && b >> j & 1 && m->zones[i].socket != TOPO_NONE &&
-                m->zones[i].socket == m->zones[j].socket)
+    for (uint64_t i = a; i; i &= i - 1) {
+        const uint16_t socket = m->zones[__builtin_ctzll(i)].socket;
+
+        for (uint64_t j = b; j && socket != TOPO_NONE; j &= j - 1) {
+            if (m->zones[__builtin_ctzll(j)].socket == socket)
                 return true;
         }
     }
     return false;
 }
 
-static enum topo_link zone_link(const struct topo_machine *m, uint64_t a, uint64_t b)
+enum topo_link topo_zones_link(const struct topo_machine *m, uint64_t a, uint64_t b)
 {
+    a = known_zones(m, a);
+    b = known_zones(m, b);
     if (a & b)
         return TOPO_LINK_ZONE;
     return share_socket(m, a, b) ? TOPO_LINK_SOCKET : TOPO_LINK_FAR;
@@ -135,7 +138,7 @@ enum topo_link topo_device_link(const struct topo_machine *m, uint32_t a, uint32
         return TOPO_LINK_DIRECT;
     if (shared > 0)
         return path_link(da, db, shared);
-    return zone_link(m, known_zones(m, da), known_zones(m, db));
+    return topo_zones_link(m, da->zones, db->zones);
 }
 
 const char *topo_link_text(enum topo_link link)

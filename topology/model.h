@@ -115,6 +115,9 @@ enum topo_link {
 };
 
 enum topo_link topo_device_link(const struct topo_machine *m, uint32_t a, uint32_t b);
+
+/* The same for two places of which only the zones are known: ZONE, SOCKET or FAR. */
+enum topo_link topo_zones_link(const struct topo_machine *m, uint64_t a, uint64_t b);
 const char *topo_link_text(enum topo_link link);               /* "X", "NV", "PIX", ... */
 const char *topo_device_kind_text(enum topo_device_kind kind); /* "gpu", "nic", ... */
 

@@ -2,9 +2,14 @@
 /* What must hold of every score term, whatever the machine. */
 #include <string.h>
 
+#include "base/arena.h"
+#include "scoring/compute.h"
+#include "scoring/devices.h"
 #include "scoring/fragmentation.h"
 #include "scoring/freshness.h"
+#include "scoring/interference.h"
 #include "scoring/locality.h"
+#include "scoring/network.h"
 #include "scoring/weigh.h"
 #include "tests/support/data.h"
 #include "tests/support/test.h"
@@ -48,12 +53,12 @@ static void locality_keeps_its_bounds_and_ignores_numbering(void **state)
             for (uint32_t k = 0; k < n; k++)
                 d2[order[i] * n + order[k]] = d[i * n + k];
         }
-        const uint32_t got =
-            score_locality(&(struct topo_matrix){n, d}, &(struct score_split){cpu, mem});
+        const uint32_t got = score_locality(&(struct topo_matrix){n, d},
+                                            &(struct score_split){.cpu = cpu, .mem = mem});
 
         assert_in_range(got, 10000 / far, 1000);
-        assert_int_equal(
-            got, score_locality(&(struct topo_matrix){n, d2}, &(struct score_split){cpu2, mem2}));
+        assert_int_equal(got, score_locality(&(struct topo_matrix){n, d2},
+                                             &(struct score_split){.cpu = cpu2, .mem = mem2}));
     }
 }
 
@@ -99,6 +104,354 @@ static void freshness_never_rises_with_age_or_doubt(void **state)
     }
 }
 
+/* --- devices --- */
+
+enum { MOST_GPUS = 6, MOST_NICS = 6, MOST_DEVICES = MOST_GPUS + MOST_NICS };
+
+/* A random machine with GPUs and NICs; the order of zones and of devices is the caller's. */
+struct rig {
+    struct node_view node;
+    struct topo_zone zones[MAX_ZONES];
+    struct node_device devices[MOST_DEVICES];
+    struct node_resource resources[2];
+    struct node_nic nics[MOST_NICS];
+    uint8_t links[MOST_DEVICES * MOST_DEVICES];
+    uint32_t cpu[MAX_ZONES];
+    struct score_choice choices[2];
+    uint32_t lists[2][MOST_DEVICES];
+    struct score_device_ask ask;
+};
+
+static enum topo_link random_link(uint64_t *seed)
+{
+    return (enum topo_link)(TOPO_LINK_DIRECT +
+                            test_random(seed, TOPO_LINK_FAR - TOPO_LINK_DIRECT + 1));
+}
+
+static void fill_links(uint64_t *seed, struct rig *r, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        for (uint32_t k = 0; k <= i; k++)
+            r->links[i * n + k] = r->links[k * n + i] = (uint8_t)random_link(seed);
+    }
+}
+
+/* Split the resource's devices at random; something is taken, not everything is open. */
+static void choose(uint64_t *seed, struct rig *r, uint32_t which)
+{
+    const struct node_resource *const res = &r->resources[which];
+    struct score_choice *const c = &r->choices[which];
+    uint32_t order[MOST_DEVICES];
+
+    shuffle(seed, order, res->n);
+    for (uint32_t i = 0; i < res->n; i++)
+        r->lists[which][i] = res->first + order[i];
+    *c = (struct score_choice){.resource = res, .sure = r->lists[which]};
+    c->n_sure = (uint32_t)test_random(seed, res->n + 1);
+    c->open = r->lists[which] + c->n_sure;
+    c->n_open = (uint32_t)test_random(seed, res->n - c->n_sure + 1);
+    c->pick = c->n_open > 1 ? 1 + (uint32_t)test_random(seed, c->n_open - 1) : 0;
+    if (c->pick == 0) {
+        c->n_open = 0;
+        c->n_sure += c->n_sure == 0;
+    }
+}
+
+static void random_rig(uint64_t *seed, struct rig *r)
+{
+    const uint32_t zones = 1 + (uint32_t)test_random(seed, MAX_ZONES);
+    const uint32_t gpus = 1 + (uint32_t)test_random(seed, MOST_GPUS),
+                   nics = 1 + (uint32_t)test_random(seed, MOST_NICS), n = gpus + nics;
+
+    memset(r, 0, sizeof(*r));
+    for (uint32_t z = 0; z < zones; z++) {
+        r->zones[z].socket = (uint16_t)test_random(seed, 3);
+        r->cpu[z] = (uint32_t)test_random(seed, 9);
+    }
+    for (uint32_t d = 0; d < n; d++)
+        r->devices[d] = (struct node_device){.zones = UINT64_C(1) << test_random(seed, zones),
+                                             .healthy = true,
+                                             .kind = d < gpus ? NODE_DEVICE_GPU : NODE_DEVICE_NIC,
+                                             .place = test_random(seed, 8) ? (uint8_t)(d + 1) : 0};
+    fill_links(seed, r, n);
+    r->resources[0] = (struct node_resource){.first = 0, .n = gpus, .zones = 1};
+    r->resources[1] = (struct node_resource){.first = gpus, .n = nics, .zones = 1};
+    choose(seed, r, 0);
+    choose(seed, r, 1);
+    r->node = (struct node_view){.machine = {.n_zones = zones, .zones = r->zones},
+                                 .devices = r->devices,
+                                 .n_devices = n,
+                                 .n_places = n,
+                                 .links = r->links};
+    r->ask = (struct score_device_ask){
+        .node = &r->node,
+        .cpu = r->cpu,
+        .choices = r->choices,
+        .n = 1 + (uint32_t)test_random(seed, 2),
+        .gpu_nic = (enum score_gpu_nic)test_random(seed, SCORE_GPU_NIC_NONE + 1)};
+}
+
+/* The same machine with zones and devices in another order. */
+static void renumber(uint64_t *seed, struct rig *to, const struct rig *from)
+{
+    const uint32_t n = from->node.n_devices, zones = from->node.machine.n_zones;
+    uint32_t zone[MAX_ZONES], place[MOST_DEVICES], device[MOST_DEVICES];
+
+    *to = *from;
+    shuffle(seed, zone, zones);
+    shuffle(seed, place, n);
+    for (uint32_t i = 0; i < 2; i++) { /* devices stay inside their resource */
+        const struct node_resource *const r = &from->resources[i];
+
+        shuffle(seed, device + r->first, r->n);
+        for (uint32_t d = r->first; d < r->first + r->n; d++)
+            device[d] += r->first;
+    }
+    for (uint32_t z = 0; z < zones; z++) {
+        to->zones[zone[z]] = from->zones[z];
+        to->cpu[zone[z]] = from->cpu[z];
+    }
+    for (uint32_t d = 0; d < n; d++) {
+        struct node_device *const at = &to->devices[device[d]];
+
+        *at = from->devices[d];
+        at->zones = UINT64_C(1) << zone[__builtin_ctzll(from->devices[d].zones)];
+        at->place = at->place ? (uint8_t)(place[at->place - 1] + 1) : 0;
+        for (uint32_t e = 0; e < n; e++)
+            to->links[place[d] * n + place[e]] = from->links[d * n + e];
+    }
+    for (uint32_t i = 0; i < 2; i++) {
+        for (uint32_t k = 0; k < from->resources[i].n; k++)
+            to->lists[i][k] = device[from->lists[i][k]];
+        to->choices[i].resource = &to->resources[i];
+        to->choices[i].sure = to->lists[i];
+        to->choices[i].open = to->lists[i] + to->choices[i].n_sure;
+    }
+    to->node.machine.zones = to->zones;
+    to->node.devices = to->devices;
+    to->node.links = to->links;
+    to->ask.node = &to->node;
+    to->ask.cpu = to->cpu;
+    to->ask.choices = to->choices;
+}
+
+static void devices_keep_their_bounds_and_ignore_numbering(void **state)
+{
+    uint64_t seed = test_seed(11);
+
+    for (int round = 0; round < ROUNDS; round++) {
+        struct rig r, other;
+        uint32_t got = 0, again = 0;
+
+        random_rig(&seed, &r);
+        renumber(&seed, &other, &r);
+        assert_int_equal(score_devices(&got, &r.ask), score_devices(&again, &other.ask));
+        assert_in_range(got, 0, SCORE_MAX);
+        assert_int_equal(got, again);
+    }
+}
+
+/* Is bit i of `subset` among what is taken? */
+static struct score_choice made(const struct score_choice *c, uint32_t subset, uint32_t *room)
+{
+    struct score_choice out = {.resource = c->resource, .sure = room, .n_sure = c->n_sure};
+
+    memcpy(room, c->sure, c->n_sure * sizeof(*room));
+    for (uint32_t i = 0; i < c->n_open; i++) {
+        if (subset >> i & 1)
+            room[out.n_sure++] = c->open[i];
+    }
+    return out;
+}
+
+static bool is_subset(const struct score_choice *c, uint32_t subset)
+{
+    return (uint32_t)__builtin_popcount(subset) == c->pick;
+}
+
+/* Every subset one by one: each mean is rounded down, so the mean of means may be a little less. */
+static void the_expected_value_is_the_mean_over_all_choices(void **state)
+{
+    uint64_t seed = test_seed(12);
+
+    for (int round = 0; round < ROUNDS / 20; round++) {
+        uint64_t sum = 0, n = 0;
+        uint32_t expected, least = SCORE_MAX, most = 0, room[2][MOST_DEVICES];
+        struct score_device_odds odds;
+        struct rig r;
+
+        random_rig(&seed, &r);
+        struct score_device_ask one = r.ask;
+        struct score_choice choices[2];
+        one.choices = choices;
+        if (!score_devices(&expected, &r.ask))
+            continue;
+        for (uint32_t a = 0; a < 1u << r.choices[0].n_open; a++) {
+            for (uint32_t b = 0; b < 1u << r.choices[1].n_open; b++) {
+                uint32_t value = 0;
+
+                if (!is_subset(&r.choices[0], a) || !is_subset(&r.choices[1], b))
+                    continue;
+                choices[0] = made(&r.choices[0], a, room[0]);
+                choices[1] = made(&r.choices[1], b, room[1]);
+                assert_true(score_devices(&value, &one));
+                sum += value;
+                least = value < least ? value : least;
+                most = value > most ? value : most;
+                n++;
+            }
+        }
+        assert_in_range(expected, sum / n - (sum / n > 3 ? 3 : sum / n), sum / n + 3);
+        score_device_odds(&odds, &r.ask);
+        assert_true(odds.exact);
+        assert_int_equal(odds.least, least);
+        assert_int_equal(odds.most, most);
+        assert_true(odds.least <= expected + 3 && expected <= odds.most + 3);
+    }
+}
+
+/* Roots are an equivalence, as on real machines: then the best case is exact. */
+static void the_best_case_is_what_going_through_all_finds(void **state)
+{
+    uint64_t seed = test_seed(13);
+    uint32_t yes = 0, no = 0;
+
+    for (int round = 0; round < ROUNDS / 20; round++) {
+        struct score_device_odds odds;
+        uint32_t root[MOST_DEVICES];
+        struct rig r;
+
+        random_rig(&seed, &r);
+        for (uint32_t d = 0; d < r.node.n_devices; d++) {
+            root[d] = (uint32_t)test_random(&seed, 4);
+            r.devices[d].place = (uint8_t)(d + 1);
+        }
+        for (uint32_t d = 0; d < r.node.n_devices; d++) {
+            for (uint32_t e = 0; e < r.node.n_devices; e++)
+                r.links[d * r.node.n_devices + e] =
+                    root[d] == root[e] ? TOPO_LINK_ROOT : TOPO_LINK_FAR;
+        }
+        score_device_odds(&odds, &r.ask);
+        assert_int_equal(score_device_feed_possible(&r.ask), odds.possible);
+        yes += odds.possible;
+        no += !odds.possible;
+    }
+    assert_true(yes > 100 && no > 100);
+}
+
+/* --- load --- */
+
+static void load_keeps_its_bounds_and_ignores_numbering(void **state)
+{
+    uint64_t seed = test_seed(14);
+
+    for (int round = 0; round < ROUNDS; round++) {
+        const uint32_t n = 1 + (uint32_t)test_random(&seed, MAX_ZONES), ports = 4;
+        struct topo_zone zones[MAX_ZONES] = {0}, zones2[MAX_ZONES] = {0};
+        struct node_nic nics[4] = {0}, nics2[4] = {0};
+        uint32_t cpu[MAX_ZONES], cpu2[MAX_ZONES], zone[MAX_ZONES], port[4], got = 0, again = 0;
+        uint16_t pressure[MAX_ZONES], pressure2[MAX_ZONES];
+        const uint64_t need[] = {test_random(&seed, 100), test_random(&seed, 100)};
+
+        shuffle(&seed, zone, n);
+        shuffle(&seed, port, ports);
+        for (uint32_t z = 0; z < n; z++) {
+            zones[z].socket = zones2[zone[z]].socket = (uint16_t)test_random(&seed, 3);
+            cpu[z] = cpu2[zone[z]] = (uint32_t)test_random(&seed, 65);
+            pressure[z] = pressure2[zone[z]] = (uint16_t)test_random(&seed, 1001);
+        }
+        for (uint32_t i = 0; i < ports; i++) {
+            const uint32_t at = (uint32_t)test_random(&seed, n);
+
+            nics[i] = (struct node_nic){.capacity = test_random(&seed, 3) * 100,
+                                        .zones = UINT64_C(1) << at,
+                                        .measured = test_random(&seed, 200),
+                                        .has_measured = test_random(&seed, 2),
+                                        .is_handed_out = test_random(&seed, 3) == 0};
+            nics2[port[i]] = nics[i];
+            nics2[port[i]].zones = UINT64_C(1) << zone[at];
+        }
+        struct node_view v = {.machine = {.n_zones = n, .zones = zones},
+                              .n_nics = ports,
+                              .nics = nics,
+                              .network_shared = {test_random(&seed, 300), 7}};
+        struct node_view v2 = v;
+        v2.machine.zones = zones2;
+        v2.nics = nics2;
+        assert_int_equal(score_network_shared(&got, &v, cpu, need),
+                         score_network_shared(&again, &v2, cpu2, need));
+        assert_in_range(got, 0, SCORE_MAX);
+        assert_int_equal(got, again);
+        got = score_interference(cpu, pressure, n);
+        assert_in_range(got, 0, SCORE_MAX);
+        assert_int_equal(got, score_interference(cpu2, pressure2, n));
+    }
+}
+
+static void compute_never_rises_with_load(void **state)
+{
+    uint64_t seed = test_seed(15);
+
+    for (int round = 0; round < ROUNDS; round++) {
+        struct score_compute c = {.takes_accelerators = test_random(&seed, 2),
+                                  .whole = 1 + (uint32_t)test_random(&seed, 16),
+                                  .has_utilization = test_random(&seed, 2),
+                                  .utilization = (uint32_t)test_random(&seed, 1200),
+                                  .has_queue = test_random(&seed, 2),
+                                  .queue = (uint32_t)test_random(&seed, 100)};
+        uint32_t got = 0, busier = 0;
+
+        c.left = (uint32_t)test_random(&seed, c.whole + 1);
+        const bool known = score_compute(&got, &c);
+        c.left -= c.left > 0;
+        c.utilization += 10;
+        c.queue++;
+        assert_int_equal(score_compute(&busier, &c), known);
+        assert_in_range(got, 0, SCORE_MAX);
+        assert_in_range(busier, 0, got);
+    }
+}
+
+static void measured_distances_ignore_numbering(void **state)
+{
+    uint64_t seed = test_seed(16);
+
+    for (int round = 0; round < ROUNDS; round++) {
+        const uint32_t n = 1 + (uint32_t)test_random(&seed, MAX_ZONES);
+        struct topo_zone zones[MAX_ZONES] = {0}, zones2[MAX_ZONES] = {0};
+        uint32_t d[MAX_ZONES * MAX_ZONES], d2[MAX_ZONES * MAX_ZONES], order[MAX_ZONES],
+            got[MAX_ZONES * MAX_ZONES], again[MAX_ZONES * MAX_ZONES];
+        uint64_t cpus = 1, cpus2 = 0;
+
+        shuffle(&seed, order, n);
+        for (uint32_t i = 0; i < n; i++) {
+            zones[i].memory_bytes = 1;
+            zones[i].read_latency_ns = (uint32_t)test_random(&seed, 400) + (round % 8 > 0);
+            zones[i].read_bandwidth_mbs = (uint32_t)test_random(&seed, 200000) + (round % 8 > 1);
+            zones2[order[i]] = zones[i];
+            cpus |= test_random(&seed, 2) << i;
+            for (uint32_t k = 0; k < n; k++)
+                d2[order[i] * n + order[k]] = d[i * n + k] =
+                    i == k ? 10 : 10 + (uint32_t)test_random(&seed, 246);
+        }
+        for (uint32_t i = 0; i < n; i++)
+            cpus2 |= (cpus >> i & 1) << order[i];
+        assert_int_equal(
+            score_access(got,
+                         &(struct topo_machine){.n_zones = n, .zones = zones, .distances = {n, d}},
+                         cpus),
+            score_access(
+                again, &(struct topo_machine){.n_zones = n, .zones = zones2, .distances = {n, d2}},
+                cpus2));
+        for (uint32_t i = 0; i < n; i++) {
+            for (uint32_t k = 0; k < n; k++) {
+                assert_in_range(got[i * n + k], 10, 255);
+                assert_int_equal(got[i * n + k], again[order[i] * n + order[k]]);
+            }
+        }
+    }
+}
+
 static void a_weighed_score_lies_between_its_terms(void **state)
 {
     uint64_t seed = test_seed(10);
@@ -133,6 +486,12 @@ int main(void)
         cmocka_unit_test(locality_keeps_its_bounds_and_ignores_numbering),
         cmocka_unit_test(fragmentation_falls_with_every_further_unit),
         cmocka_unit_test(freshness_never_rises_with_age_or_doubt),
+        cmocka_unit_test(devices_keep_their_bounds_and_ignore_numbering),
+        cmocka_unit_test(the_expected_value_is_the_mean_over_all_choices),
+        cmocka_unit_test(the_best_case_is_what_going_through_all_finds),
+        cmocka_unit_test(load_keeps_its_bounds_and_ignores_numbering),
+        cmocka_unit_test(compute_never_rises_with_load),
+        cmocka_unit_test(measured_distances_ignore_numbering),
         cmocka_unit_test(a_weighed_score_lies_between_its_terms),
     };
 

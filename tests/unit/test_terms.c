@@ -32,6 +32,85 @@ static void locality_matches_splits_worked_by_hand(void **state)
     }
 }
 
+static void work_away_from_preferred_zones_counts_as_the_way_there(void **state)
+{
+    static const uint32_t d[] = {10, 12, 32, 12, 10, 32, 32, 28, 10}; /* not symmetric */
+    const struct topo_matrix dist = {.n = 3, .d = d};
+    uint32_t away[3];
+
+    score_away(away, &dist, 1 << 0);
+    assert_int_equal(away[0], 0);
+    assert_int_equal(away[1], 2);
+    assert_int_equal(away[2], 22);
+    score_away(away, &dist, 1 << 0 | 1 << 1);
+    assert_int_equal(away[2], 18); /* zone 1 is nearer than zone 0 */
+    /* all local in zone 2: 10 + 18 = 28; 10000 / 28 = 357.1 */
+    const struct score_split split = {
+        .cpu = (uint32_t[]){0, 0, 4}, .mem = (uint32_t[]){0, 0, 1}, .away = away};
+    assert_int_equal(score_locality(&dist, &split), 357);
+}
+
+/* Two zones with CPUs and DRAM, and one of CXL memory behind zone 1. */
+static struct topo_zone hmat[] = {
+    {.memory_bytes = 1, .read_latency_ns = 100, .write_latency_ns = 120},
+    {.memory_bytes = 1, .read_latency_ns = 110, .write_latency_ns = 110},
+    {.memory_bytes = 1, .read_latency_ns = 220},
+};
+static const uint32_t slit[] = {10, 20, 28, 20, 10, 14, 28, 14, 10};
+
+static void measured_latencies_replace_distances(void **state)
+{
+    const struct topo_machine m = {.n_zones = 3, .zones = hmat, .distances = {3, slit}};
+    uint32_t d[9];
+
+    /* L = 110, zone 2 has 220 from zone 1 (14): from zone 0 twice the distance, 440 */
+    assert_true(score_access(d, &m, 3));
+    const uint32_t want[] = {10, 20, 40, 20, 10, 20, 28, 14, 14};
+    /* row 2 has no CPUs and is never asked; to zone 2 itself 220 * 10 / 14 = 157: 14.3 */
+    assert_memory_equal(d, want, sizeof(want));
+}
+
+static void latency_and_bandwidth_count_alike(void **state)
+{
+    struct topo_zone zones[3];
+    const struct topo_machine m = {.n_zones = 3, .zones = zones, .distances = {3, slit}};
+    uint32_t d[9];
+
+    for (int i = 0; i < 3; i++) {
+        zones[i] = hmat[i];
+        zones[i].read_bandwidth_mbs = i == 2 ? 30000 : 120000;
+    }
+    /* zone 2 from zone 1: latency 2, bandwidth 4 times as bad: 30; from zone 0 both twice: 60 */
+    assert_true(score_access(d, &m, 3));
+    assert_int_equal(d[5], 30);
+    assert_int_equal(d[2], 60);
+    assert_int_equal(d[0], 10);
+    assert_int_equal(d[1], 20);
+    zones[1].read_bandwidth_mbs = 0; /* one zone does not say: bandwidth is left out */
+    assert_true(score_access(d, &m, 3));
+    assert_int_equal(d[5], 20);
+    zones[2].read_latency_ns = 0; /* and nothing is left: SLIT */
+    assert_false(score_access(d, &m, 3));
+    assert_memory_equal(d, slit, sizeof(slit));
+    zones[2].memory_bytes = 0; /* without memory it need not say */
+    assert_true(score_access(d, &m, 3));
+    assert_int_equal(d[5], slit[5]);
+}
+
+static void measured_figures_stay_on_the_scale(void **state)
+{
+    struct topo_zone zones[] = {{.memory_bytes = 1, .read_latency_ns = 100},
+                                {.memory_bytes = 1, .read_latency_ns = 50},
+                                {.memory_bytes = 1, .read_latency_ns = UINT32_MAX}};
+    const struct topo_machine m = {.n_zones = 3, .zones = zones, .distances = {3, slit}};
+    uint32_t d[9];
+
+    /* zone 1 has no CPUs and is faster than what a CPU has beside it: 10, not less */
+    assert_true(score_access(d, &m, 1));
+    assert_int_equal(d[1], 10);
+    assert_int_equal(d[2], 255);
+}
+
 static uint32_t broken(const uint32_t *whole, const uint32_t *before, const uint32_t *after)
 {
     return score_fragmentation(&(struct score_stock){whole, before, after}, 2);
@@ -85,6 +164,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(locality_matches_splits_worked_by_hand),
+        cmocka_unit_test(work_away_from_preferred_zones_counts_as_the_way_there),
+        cmocka_unit_test(measured_latencies_replace_distances),
+        cmocka_unit_test(latency_and_bandwidth_count_alike),
+        cmocka_unit_test(measured_figures_stay_on_the_scale),
         cmocka_unit_test(fragmentation_costs_least_where_it_fills_what_is_broken),
         cmocka_unit_test(fragmentation_has_its_ends),
         cmocka_unit_test(freshness_falls_with_age_and_with_every_assumption),
