@@ -218,73 +218,84 @@ static int compute(struct memo_answer *out, const struct decision *d, const stru
     return rc;
 }
 
-/* Into the row what was remembered or computed, and what the clock makes of it. */
-static void fill_row(struct decide_row *row, const struct decision *d,
-                     const struct memo_answer *answer, const struct cluster_brief *brief,
-                     const struct score_context *context)
-{
-    struct score_result r = {.verdict = (enum score_verdict)answer->verdict,
-                             .reason = (enum score_reason)answer->reason,
-                             .known = answer->known,
-                             .interval = answer->interval};
+/* What is the same for all rows of one decision. */
+struct judging {
+    struct decision *d;
+    struct memo_shape *known; /* NULL: nothing is remembered */
+    const struct score_context *context;
+    uint32_t freshness_weight;
+};
 
-    score_node_clock(&r, &brief->stamp, context);
-    row->verdict = (uint8_t)r.verdict;
-    row->reason = (uint8_t)r.reason;
-    row->known = (uint8_t)r.known;
-    row->sum = answer->sum;
-    if (r.known >> SCORE_FRESHNESS & 1)
-        row->sum += (uint32_t)d->weights->w[SCORE_FRESHNESS] * r.term[SCORE_FRESHNESS];
+/* The answer that was remembered, or computed into `room`; NULL: the arena is full. */
+static const struct memo_answer *answer_for(const struct judging *j, uint32_t position,
+                                            uint64_t revision, struct memo_answer *room,
+                                            struct arena *a)
+{
+    const struct memo_answer *const answer =
+        j->known ? memo_get(j->known, position, revision) : NULL;
+
+    if (answer)
+        return answer;
+    if (compute(room, j->d, cluster_snapshot_node(j->d->snapshot, position), a))
+        return NULL;
+    if (j->known)
+        memo_put(j->known, position, revision, room);
+    return room;
 }
 
-static int judge_row(struct decide_row *row, const struct decision *d, struct memo_shape *known,
-                     const struct score_context *context, struct arena *a)
+static int judge_row(struct decide_row *row, const struct judging *j, struct arena *a)
 {
-    const struct cluster_brief *const brief = cluster_snapshot_brief(d->snapshot, row->position);
-    const struct memo_answer *answer =
-        known ? memo_get(known, row->position, brief->revision) : NULL;
-    struct memo_answer computed;
+    const struct cluster_brief *const brief = cluster_snapshot_brief(j->d->snapshot, row->position);
+    struct memo_answer room;
+    const struct memo_answer *const answer =
+        answer_for(j, row->position, brief->revision, &room, a);
 
-    if (!answer) {
-        const int rc = compute(&computed, d, cluster_snapshot_node(d->snapshot, row->position), a);
-        if (rc)
-            return rc;
-        if (known)
-            memo_put(known, row->position, brief->revision, &computed);
-        answer = &computed;
-    }
-    fill_row(row, d, answer, brief, context);
+    if (!answer)
+        return -ENOMEM;
+    const struct score_aged aged =
+        score_node_clock((enum score_verdict)answer->verdict, (enum score_reason)answer->reason,
+                         answer->interval, &brief->stamp, j->context);
+    row->verdict = aged.verdict;
+    row->reason = aged.reason;
+    row->known = aged.stale ? 0 : answer->known;
+    row->known |= (uint8_t)(aged.has_freshness << SCORE_FRESHNESS);
+    row->sum = answer->sum + j->freshness_weight * aged.freshness;
     return 0;
 }
 
 static int judge(struct decision *d, struct decide_row *rows, const struct decide_options *options,
                  struct arena *a)
 {
-    struct memo_shape *known;
-    int rc = recall(&known, d, options, a);
+    struct judging j = {
+        .d = d, .context = &options->context, .freshness_weight = d->weights->w[SCORE_FRESHNESS]};
+    int rc = recall(&j.known, d, options, a);
 
     for (uint32_t i = 0; rc == 0 && i < d->n; i++) {
         struct decide_row *const row = &rows[i];
 
+        if (row->marks & DECIDE_REPEATED)
+            continue;
         if (row->position == DECIDE_NO_NODE)
             row->reason = SCORE_NO_TOPOLOGY;
-        if (row->position == DECIDE_NO_NODE || row->marks & DECIDE_REPEATED)
-            continue;
-        rc = judge_row(row, d, known, &options->context, a);
-        if (rc == 0 && row->verdict == SCORE_ADMITTED)
-            d->any |= row->known;
+        else
+            rc = judge_row(row, &j, a);
+        d->counts[row->verdict]++;
+        d->any |= row->verdict == SCORE_ADMITTED ? row->known : 0;
     }
     return rc;
 }
 
 static void weigh(const struct decision *d, struct decide_row *rows, uint32_t max_score)
 {
+    struct score_scale scale;
+
+    score_scale_init(&scale, d->weights, d->any);
     for (uint32_t i = 0; i < d->n; i++) {
         struct decide_row *const row = &rows[i];
 
         if (row->verdict != SCORE_ADMITTED)
             continue;
-        const uint32_t score = score_weigh_sum(d->weights, row->sum, row->known, d->any);
+        const uint32_t score = score_scale(&scale, row->sum, row->known);
         row->score = (uint16_t)score;
         row->wire = (uint16_t)score_wire(score, max_score);
     }
@@ -307,8 +318,11 @@ static int ask_offers(struct decision *d, const struct decide_ask *ask, struct a
         return -ENOMEM;
     for (uint32_t i = 0; i < d->n; i++)
         nodes[i] = decide_node(d, i);
+    const int rc = offer_rows(lacks, d->rows, nodes, ask, a);
+    for (uint32_t i = 0; rc == 0 && i < d->n; i++)
+        d->no_room += lacks[i] && !(d->rows[i].marks & DECIDE_REPEATED);
     d->lacks = lacks;
-    return offer_rows(lacks, d->rows, nodes, ask, a);
+    return rc;
 }
 
 static int ask_scoring(struct decision *d, struct decide_row *rows, const struct decide_ask *ask,
@@ -332,14 +346,11 @@ static int ask_scoring(struct decision *d, struct decide_row *rows, const struct
     return 0;
 }
 
-static void count(struct decision *d)
+/* Nobody is judged: all are Unknown. */
+static void count_unknown(struct decision *d)
 {
-    for (uint32_t i = 0; i < d->n; i++) {
-        if (d->rows[i].marks & DECIDE_REPEATED)
-            continue;
-        d->counts[d->rows[i].verdict]++;
-        d->no_room += decide_lack(d, i) != NULL;
-    }
+    for (uint32_t i = 0; i < d->n; i++)
+        d->counts[SCORE_UNKNOWN] += !(d->rows[i].marks & DECIDE_REPEATED);
 }
 
 int decide_run(struct decision *out, const struct decide_ask *ask,
@@ -364,8 +375,9 @@ int decide_run(struct decision *out, const struct decide_ask *ask,
         const int rc = ask_scoring(&d, rows, ask, options, a, err);
         if (rc)
             return rc;
+    } else {
+        count_unknown(&d);
     }
-    count(&d);
     d.left_out = decide_shortlist(rows, &d, options);
     *out = d;
     return 0;

@@ -270,34 +270,57 @@ struct score_stamp score_stamp_of(const struct node_view *node)
                                 node->knowledge == NODE_KNOWN};
 }
 
-void score_node_clock(struct score_result *r, const struct score_stamp *stamp,
-                      const struct score_context *ctx)
+static bool is_stale(const struct score_stamp *stamp, const struct score_context *ctx)
 {
-    const bool stale = ctx->max_age_us > 0 && stamp->observed_us > 0 &&
-                       ctx->now_us - stamp->observed_us > ctx->max_age_us;
+    return stamp->known && ctx->max_age_us > 0 && stamp->observed_us > 0 &&
+           ctx->now_us - stamp->observed_us > ctx->max_age_us;
+}
+
+struct score_aged score_node_clock(enum score_verdict verdict, enum score_reason reason,
+                                   bool interval, const struct score_stamp *stamp,
+                                   const struct score_context *ctx)
+{
+    struct score_aged r = {.verdict = (uint8_t)verdict, .reason = (uint8_t)reason};
 
     /* What is unknown for another reason stays that; too many zones is the emulation's word. */
-    if (r->verdict == SCORE_UNKNOWN && r->reason != SCORE_TOO_MANY_ZONES)
-        return;
-    if (stale && stamp->known)
-        *r = (struct score_result){
-            .verdict = SCORE_UNKNOWN, .reason = SCORE_STALE_TOPOLOGY, .interval = r->interval};
-    else if (r->verdict == SCORE_ADMITTED)
-        set_term(r, SCORE_FRESHNESS,
-                 score_freshness(ctx->now_us, stamp->observed_us, ctx->max_age_us, stamp->assumed,
-                                 r->interval));
+    if (verdict == SCORE_UNKNOWN && reason != SCORE_TOO_MANY_ZONES)
+        return r;
+    if (is_stale(stamp, ctx))
+        return (struct score_aged){
+            .verdict = SCORE_UNKNOWN, .reason = SCORE_STALE_TOPOLOGY, .stale = true};
+    if (verdict == SCORE_ADMITTED) {
+        r.has_freshness = true;
+        r.freshness = (uint16_t)score_freshness(ctx->now_us, stamp->observed_us, ctx->max_age_us,
+                                                stamp->assumed, interval);
+    }
+    return r;
+}
+
+/* The clock's part into the timeless one. */
+static void age(struct score_result *r, const struct node_view *node,
+                const struct score_context *ctx)
+{
+    const struct score_stamp stamp = score_stamp_of(node);
+    const struct score_aged aged =
+        score_node_clock(r->verdict, r->reason, r->interval, &stamp, ctx);
+
+    if (aged.stale)
+        *r = (struct score_result){.interval = r->interval};
+    r->verdict = (enum score_verdict)aged.verdict;
+    r->reason = (enum score_reason)aged.reason;
+    if (aged.has_freshness)
+        set_term(r, SCORE_FRESHNESS, aged.freshness);
 }
 
 int score_node(struct score_result *out, const struct score_request *req,
                const struct node_view *node, const struct score_context *ctx, struct arena *scratch)
 {
-    const struct score_stamp stamp = score_stamp_of(node);
     struct score_result r;
     const int rc = score_node_timeless(&r, req, node, scratch);
 
     if (rc)
         return rc;
-    score_node_clock(&r, &stamp, ctx);
+    age(&r, node, ctx);
     *out = r;
     return 0;
 }
@@ -323,13 +346,12 @@ int score_node_explain(struct score_detail *out, const struct score_request *req
 {
     struct outcome o = {.node = node, .req = req};
     struct score_detail d = {0};
-    const struct score_stamp stamp = score_stamp_of(node);
     struct kubelet_answer answer = {.message = ""};
     struct node_state state;
 
     if (judge(&d.result, &o, &state, &answer, false, a))
         return -ENOMEM;
-    score_node_clock(&d.result, &stamp, ctx);
+    age(&d.result, node, ctx);
     if (d.result.verdict == SCORE_ADMITTED) {
         d.containers = answer.containers;
     } else if (d.result.reason == SCORE_TOO_MANY_ZONES && answer.message[0]) {

@@ -63,8 +63,16 @@ struct score_stamp score_stamp_of(const struct node_view *node);
  */
 int score_node_timeless(struct score_result *out, const struct score_request *req,
                         const struct node_view *node, struct arena *scratch) MUST_CHECK;
-void score_node_clock(struct score_result *r, const struct score_stamp *stamp,
-                      const struct score_context *ctx);
+
+struct score_aged {
+    uint8_t verdict, reason; /* enum score_verdict, enum score_reason */
+    bool stale;              /* it became so: nothing else of the timeless answer holds */
+    bool has_freshness;
+    uint16_t freshness;
+};
+struct score_aged score_node_clock(enum score_verdict verdict, enum score_reason reason,
+                                   bool interval, const struct score_stamp *stamp,
+                                   const struct score_context *ctx);
 
 /*
  * Verdict and terms of one node. `scratch` is used and rewound: what it must have free is

@@ -40,9 +40,16 @@ const struct score_weights *score_default_weights(enum score_class class);
 uint32_t score_weigh(const struct score_weights *weights, const uint16_t term[SCORE_TERM_COUNT],
                      uint32_t known, uint32_t any);
 
-/* The same from `sum`, the sum of w * t over `known`, which is part of `any`. */
-uint32_t score_weigh_sum(const struct score_weights *weights, uint32_t sum, uint32_t known,
-                         uint32_t any);
+/* What is the same for all candidates of a decision, worked out once: the sums of weights, and the
+   division by them. */
+struct score_scale {
+    uint64_t inverse; /* 2^48 / sum of weights, rounded up; 0: there are none */
+    uint32_t missing[1 << SCORE_TERM_COUNT]; /* by `known`: what the terms it lacks add */
+};
+void score_scale_init(struct score_scale *out, const struct score_weights *weights, uint32_t any);
+
+/* score_weigh from `sum`, the sum of w * t over `known`, which is part of `any`; t <= SCORE_MAX. */
+uint32_t score_scale(const struct score_scale *s, uint32_t sum, uint32_t known);
 
 /* (score * max + 500) / 1000, at least 1: the wire score of an admitted node, 1..max. */
 uint32_t score_wire(uint32_t score, uint32_t max);

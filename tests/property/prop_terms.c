@@ -480,6 +480,32 @@ static void a_weighed_score_lies_between_its_terms(void **state)
     }
 }
 
+/* The plain division, with weights as large as they can be. */
+static void a_scale_divides_as_division_does(void **state)
+{
+    uint64_t seed = test_seed(11);
+
+    for (int round = 0; round < ROUNDS; round++) {
+        const uint32_t any = (uint32_t)test_random(&seed, 1 << SCORE_TERM_COUNT),
+                       known = any & (uint32_t)test_random(&seed, 1 << SCORE_TERM_COUNT);
+        const uint64_t most = test_random(&seed, 2) ? 65536 : 4;
+        uint32_t sum = 0, with_missing = 0, total = 0;
+        struct score_weights w;
+        struct score_scale scale;
+
+        for (int t = 0; t < SCORE_TERM_COUNT; t++) {
+            w.w[t] = (uint16_t)test_random(&seed, most);
+            const uint32_t term = (uint32_t)test_random(&seed, SCORE_MAX + 1);
+            sum += known >> t & 1 ? w.w[t] * term : 0;
+            with_missing += any >> t & 1 ? w.w[t] * (known >> t & 1 ? term : SCORE_NEUTRAL) : 0;
+            total += any >> t & 1 ? w.w[t] : 0;
+        }
+        score_scale_init(&scale, &w, any);
+        assert_int_equal(score_scale(&scale, sum, known),
+                         total ? with_missing / total : SCORE_NEUTRAL);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -493,6 +519,7 @@ int main(void)
         cmocka_unit_test(compute_never_rises_with_load),
         cmocka_unit_test(measured_distances_ignore_numbering),
         cmocka_unit_test(a_weighed_score_lies_between_its_terms),
+        cmocka_unit_test(a_scale_divides_as_division_does),
     };
 
     return cmocka_run_group_tests_name("terms", tests, NULL, NULL);
