@@ -43,27 +43,52 @@ void arena_init(struct arena *a, void *base, size_t room)
     *a = (struct arena){.base = base, .room = room};
 }
 
+/* Bytes to skip until the next block may begin. */
+static size_t padding(const struct arena *a)
+{
+    return (size_t)(-((uintptr_t)a->base + a->used) & (ALIGN - 1));
+}
+
+/* The arena now ends, after a gap, behind the block that ends at `end`. */
+static void end_at(struct arena *a, char *end)
+{
+    const size_t after = a->room - (size_t)(end - a->base), full = GAP_BYTES;
+    const size_t gap = after < full ? after : full;
+
+    close_block(end, gap);
+    a->used = a->room - after + gap;
+}
+
 void *arena_array(struct arena *a, size_t n, size_t size)
 {
+    const size_t pad = padding(a), left = a->room - a->used;
     size_t bytes;
 
-    if (__builtin_mul_overflow(n, size, &bytes))
+    if (__builtin_mul_overflow(n, size, &bytes) || pad > left || bytes > left - pad)
         return NULL;
-    const uintptr_t at = (uintptr_t)a->base + a->used;
-    const size_t pad = (size_t)(-at & (ALIGN - 1));
-    const size_t left = a->room - a->used;
-    if (pad > left || bytes > left - pad)
-        return NULL;
-
     char *const p = a->base + a->used + pad;
-    const size_t after = left - pad - bytes;
-    const size_t full = GAP_BYTES;
-    const size_t gap = after < full ? after : full;
     open_block(p, bytes);
     memset(p, 0, bytes);
-    close_block(p + bytes, gap);
-    a->used += pad + bytes + gap;
+    end_at(a, p + bytes);
     return p;
+}
+
+void *arena_open(struct arena *a, size_t size, size_t *out_n)
+{
+    const size_t left = a->room - a->used, pad = padding(a) < left ? padding(a) : left;
+    char *const p = a->base + a->used + pad;
+
+    open_block(p, left - pad);
+    *out_n = (left - pad) / size;
+    return p;
+}
+
+void arena_close(struct arena *a, const void *list, size_t n, size_t size)
+{
+    char *const end = a->base + ((const char *)list - a->base) + n * size;
+
+    close_block(end, a->room - (size_t)(end - a->base));
+    end_at(a, end);
 }
 
 char *arena_copy(struct arena *a, const void *p, size_t n)

@@ -27,6 +27,13 @@ void *arena_array(struct arena *a, size_t n, size_t size);
 /* Copy `n` bytes and a terminating zero. NULL when full. */
 char *arena_copy(struct arena *a, const void *p, size_t n);
 
+/*
+ * All that is left, for a list whose length is known at its end only: `*out_n` elements of `size`
+ * bytes, not zeroed. Nothing else may be taken until arena_close, which keeps the first `n`.
+ */
+void *arena_open(struct arena *a, size_t size, size_t *out_n);
+void arena_close(struct arena *a, const void *list, size_t n, size_t size);
+
 /* Where the arena stands; arena_rewind goes back there and drops what came later. */
 size_t arena_mark(const struct arena *a);
 void arena_rewind(struct arena *a, size_t mark);

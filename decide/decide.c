@@ -40,11 +40,6 @@ const char *decide_pass_text(enum decide_pass pass)
     return "";
 }
 
-bool decide_passes(const struct decide_row *row, enum decide_mode mode)
-{
-    return mode == DECIDE_SHADOW || row->verdict != SCORE_REJECTED;
-}
-
 const struct node_view *decide_node(const struct decision *d, uint32_t i)
 {
     return d->rows[i].position == DECIDE_NO_NODE

@@ -94,7 +94,10 @@ int decide_run(struct decision *out, const struct decide_ask *ask,
                struct arena *a, struct err *err) MUST_CHECK;
 
 /* May kube-scheduler use the node? Everything but a rejection passes, in Shadow that too. */
-bool decide_passes(const struct decide_row *row, enum decide_mode mode);
+static inline bool decide_passes(const struct decide_row *row, enum decide_mode mode)
+{
+    return mode == DECIDE_SHADOW || row->verdict != SCORE_REJECTED;
+}
 
 /* The candidate's node; NULL: the snapshot has none. */
 const struct node_view *decide_node(const struct decision *d, uint32_t i);

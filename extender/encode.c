@@ -2,6 +2,7 @@
 #include "extender/encode.h"
 
 #include <assert.h>
+#include <stdint.h>
 #include <string.h>
 
 #include "net/http.h"
@@ -21,10 +22,28 @@ static bool open_piece(struct piece *w, struct http_reply *reply, size_t room)
     return w->start;
 }
 
-static void put(struct piece *w, const char *p, size_t n)
+/* Names are short: two words that may overlap are quicker than a call. */
+static void copy_short(char *to, const char *from, size_t n)
+{
+    uint64_t head, tail;
+
+    if (n < sizeof(head) || n > 2 * sizeof(head)) {
+        memcpy(to, from, n);
+        return;
+    }
+    memcpy(&head, from, sizeof(head));
+    memcpy(&tail, from + n - sizeof(tail), sizeof(tail));
+    memcpy(to, &head, sizeof(head));
+    memcpy(to + n - sizeof(tail), &tail, sizeof(tail));
+}
+
+static inline void put(struct piece *w, const char *p, size_t n)
 {
     assert(n <= w->room - (size_t)(w->p - w->start));
-    memcpy(w->p, p, n);
+    if (__builtin_constant_p(n))
+        memcpy(w->p, p, n);
+    else
+        copy_short(w->p, p, n);
     w->p += n;
 }
 
@@ -43,6 +62,10 @@ static void put_uint(struct piece *w, unsigned n)
     char digits[16];
     size_t at = sizeof(digits);
 
+    if (n < 10) {
+        put(w, &"0123456789"[n], 1);
+        return;
+    }
     do {
         digits[--at] = (char)('0' + n % 10);
         n /= 10;
@@ -70,20 +93,33 @@ static bool fails(const struct decision *d, enum decide_mode mode, uint32_t i)
 static const char failed_head[] = "],\"FailedNodes\":{},\"FailedAndUnresolvableNodes\":{";
 static const char filter_tail[] = "},\"Error\":\"\"}";
 
+/* The texts of all reasons; returns the longest one's bytes. */
+static size_t reason_texts(struct str out[SCORE_REASONS])
+{
+    size_t longest = 0;
+
+    for (int i = 0; i < SCORE_REASONS; i++) {
+        out[i] = str_of(score_reason_wire((enum score_reason)i));
+        longest = out[i].n > longest ? out[i].n : longest;
+    }
+    return longest;
+}
+
 /* Everything behind the survivors. `head` closes their list. */
 static void put_failed(struct http_reply *reply, const char *head,
                        const struct kube_extender_args *args, const struct decision *d,
                        enum decide_mode mode)
 {
+    static const char colon[] = ":\"", quote[] = "\"";
+    const size_t extra = sizeof(colon) + sizeof(quote) + sizeof(",");
+    struct str reasons[SCORE_REASONS];
+    const size_t longest = reason_texts(reasons);
     struct piece w;
-    size_t room = strlen(head) + sizeof(filter_tail);
     bool first = true;
 
-    for (uint32_t i = 0; i < d->n; i++)
-        if (fails(d, mode, i))
-            room += args->quoted[i].n +
-                    strlen(score_reason_wire((enum score_reason)d->rows[i].reason)) + 4;
-    if (!open_piece(&w, reply, room))
+    if (!open_piece(&w, reply,
+                    strlen(head) + sizeof(filter_tail) + args->quoted_bytes +
+                        d->counts[SCORE_REJECTED] * (longest + extra)))
         return;
     put_text(&w, head);
     for (uint32_t i = 0; i < d->n; i++) {
@@ -92,10 +128,10 @@ static void put_failed(struct http_reply *reply, const char *head,
         if (!first)
             put(&w, ",", 1);
         first = false;
-        put_str(&w, args->quoted[i]);
-        put(&w, ":\"", 2);
-        put_text(&w, score_reason_wire((enum score_reason)d->rows[i].reason));
-        put(&w, "\"", 1);
+        put_str(&w, kube_args_quoted(args, i));
+        put(&w, colon, sizeof(colon) - 1);
+        put_str(&w, reasons[d->rows[i].reason]);
+        put(&w, quote, sizeof(quote) - 1);
     }
     put_text(&w, filter_tail);
     close_piece(&w);
@@ -106,12 +142,9 @@ static void filter_names(struct http_reply *reply, const struct kube_extender_ar
 {
     static const char head[] = "{\"Nodes\":null,\"NodeNames\":[";
     struct piece w;
-    size_t room = sizeof(head);
     bool first = true;
 
-    for (uint32_t i = 0; i < d->n; i++)
-        room += args->quoted[i].n + 1;
-    if (!open_piece(&w, reply, room))
+    if (!open_piece(&w, reply, sizeof(head) + args->quoted_bytes + d->n))
         return;
     put_text(&w, head);
     for (uint32_t i = 0; i < d->n; i++) {
@@ -120,7 +153,7 @@ static void filter_names(struct http_reply *reply, const struct kube_extender_ar
         if (!first)
             put(&w, ",", 1);
         first = false;
-        put_str(&w, args->quoted[i]);
+        put_str(&w, kube_args_quoted(args, i));
     }
     close_piece(&w);
     put_failed(reply, failed_head, args, d, mode);
@@ -177,13 +210,11 @@ void ext_encode_prioritize(struct http_reply *reply, const struct kube_extender_
                            const struct decision *d)
 {
     static const char host[] = "{\"Host\":", score[] = ",\"Score\":";
+    const size_t extra = sizeof(host) + sizeof(score) + UINT_DIGITS + sizeof("},");
     struct piece w;
-    size_t room = 2;
     bool first = true;
 
-    for (uint32_t i = 0; i < d->n; i++)
-        room += args->quoted[i].n + sizeof(host) + sizeof(score) + UINT_DIGITS;
-    if (!open_piece(&w, reply, room))
+    if (!open_piece(&w, reply, sizeof("[]") + args->quoted_bytes + d->n * extra))
         return;
     put(&w, "[", 1);
     for (uint32_t i = 0; i < d->n; i++) {
@@ -192,9 +223,9 @@ void ext_encode_prioritize(struct http_reply *reply, const struct kube_extender_
         if (!first)
             put(&w, ",", 1);
         first = false;
-        put_text(&w, host);
-        put_str(&w, args->quoted[i]);
-        put_text(&w, score);
+        put(&w, host, sizeof(host) - 1);
+        put_str(&w, kube_args_quoted(args, i));
+        put(&w, score, sizeof(score) - 1);
         put_uint(&w, d->rows[i].wire);
         put(&w, "}", 1);
     }

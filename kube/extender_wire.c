@@ -8,47 +8,20 @@
 #include "kube/pod.h"
 #include "kube/scan.h"
 
-/* The list's length is known at its end only: candidates are collected in chunks, then laid out. */
-enum { CHUNK_CANDIDATES = 256 };
-
-struct chunk {
-    struct chunk *next;
-    uint32_t n;
-    struct str *raw;   /* [CHUNK_CANDIDATES] names between their quotes; p = NULL where none */
-    struct str *items; /* [CHUNK_CANDIDATES] the Node objects; NULL in NAMES mode */
+/* One candidate of the NODES mode. */
+struct node {
+    struct str raw; /* its name between the quotes; p = NULL where it has none */
+    struct str item;
 };
 
 struct list {
     bool given; /* neither absent nor null */
-    bool odd;   /* some name may have escapes */
+    bool odd;   /* some name may have escapes, or be absent */
     uint32_t n;
-    struct chunk *first, *last;
+    size_t bytes;       /* of the list in the body */
+    struct str *names;  /* [n] NAMES mode: as struct node's raw */
+    struct node *nodes; /* [n] NODES mode */
 };
-
-/* The chunk that has room for at least one candidate more; fails when the arena is full. */
-static struct chunk *open_chunk(struct scan *s, struct list *list, enum kube_args_mode mode,
-                                struct arena *a)
-{
-    const bool by_node = mode == KUBE_ARGS_NODES;
-
-    if (list->last && list->last->n < CHUNK_CANDIDATES)
-        return list->last;
-    struct chunk *const chunk = arena_array(a, 1, sizeof(*chunk));
-    if (chunk) {
-        chunk->raw = arena_array(a, CHUNK_CANDIDATES, sizeof(struct str));
-        chunk->items = by_node ? arena_array(a, CHUNK_CANDIDATES, sizeof(struct str)) : NULL;
-    }
-    if (!chunk || !chunk->raw || (by_node && !chunk->items)) {
-        (void)scan_fail(s, -ENOMEM, "no room for more nodes");
-        return NULL;
-    }
-    if (list->last)
-        list->last->next = chunk;
-    else
-        list->first = chunk;
-    list->last = chunk;
-    return chunk;
-}
 
 /* Of the Node object that is due only metadata.name is read. null leaves it as it is, as in Go. */
 static void read_node(struct scan *s, struct str *out_name, struct str *out_item)
@@ -68,40 +41,57 @@ static void read_node(struct scan *s, struct str *out_name, struct str *out_item
     *out_item = (struct str){from, (size_t)(s->p - from)};
 }
 
-/* The next Node, or a name that is no plain string (null, or a failure); false at the end. */
-static bool read_one(struct scan *s, struct chunk *chunk)
+static bool no_room(struct scan *s)
 {
-    struct str *const raw = &chunk->raw[chunk->n];
+    return scan_fail(s, -ENOMEM, "no room for more nodes");
+}
 
-    if (!scan_item(s))
-        return false;
-    if (chunk->items)
-        read_node(s, raw, &chunk->items[chunk->n]);
-    else
-        (void)scan_string(s, raw);
-    chunk->n++;
-    return !scan_failed(s);
+/* Most names come many at a time; one that is no plain string (null, or a failure) comes alone. */
+static void read_names(struct scan *s, struct list *list, size_t room)
+{
+    for (;;) {
+        list->n += scan_strings(s, list->names + list->n, (uint32_t)room - list->n, &list->odd);
+        if (!scan_item(s) || (list->n == room && !no_room(s)))
+            return;
+        list->names[list->n] = (struct str){0};
+        list->odd |= !scan_string(s, &list->names[list->n]);
+        list->n++;
+    }
+}
+
+static void read_nodes(struct scan *s, struct list *list, size_t room)
+{
+    list->odd = true;
+    while (scan_item(s) && (list->n < room || no_room(s))) {
+        struct node *const node = &list->nodes[list->n++];
+
+        *node = (struct node){0};
+        read_node(s, &node->raw, &node->item);
+    }
 }
 
 /* The array that is due, of names or of Node objects; null makes the list absent. */
 static void read_list(struct scan *s, struct list *out, enum kube_args_mode mode, struct arena *a)
 {
-    struct list list = {.given = true, .odd = mode == KUBE_ARGS_NODES};
-    struct chunk *chunk;
-    bool more = true;
+    const size_t size = mode == KUBE_ARGS_NAMES ? sizeof(struct str) : sizeof(struct node);
+    struct list list = {.given = true};
+    size_t room;
 
     *out = (struct list){0};
     if (!scan_array(s))
         return;
-    while (more && (chunk = open_chunk(s, &list, mode, a))) {
-        const uint32_t before = chunk->n;
-
-        if (mode == KUBE_ARGS_NAMES)
-            chunk->n += scan_strings(s, chunk->raw + before, CHUNK_CANDIDATES - before, &list.odd);
-        if (chunk->n < CHUNK_CANDIDATES)
-            more = read_one(s, chunk);
-        list.n += chunk->n - before;
+    const char *const from = s->p;
+    void *const at = arena_open(a, size, &room);
+    room = room < UINT32_MAX ? room : UINT32_MAX;
+    if (mode == KUBE_ARGS_NAMES) {
+        list.names = at;
+        read_names(s, &list, room);
+    } else {
+        list.nodes = at;
+        read_nodes(s, &list, room);
     }
+    arena_close(a, at, list.n, size);
+    list.bytes = (size_t)(s->p - from);
     if (!scan_failed(s))
         *out = list;
 }
@@ -144,11 +134,14 @@ static int read_args(struct args *out, struct str body, struct arena *a, struct 
     return scan_end(&s, err);
 }
 
+/* A name that is not there reads as "", also with its quotes. */
+static const char nothing[] = "\"\"";
+
 /* The candidate's name decoded, in the arena where it has escapes. */
 static int decode_name(struct str *out, struct str raw, struct arena *a)
 {
-    if (!raw.p || !memchr(raw.p, '\\', raw.n)) {
-        *out = raw.p ? raw : STR("");
+    if (!memchr(raw.p, '\\', raw.n)) {
+        *out = raw;
         return 0;
     }
     char *const p = arena_array(a, raw.n, 1);
@@ -158,53 +151,46 @@ static int decode_name(struct str *out, struct str raw, struct arena *a)
     return 0;
 }
 
-struct columns {
-    struct str *names, *quoted, *items;
-};
-
-static bool columns_init(struct columns *out, uint32_t n, enum kube_args_mode mode, struct arena *a)
+/* Raw names become what the rest reads; where all are plain they are the decoded ones, too. */
+static int lay_out_names(struct kube_extender_args *out, struct str *raw, bool odd, struct arena *a)
 {
-    out->names = arena_array(a, n, sizeof(struct str));
-    out->quoted = arena_array(a, n, sizeof(struct str));
-    out->items = mode == KUBE_ARGS_NODES ? arena_array(a, n, sizeof(struct str)) : NULL;
-    return out->names && out->quoted && (out->items || mode == KUBE_ARGS_NAMES);
+    struct str *const names = odd ? arena_array(a, out->n, sizeof(*names)) : raw;
+    int rc = odd && !names ? -ENOMEM : 0;
+
+    for (uint32_t i = 0; odd && rc == 0 && i < out->n; i++) {
+        if (!raw[i].p)
+            raw[i] = (struct str){nothing + 1, 0};
+        rc = decode_name(&names[i], raw[i], a);
+    }
+    out->names = names;
+    out->raw = raw;
+    return rc;
 }
 
-/* Fill the columns from `at` on with one chunk. */
-static int lay_out_chunk(const struct columns *to, uint32_t at, const struct chunk *chunk, bool odd,
-                         struct arena *a)
+static int lay_out_nodes(struct kube_extender_args *out, const struct node *nodes, struct arena *a)
 {
-    for (uint32_t i = 0; i < chunk->n; i++) {
-        const struct str raw = chunk->raw[i];
+    struct str *const raw = arena_array(a, out->n, sizeof(*raw)), *const items = arena_array(
+                                                                      a, out->n, sizeof(*items));
 
-        to->names[at + i] = raw;
-        to->quoted[at + i] = raw.p ? (struct str){raw.p - 1, raw.n + 2} : STR("\"\"");
-        if (odd && decode_name(&to->names[at + i], raw, a) < 0)
-            return -ENOMEM;
+    if (!raw || !items)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < out->n; i++) {
+        raw[i] = nodes[i].raw;
+        items[i] = nodes[i].item;
     }
-    if (to->items)
-        memcpy(to->items + at, chunk->items, chunk->n * sizeof(struct str));
-    return 0;
+    out->items = items;
+    return lay_out_names(out, raw, true, a);
 }
 
 static int lay_out(struct kube_extender_args *out, const struct list *list, struct arena *a,
                    struct err *err)
 {
-    struct columns to;
-    uint32_t at = 0;
-    int rc = columns_init(&to, list->n, out->mode, a) ? 0 : -ENOMEM;
-
-    for (const struct chunk *c = list->first; c && rc == 0; c = c->next) {
-        rc = lay_out_chunk(&to, at, c, list->odd, a);
-        at += c->n;
-    }
-    if (rc < 0)
-        return err_set(err, rc, "no room for %u nodes", list->n);
     out->n = list->n;
-    out->names = to.names;
-    out->quoted = to.quoted;
-    out->items = to.items;
-    return 0;
+    out->quoted_bytes = list->bytes; /* what has no name is not shorter than "" */
+    const int rc = out->mode == KUBE_ARGS_NODES ? lay_out_nodes(out, list->nodes, a)
+                                                : lay_out_names(out, list->names, list->odd, a);
+
+    return rc ? err_set(err, rc, "no room for %u nodes", list->n) : 0;
 }
 
 /* A pod that is not understood is no failure: kube-scheduler must get its nodes back. */

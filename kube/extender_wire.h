@@ -22,15 +22,22 @@ enum kube_args_mode { KUBE_ARGS_NAMES, KUBE_ARGS_NODES };
 /* ExtenderArgs of filter and prioritize. Strings are slices of the body or live in the arena. */
 struct kube_extender_args {
     enum kube_args_mode mode;
-    uint32_t n;               /* candidates, in the order sent */
-    const struct str *names;  /* [n] decoded; "" where a node has none */
-    const struct str *quoted; /* [n] the name as it stood in the body, quotes included */
+    uint32_t n;              /* candidates, in the order sent */
+    const struct str *names; /* [n] decoded; "" where a node has none */
+    const struct str *raw;   /* [n] as it stands in the body, the quotes on both sides left out */
+    size_t quoted_bytes;     /* of all names with their quotes, at most */
     const struct str
         *items;   /* [n] the whole Node object as it stood in the body; NODES mode only */
     bool has_pod; /* false: `pod_err` says why the Pod was not understood */
     struct score_pod pod;
     struct err pod_err;
 };
+
+/* The name as it stands in the body, quotes included. */
+static inline struct str kube_args_quoted(const struct kube_extender_args *args, uint32_t i)
+{
+    return (struct str){args->raw[i].p - 1, args->raw[i].n + 2};
+}
 
 /*
  * Decode `body`, which must be followed by 64 readable bytes (SCAN_PADDING_BYTES). Linear in it.

@@ -39,7 +39,36 @@ const char *scan_blank_scalar(const char *p, const char *end)
     return p;
 }
 
+struct scan_marks scan_marks_scalar(const char *p)
+{
+    struct scan_marks m = {0};
+
+    for (unsigned i = 0; i < SCAN_BLOCK_BYTES; i++) {
+        const unsigned char c = (unsigned char)p[i];
+
+        m.quotes |= (uint64_t)(c == '"') << i;
+        m.odd |= (uint64_t)(c != '"' && !is_plain(c)) << i;
+    }
+    return m;
+}
+
 #if defined(WIDE_SSE2)
+
+static inline struct scan_marks marks(const char *p)
+{
+    struct scan_marks m = {0};
+
+    for (unsigned i = 0; i < SCAN_BLOCK_BYTES; i += 16) {
+        const __m128i x = _mm_loadu_si128((const __m128i *)(const void *)(p + i));
+        const __m128i odd = _mm_or_si128(_mm_cmplt_epi8(x, _mm_set1_epi8(0x20)),
+                                         _mm_cmpeq_epi8(x, _mm_set1_epi8('\\')));
+        const __m128i quote = _mm_cmpeq_epi8(x, _mm_set1_epi8('"'));
+
+        m.quotes |= (uint64_t)(unsigned)_mm_movemask_epi8(quote) << i;
+        m.odd |= (uint64_t)(unsigned)_mm_movemask_epi8(odd) << i;
+    }
+    return m;
+}
 
 static inline const char *plain(const char *p, const char *end)
 {
@@ -85,6 +114,32 @@ static inline uint64_t nibbles(uint8x16_t hit)
     return vget_lane_u64(vreinterpret_u64_u8(vshrn_n_u16(vreinterpretq_u16_u8(hit), 4)), 0);
 }
 
+/* A bit a byte: each byte keeps its own bit of eight, and neighbours are added up. */
+static inline uint64_t bits(const uint8x16_t hit[4])
+{
+    static const uint8_t own[16] = {1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128};
+    const uint8x16_t bit = vld1q_u8(own);
+    const uint8x16_t low = vpaddq_u8(vandq_u8(hit[0], bit), vandq_u8(hit[1], bit));
+    const uint8x16_t high = vpaddq_u8(vandq_u8(hit[2], bit), vandq_u8(hit[3], bit));
+    const uint8x16_t all = vpaddq_u8(low, high);
+
+    return vgetq_lane_u64(vreinterpretq_u64_u8(vpaddq_u8(all, all)), 0);
+}
+
+static inline struct scan_marks marks(const char *p)
+{
+    uint8x16_t quote[4], odd[4];
+
+    for (unsigned i = 0; i < 4; i++) {
+        const uint8x16_t x = vld1q_u8((const uint8_t *)(const void *)(p + 16 * i));
+
+        quote[i] = vceqq_u8(x, vdupq_n_u8('"'));
+        odd[i] = vorrq_u8(vcltq_s8(vreinterpretq_s8_u8(x), vdupq_n_s8(0x20)),
+                          vceqq_u8(x, vdupq_n_u8('\\')));
+    }
+    return (struct scan_marks){bits(quote), bits(odd)};
+}
+
 static inline const char *plain(const char *p, const char *end)
 {
     for (; p < end; p += 16) {
@@ -121,6 +176,11 @@ static inline const char *blanks(const char *p, const char *end)
 
 #else
 
+static inline struct scan_marks marks(const char *p)
+{
+    return scan_marks_scalar(p);
+}
+
 static inline const char *plain(const char *p, const char *end)
 {
     return scan_plain_scalar(p, end);
@@ -141,6 +201,11 @@ const char *scan_plain_wide(const char *p, const char *end)
 const char *scan_blank_wide(const char *p, const char *end)
 {
     return blanks(p, end);
+}
+
+struct scan_marks scan_marks_wide(const char *p)
+{
+    return marks(p);
 }
 
 /* Compact text has no blanks: look at one byte first. */
@@ -372,6 +437,40 @@ const char *scan_token_colon(struct scan *s, const char *p)
     return colon(s, p);
 }
 
+/*
+ * Plain strings side by side, `,"a","b"`, from `*p` on, which stands behind the closing quote of
+ * another: a block at a time, so that where one ends does not wait for where the last one did.
+ * Anything else, blanks too, ends them; `*p` is then behind the last one's closing quote.
+ */
+static uint32_t close_strings(const char **p, const char *end, struct str *out, uint32_t max)
+{
+    const char *behind = *p, *from = NULL; /* from: where the string begins that is open */
+    uint32_t n = 0;
+
+    for (const char *block = *p; block < end; block += SCAN_BLOCK_BYTES) {
+        const struct scan_marks m = marks(block);
+
+        for (uint64_t quotes = m.odd ? 0 : m.quotes; quotes; quotes &= quotes - 1) {
+            const char *const quote = block + __builtin_ctzll(quotes);
+
+            if (from) {
+                if (quote >= end)
+                    return n;
+                out[n++] = (struct str){from, (size_t)(quote - from)};
+                *p = behind = quote + 1;
+                from = NULL;
+            } else {
+                if (n == max || quote != behind + 1 || *behind != ',')
+                    return n;
+                from = quote + 1;
+            }
+        }
+        if (m.odd)
+            break;
+    }
+    return n;
+}
+
 uint32_t scan_strings(struct scan *s, struct str *out, uint32_t max, bool *odd)
 {
     struct scan_step *const step = &s->steps[s->depth - 1];
@@ -379,7 +478,8 @@ uint32_t scan_strings(struct scan *s, struct str *out, uint32_t max, bool *odd)
     uint32_t n = 0;
 
     assert(s->depth > 0 && !step->is_object && !s->pending);
-    while (n < max && s->err.code == 0 && before + n < UINT32_MAX) {
+    max = max < UINT32_MAX - before ? max : UINT32_MAX - before;
+    while (n < max && s->err.code == 0) {
         const char *p = blank(s->p, s->stop);
 
         if (before + n > 0 && at(p, s->stop) != ',')
@@ -399,6 +499,7 @@ uint32_t scan_strings(struct scan *s, struct str *out, uint32_t max, bool *odd)
         }
         out[n++] = (struct str){from, (size_t)(p - from)};
         s->p = p + 1;
+        n += close_strings(&s->p, s->stop, out + n, max - n);
     }
     step->count = before + n;
     return n;

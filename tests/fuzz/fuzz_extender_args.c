@@ -15,9 +15,12 @@ enum { ROOM = 1 << 20 };
 
 static void check(const struct kube_extender_args *args, struct str body)
 {
-    for (uint32_t i = 0; i < args->n; i++) {
-        const struct str q = args->quoted[i];
+    size_t bytes = 0;
 
+    for (uint32_t i = 0; i < args->n; i++) {
+        const struct str q = kube_args_quoted(args, i);
+
+        bytes += q.n;
         assert(q.n >= 2 && q.p[0] == '"' && q.p[q.n - 1] == '"');
         assert(args->names[i].n <= q.n - 2);
         if (!args->items)
@@ -29,6 +32,7 @@ static void check(const struct kube_extender_args *args, struct str body)
         scan_init(&s, item, 0); /* sent back as it stands: must be whole */
         assert(scan_end(&s, NULL) == 0);
     }
+    assert(bytes <= args->quoted_bytes);
     assert((args->items != NULL) == (args->mode == KUBE_ARGS_NODES));
     assert(args->has_pod || args->pod_err.text[0] != 0);
 }

@@ -314,6 +314,8 @@ static void wide_loops_equal_scalar_ones_at_every_alignment(void **unused)
 
             assert_ptr_equal(scan_plain_wide(p, end), scan_plain_scalar(p, end));
             assert_ptr_equal(scan_blank_wide(p, end), scan_blank_scalar(p, end));
+            assert_int_equal(scan_marks_wide(p).quotes, scan_marks_scalar(p).quotes);
+            assert_int_equal(scan_marks_wide(p).odd, scan_marks_scalar(p).odd);
         }
     }
 }

@@ -56,8 +56,13 @@ static const struct decide_row rows[N] = {
     {.verdict = SCORE_UNKNOWN, .reason = SCORE_NO_TOPOLOGY},
     {.verdict = SCORE_REJECTED, .reason = SCORE_TOPOLOGY_AFFINITY_ERROR, .marks = DECIDE_REPEATED},
 };
-static const struct str quoted[N] = {
-    {"\"a\"", 3}, {"\"b\\u00e9\"", 9}, {"\"a\"", 3}, {"\"c\"", 3}, {"\"b\\u00e9\"", 9}};
+/* Names as they stand in the body, where quotes are around them. */
+static const struct str raw[N] = {{"\"a\"" + 1, 1},
+                                  {"\"b\\u00e9\"" + 1, 7},
+                                  {"\"a\"" + 1, 1},
+                                  {"\"c\"" + 1, 1},
+                                  {"\"b\\u00e9\"" + 1, 7}};
+enum { RAW_BYTES = 3 + 9 + 3 + 3 + 9 };
 
 static const struct decision decision = {.n = N, .rows = rows, .counts = {1, 1, 1}};
 
@@ -72,7 +77,8 @@ static void expect(struct http_reply *r, const char *want)
 
 static void filter_by_names_tells_every_candidate_once(void **state)
 {
-    const struct kube_extender_args args = {.mode = KUBE_ARGS_NAMES, .n = N, .quoted = quoted};
+    const struct kube_extender_args args = {
+        .mode = KUBE_ARGS_NAMES, .n = N, .raw = raw, .quoted_bytes = RAW_BYTES};
     struct http_reply r = {0};
 
     ext_encode_filter(&r, &args, &decision, DECIDE_ENFORCE);
@@ -83,7 +89,8 @@ static void filter_by_names_tells_every_candidate_once(void **state)
 
 static void shadow_passes_everything(void **state)
 {
-    const struct kube_extender_args args = {.mode = KUBE_ARGS_NAMES, .n = N, .quoted = quoted};
+    const struct kube_extender_args args = {
+        .mode = KUBE_ARGS_NAMES, .n = N, .raw = raw, .quoted_bytes = RAW_BYTES};
     struct http_reply r = {0};
 
     ext_encode_filter(&r, &args, &decision, DECIDE_SHADOW);
@@ -97,7 +104,7 @@ static void filter_by_objects_hands_back_what_was_sent(void **state)
     const struct str items[N] = {
         {body + 1, 7}, {body + 9, 7}, {body + 17, 7}, {body + 26, 7}, {body + 34, 7}};
     const struct kube_extender_args args = {
-        .mode = KUBE_ARGS_NODES, .n = N, .quoted = quoted, .items = items};
+        .mode = KUBE_ARGS_NODES, .n = N, .raw = raw, .quoted_bytes = RAW_BYTES, .items = items};
     struct http_reply r = {0};
 
     ext_encode_filter(&r, &args, &decision, DECIDE_ENFORCE);
@@ -115,7 +122,7 @@ static void neighbours_go_out_as_one_piece(void **state)
     const struct str items[N] = {
         {body + 1, 7}, {body + 9, 7}, {body + 17, 7}, {body + 26, 7}, {body + 34, 7}};
     const struct kube_extender_args args = {
-        .mode = KUBE_ARGS_NODES, .n = N, .quoted = quoted, .items = items};
+        .mode = KUBE_ARGS_NODES, .n = N, .raw = raw, .quoted_bytes = RAW_BYTES, .items = items};
     struct http_reply r = {0};
 
     ext_encode_filter(&r, &args, &decision, DECIDE_SHADOW);
@@ -133,7 +140,7 @@ static void survivors_with_a_blank_between_them_go_out_without_it(void **state)
     const struct str items[] = {{body + 1, 7}, {body + 10, 7}};
     const struct decision d = {.n = 2, .rows = two};
     const struct kube_extender_args args = {
-        .mode = KUBE_ARGS_NODES, .n = 2, .quoted = quoted, .items = items};
+        .mode = KUBE_ARGS_NODES, .n = 2, .raw = raw, .quoted_bytes = RAW_BYTES, .items = items};
     struct http_reply r = {0};
 
     ext_encode_filter(&r, &args, &d, DECIDE_ENFORCE);
@@ -161,7 +168,8 @@ static void no_candidates_is_an_empty_list_never_null(void **state)
 
 static void prioritize_scores_every_candidate_once(void **state)
 {
-    const struct kube_extender_args args = {.mode = KUBE_ARGS_NAMES, .n = N, .quoted = quoted};
+    const struct kube_extender_args args = {
+        .mode = KUBE_ARGS_NAMES, .n = N, .raw = raw, .quoted_bytes = RAW_BYTES};
     struct http_reply r = {0};
 
     ext_encode_prioritize(&r, &args, &decision);
@@ -173,7 +181,8 @@ static void scores_of_several_digits_are_whole(void **state)
 {
     const struct decide_row one = {.verdict = SCORE_ADMITTED, .wire = 1000};
     const struct decision d = {.n = 1, .rows = &one};
-    const struct kube_extender_args args = {.mode = KUBE_ARGS_NAMES, .n = 1, .quoted = quoted};
+    const struct kube_extender_args args = {
+        .mode = KUBE_ARGS_NAMES, .n = 1, .raw = raw, .quoted_bytes = RAW_BYTES};
     struct http_reply r = {0};
 
     ext_encode_prioritize(&r, &args, &d);
@@ -182,7 +191,8 @@ static void scores_of_several_digits_are_whole(void **state)
 
 static void a_full_reply_is_left_to_the_server(void **state)
 {
-    const struct kube_extender_args args = {.mode = KUBE_ARGS_NAMES, .n = N, .quoted = quoted};
+    const struct kube_extender_args args = {
+        .mode = KUBE_ARGS_NAMES, .n = N, .raw = raw, .quoted_bytes = RAW_BYTES};
     struct http_reply r = {.full = true};
 
     ext_encode_filter(&r, &args, &decision, DECIDE_ENFORCE);

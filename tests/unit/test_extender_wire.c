@@ -47,10 +47,11 @@ static void names_are_taken_in_order_decoded_and_quoted(void **state)
                      0);
     assert_int_equal(b.args.mode, KUBE_ARGS_NAMES);
     assert_int_equal(b.args.n, 5);
-    assert_true(str_is(b.args.names[0], "n2") && str_is(b.args.quoted[0], "\"n2\""));
-    assert_true(str_is(b.args.names[1], "n1") && str_is(b.args.quoted[1], "\"n\\u0031\""));
-    assert_true(str_is(b.args.names[2], "") && str_is(b.args.quoted[2], "\"\""));
-    assert_true(str_is(b.args.names[3], "") && str_is(b.args.quoted[3], "\"\""));
+    assert_true(str_is(b.args.names[0], "n2") && str_is(kube_args_quoted(&b.args, 0), "\"n2\""));
+    assert_true(str_is(b.args.names[1], "n1") &&
+                str_is(kube_args_quoted(&b.args, 1), "\"n\\u0031\""));
+    assert_true(str_is(b.args.names[2], "") && str_is(kube_args_quoted(&b.args, 2), "\"\""));
+    assert_true(str_is(b.args.names[3], "") && str_is(kube_args_quoted(&b.args, 3), "\"\""));
     assert_true(str_is(b.args.names[4], "gr\xc3\xbcn"));
     assert_null(b.args.items);
     assert_true(b.args.has_pod && str_is(b.args.pod.name, "p"));
@@ -69,14 +70,15 @@ static void nodes_give_their_name_and_their_bytes(void **state)
         0);
     assert_int_equal(b.args.mode, KUBE_ARGS_NODES);
     assert_int_equal(b.args.n, 5);
-    assert_true(str_is(b.args.names[0], "a") && str_is(b.args.quoted[0], "\"a\""));
+    assert_true(str_is(b.args.names[0], "a") && str_is(kube_args_quoted(&b.args, 0), "\"a\""));
     assert_true(str_is(b.args.items[0],
                        "{\"metadata\":{\"labels\":{\"name\":\"no\"},\"name\":\"a\","
                        "\"x\":[1]},\"spec\":{\"name\":\"no\"}}"));
     assert_true(str_is(b.args.names[1], "") && str_is(b.args.items[1], "{\"spec\":{}}"));
     assert_true(str_is(b.args.names[2], "") && str_is(b.args.items[2], "null"));
     assert_true(str_is(b.args.names[3], "") && str_is(b.args.items[3], "{\"metadata\":null}"));
-    assert_true(str_is(b.args.names[4], "b") && str_is(b.args.quoted[4], "\"\\u0062\""));
+    assert_true(str_is(b.args.names[4], "b") &&
+                str_is(kube_args_quoted(&b.args, 4), "\"\\u0062\""));
     done(&b);
 }
 
@@ -252,9 +254,12 @@ static void equal_to_jansson(const struct kube_extender_args *args, struct str b
 
 static void quotes_and_items_lie_in_the_body(const struct kube_extender_args *args, struct str body)
 {
-    for (uint32_t i = 0; i < args->n; i++) {
-        const struct str q = args->quoted[i];
+    size_t bytes = 0;
 
+    for (uint32_t i = 0; i < args->n; i++) {
+        const struct str q = kube_args_quoted(args, i);
+
+        bytes += q.n;
         assert_true(q.p >= body.p && q.p + q.n <= body.p + body.n);
         assert_true(q.p[0] == '"' && q.p[q.n - 1] == '"' && q.n == args->names[i].n + 2);
         assert_memory_equal(q.p + 1, args->names[i].p, args->names[i].n);
@@ -265,6 +270,7 @@ static void quotes_and_items_lie_in_the_body(const struct kube_extender_args *ar
             assert_true(item.p[0] == '{' && item.p[item.n - 1] == '}');
         }
     }
+    assert_true(bytes <= args->quoted_bytes);
 }
 
 /* How the list starts and how the body ends in kube-scheduler's own order of the keys. */
