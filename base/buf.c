@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/buf.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -66,6 +67,18 @@ void buf_printf(struct buf *b, const char *fmt, ...)
         b->n += (size_t)n;
     }
     va_end(again);
+}
+
+void buf_bytes(struct buf *b, uint64_t bytes)
+{
+    static const char *const units[] = {"", "Ki", "Mi", "Gi", "Ti"};
+    size_t u = 0;
+
+    while (bytes && bytes % 1024 == 0 && u + 1 < ARRAY_LEN(units)) {
+        bytes /= 1024;
+        u++;
+    }
+    buf_printf(b, "%" PRIu64 "%s", bytes, units[u]);
 }
 
 struct str buf_view(const struct buf *b)

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/attr.h"
 #include "base/str.h"
@@ -21,6 +22,8 @@ void buf_add(struct buf *b, const void *p, size_t n);
 void buf_text(struct buf *b, const char *text);
 void buf_str(struct buf *b, struct str s);
 void buf_printf(struct buf *b, const char *fmt, ...) PRINTF(2, 3);
+/* Bytes in the largest unit that gives a whole number: "512Mi", "1536", "0". */
+void buf_bytes(struct buf *b, uint64_t bytes);
 struct str buf_view(const struct buf *b); /* valid until the next change */
 void buf_free(struct buf *b);             /* leaves an empty buffer */
 

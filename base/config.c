@@ -122,8 +122,8 @@ static int not_yet(const struct config_setting *s, struct err *err)
 
 static void format_value(struct buf *out, const struct config_setting *s, int64_t v)
 {
-    if (s->type == CONFIG_BYTES)
-        config_format_bytes(out, v);
+    if (s->type == CONFIG_BYTES && v >= 0)
+        buf_bytes(out, (uint64_t)v);
     else if (s->type == CONFIG_DURATION)
         config_format_duration(out, v);
     else if (s->type == CONFIG_BOOL)
@@ -338,16 +338,4 @@ void config_format_duration(struct buf *out, int64_t ms)
         buf_printf(out, "%" PRId64 "ms", rest);
     if (ms == 0)
         buf_text(out, "0s");
-}
-
-void config_format_bytes(struct buf *out, int64_t bytes)
-{
-    static const char *const suffixes[] = {"", "Ki", "Mi", "Gi", "Ti"};
-    size_t i = 0;
-
-    while (bytes && bytes % 1024 == 0 && i + 1 < ARRAY_LEN(suffixes)) {
-        bytes /= 1024;
-        i++;
-    }
-    buf_printf(out, "%" PRId64 "%s", bytes, suffixes[i]);
 }

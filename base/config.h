@@ -133,9 +133,8 @@ bool config_is_off(const struct config_listener *l);
  */
 int config_parse_duration(struct str text, int64_t *out_ms) MUST_CHECK;
 
-/* "1h30m", "500ms", "0s"; "8Mi", "1000". Append to `out`. */
+/* "1h30m", "500ms", "0s". Append to `out`. */
 void config_format_duration(struct buf *out, int64_t ms);
-void config_format_bytes(struct buf *out, int64_t bytes);
 
 /* The configuration that is in force, as a file that can be read again. */
 void config_print(struct buf *out, const struct numawise_config *c);

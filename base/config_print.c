@@ -40,7 +40,7 @@ static void add_number(struct buf *out, const struct config_setting *s, int64_t 
     else if (s->type == CONFIG_CHOICE)
         buf_text(out, s->words[v]);
     else if (s->type == CONFIG_BYTES)
-        config_format_bytes(out, v);
+        buf_bytes(out, (uint64_t)v);
     else if (s->type == CONFIG_DURATION)
         config_format_duration(out, v);
     else

@@ -102,19 +102,6 @@ static void head(struct buf *out, const struct told_decision *d)
                    STR_ARG(d->hints[i].why));
 }
 
-/* Bytes in the largest unit that gives a whole number. */
-static void put_bytes(struct buf *out, uint64_t bytes)
-{
-    static const char *const units[] = {"", "Ki", "Mi", "Gi", "Ti"};
-    size_t u = 0;
-
-    while (bytes && bytes % 1024 == 0 && u + 1 < ARRAY_LEN(units)) {
-        bytes /= 1024;
-        u++;
-    }
-    buf_printf(out, "%llu%s", (unsigned long long)bytes, units[u]);
-}
-
 /* "zone 0: memory needs 1073741824, free 0 of 0": a resource counted in bytes? */
 static bool is_in_bytes(struct str clause)
 {
@@ -131,7 +118,7 @@ static void put_clause(struct buf *out, struct str clause)
         const bool comma = str_ends(word, ",");
         uint64_t amount;
         if (bytes && str_u64((struct str){word.p, word.n - comma}, &amount)) {
-            put_bytes(out, amount);
+            buf_bytes(out, amount);
             buf_text(out, comma ? "," : "");
         } else
             buf_str(out, word);

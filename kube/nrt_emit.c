@@ -357,16 +357,10 @@ static bool machine_has_pages(const struct topo_machine *m, uint64_t page_bytes)
 /* hugepages-2Mi, in the largest unit that divides the size, as the kubelet names them. */
 static void put_pages(struct buf *out, const struct topo_pages *pages)
 {
-    static const char *const units[] = {"", "Ki", "Mi", "Gi", "Ti"};
     CLEANUP(buf_free) struct buf name = {0};
-    uint64_t size = pages->page_bytes;
-    size_t unit = 0;
 
-    while (size % 1024 == 0 && unit + 1 < ARRAY_LEN(units)) {
-        size /= 1024;
-        unit++;
-    }
-    buf_printf(&name, "hugepages-%" PRIu64 "%s", size, units[unit]);
+    buf_text(&name, "hugepages-");
+    buf_bytes(&name, pages->page_bytes);
     out->failed = out->failed || name.failed;
     if (!name.failed)
         put_resource(out, name.p, pages->page_bytes * pages->count,

@@ -81,6 +81,8 @@ static void numbers_have_a_range(void **state)
     assert_int_equal(config_set_number(&c, find("extender.maxScore"), 0, &err), -ERANGE);
     assert_int_equal(config_set_number(&c, find("decisions.maxBytes"), 1, &err), -ERANGE);
     assert_string_equal(err.text, "decisions.maxBytes: 1 is outside 64Ki..1Gi");
+    assert_int_equal(config_set_number(&c, find("decisions.maxBytes"), -1024, &err), -ERANGE);
+    assert_string_equal(err.text, "decisions.maxBytes: -1024 is outside 64Ki..1Gi");
     assert_int_equal(config_set_number(&c, find("limits.headTimeout"), 3600000, &err), -ERANGE);
     assert_string_equal(err.text, "limits.headTimeout: 1h is outside 10ms..5m");
     assert_int_equal(c.max_score, 100);
@@ -182,7 +184,7 @@ static void format(int64_t ms, const char *duration, int64_t n, const char *byte
     config_format_duration(&b, ms);
     assert_string_equal(b.p, duration);
     b.n = 0;
-    config_format_bytes(&b, n);
+    buf_bytes(&b, (uint64_t)n);
     assert_string_equal(b.p, bytes);
     buf_free(&b);
 }
