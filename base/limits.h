@@ -19,6 +19,13 @@ enum {
     LIMIT_CONNECTIONS = 1024,
     LIMIT_DRAIN_MS = 5000,                /* at stop */
     LIMIT_FILE_BYTES = 256 * 1024 * 1024, /* one manifest file */
+    LIMIT_KUBECONFIG_BYTES = 1024 * 1024,
+    LIMIT_API_CALLS = 256,             /* to an API server, out at a time */
+    LIMIT_API_PATH_BYTES = 8192,       /* and query */
+    LIMIT_API_ERROR_BYTES = 64 * 1024, /* body of what is no 2xx */
+    LIMIT_API_ANSWER_BYTES = 8 * 1024 * 1024,
+    LIMIT_API_CONNECT_MS = 10000, /* TCP and TLS */
+    LIMIT_API_ANSWER_MS = 35000,
 };
 
 #endif
