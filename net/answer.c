@@ -9,7 +9,10 @@
 
 #include "net/guard.h"
 #include "net/guard_parts.h"
+#include "net/identity.h"
 #include "net/server.h"
+#include "net/tls.h"
+#include "net/tls_session.h"
 
 /* For the heads that we write ourselves. */
 static const char *reason_of(int status)
@@ -49,6 +52,8 @@ void answer_part(struct guard *g)
 
     if (x && x->deadline_ms > 0) {
         x->guard = NULL;
+        x->identity = g->wire.tls ? tls_session_identity(g->wire.tls) : NULL;
+        identity_ref(x->identity);
         x->head = g->in;
         g->in = NULL;
         g->in_n = 0;
@@ -144,6 +149,12 @@ static void add_header(evhtp_request_t *req, const char *name, const char *value
     evhtp_headers_add_header(req->headers_out, evhtp_header_new(name, value, 0, copy));
 }
 
+/* Would this client be let in today? */
+static bool is_trusted_still(const struct guard *g)
+{
+    return !g->wire.tls || tls_trusts_alike(g->server->tls, tls_session_version(g->wire.tls));
+}
+
 /* evhtp calls this when it has understood our own request line. */
 void guard_answer(evhtp_request_t *req, void *arg)
 {
@@ -165,7 +176,7 @@ void guard_answer(evhtp_request_t *req, void *arg)
         add_header(req, reply->fields[i].name, reply->fields[i].value, false);
     if (g->refusal == 405 && g->route)
         add_header(req, "Allow", allowed(g->route->methods), false);
-    g->close = g->head.close || s->draining;
+    g->close = g->head.close || s->draining || !is_trusted_still(g);
     if (g->close)
         req->flags &= (uint16_t)~EVHTP_REQ_FLAG_KEEPALIVE;
     g->answered = true;
@@ -258,6 +269,13 @@ static void send_reply(struct guard *g)
 
 /* ---- the handler, now or later ---- */
 
+static const struct http_client *client_of(const struct guard *g)
+{
+    const struct identity *const id = g->wire.tls ? tls_session_identity(g->wire.tls) : NULL;
+
+    return id ? &id->client : NULL;
+}
+
 static void run_handler(struct guard *g)
 {
     struct http_server *const s = g->server;
@@ -272,6 +290,7 @@ static void run_handler(struct guard *g)
         .fields = g->head.fields,
         .body = {x->body, x->body_bytes},
         .arena = &x->arena,
+        .client = client_of(g),
         .start_ns = g->start_ns,
         .id = atomic_fetch_add_explicit(&s->requests, 1, memory_order_relaxed) + 1,
     };

@@ -18,6 +18,7 @@ static bool may_lose(const struct guard *g, uint64_t now_ns)
         return true;
     case GUARD_HEAD:
         return g->in_n == 0 || now_ns - g->start_ns > SLOW_NS;
+    case GUARD_HELLO:
     case GUARD_BODY:
     case GUARD_AWAY:
     case GUARD_BUSY:
@@ -77,7 +78,7 @@ void guard_drain_all(struct http_server *s)
         next = g->next;
         if (g->state == GUARD_HEAD)
             guard_advance(g); /* a request may be waiting in the socket */
-        if (g->state == GUARD_HEAD && g->in_n == 0)
+        if (g->state == GUARD_HELLO || (g->state == GUARD_HEAD && g->in_n == 0))
             guard_drop(g);
         guard_settle(g);
     }

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "net/identity.h"
+
 enum {
     MIB = 1024 * 1024,
     SPARES_MAX = 4,
@@ -113,6 +115,8 @@ void exchange_unref(struct exchange *x)
     struct exchange_pool *const pool = x->pool;
     free(x->head);
     x->head = NULL;
+    identity_unref(x->identity);
+    x->identity = NULL;
     arena_rewind(&x->arena, 0);
     if (!REUSE || pool->spares >= SPARES_MAX ||
         (pool->spares > 0 && x->body_room + x->block_room > 4 * BODY_BYTES_KEPT)) {

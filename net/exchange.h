@@ -17,6 +17,7 @@
 
 struct guard;
 struct http_server;
+struct identity;
 
 struct exchange_pool {
     struct exchange *spare;
@@ -40,6 +41,7 @@ struct exchange {
     struct guard *guard;        /* whose request it is; NULL once the connection is gone */
     unsigned deadline_ms;       /* not 0: deferred, and not finished */
     char *head;                 /* what the request's slices point into, kept without the guard */
+    struct identity *identity;  /* the same for its client */
 };
 
 /* With one reference and room for a body of `body_bytes`; NULL when out of memory. */

@@ -10,6 +10,8 @@
 #include "base/clock.h"
 #include "net/guard_parts.h"
 #include "net/server.h"
+#include "net/tls.h"
+#include "net/tls_session.h"
 
 enum {
     BODY_BYTES_PER_TURN = 4 * 1024 * 1024, /* then the other connections have their turn */
@@ -40,7 +42,7 @@ static void unlink_guard(struct guard *g)
 
 static void free_events(struct guard *g)
 {
-    struct event *const events[] = {g->read_ev, g->write_ev, g->timer_ev};
+    struct event *const events[] = {g->read_ev, g->write_ev, g->timer_ev, g->again_ev};
 
     for (size_t i = 0; i < ARRAY_LEN(events); i++)
         if (events[i])
@@ -57,9 +59,10 @@ void guard_drop(struct guard *g)
     g->state = GUARD_GONE;
     free_events(g);
     g->conn = NULL;
+    answer_part(g);
+    wire_done(&g->wire, conn != NULL);
     if (conn)
         evhtp_connection_free(conn);
-    answer_part(g);
     free(g->in);
     unlink_guard(g);
     peer_leave(g->peer);
@@ -153,6 +156,33 @@ void guard_flush(struct guard *g)
 }
 
 /* ---- reading ---- */
+
+static void count_failure(struct guard *g, enum http_tls_failure why)
+{
+    atomic_fetch_add_explicit(&g->server->tls_failures[why], 1, memory_order_relaxed);
+}
+
+/* true: the handshake is through. */
+static bool shake_hands(struct guard *g)
+{
+    enum http_tls_failure why = HTTP_TLS_PROTOCOL;
+
+    switch (tls_session_shake(g->wire.tls, &why)) {
+    case WIRE_DONE:
+        atomic_fetch_add_explicit(&g->server->handshakes, 1, memory_order_relaxed);
+        g->state = GUARD_HEAD;
+        return true;
+    case WIRE_AGAIN:
+        if (tls_session_is_full(g->wire.tls))
+            event_add(g->write_ev, NULL);
+        return false;
+    case WIRE_DEAD:
+    default: /* the alert is on its way: do not cut it off */
+        count_failure(g, why);
+        start_linger(g);
+        return false;
+    }
+}
 
 static bool send_continue(struct guard *g)
 {
@@ -289,11 +319,15 @@ static void linger(struct guard *g)
 
 void guard_advance(struct guard *g)
 {
+    static const struct timeval next_turn;
     bool may_read = true;
     bool more = true;
 
     while (more) {
         switch (g->state) {
+        case GUARD_HELLO:
+            more = shake_hands(g);
+            break;
         case GUARD_HEAD:
             more = read_head(g, &may_read);
             break;
@@ -313,6 +347,8 @@ void guard_advance(struct guard *g)
             break;
         }
     }
+    if ((g->state == GUARD_HEAD || g->state == GUARD_BODY) && wire_has_more(&g->wire))
+        event_add(g->again_ev, &next_turn);
 }
 
 /* ---- callbacks ---- */
@@ -346,11 +382,12 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
     const uint64_t since_ns = clock_monotonic_ns();
 
     (void)fd, (void)what;
-    guard_flush(g);
-    if (g->state == GUARD_HEAD) {
+    if (g->state != GUARD_HELLO)
+        guard_flush(g);
+    if (g->state == GUARD_HEAD)
         event_add(g->read_ev, NULL);
+    if (g->state == GUARD_HEAD || g->state == GUARD_HELLO)
         guard_advance(g);
-    }
     charge(g, since_ns);
     guard_settle(g);
 }
@@ -365,8 +402,11 @@ static void on_deadline(evutil_socket_t fd, short what, void *arg)
         answer_refuse(g, 408);
     else if (g->state == GUARD_AWAY)
         answer_refuse(g, 504);
-    else
+    else {
+        if (g->state == GUARD_HELLO)
+            count_failure(g, HTTP_TLS_DEADLINE);
         guard_drop(g);
+    }
     guard_settle(g);
 }
 
@@ -395,6 +435,8 @@ static bool make_events(struct guard *g)
     g->read_ev = event_new(base, g->wire.fd, EV_READ | EV_PERSIST, on_readable, g);
     g->write_ev = event_new(base, g->wire.fd, EV_WRITE, on_writable, g);
     g->timer_ev = evtimer_new(base, on_deadline, g);
+    if (g->wire.tls && !(g->again_ev = evtimer_new(base, on_readable, g)))
+        return false;
     return g->read_ev && g->write_ev && g->timer_ev && event_add(g->read_ev, NULL) == 0;
 }
 
@@ -408,6 +450,14 @@ static void take_over(struct guard *g)
                               g);
 }
 
+static bool start_tls(struct guard *g)
+{
+    g->state = g->server->tls ? GUARD_HELLO : GUARD_HEAD;
+    if (g->server->tls)
+        g->wire.tls = tls_session_new(tls_get(g->server->tls), g->wire.fd);
+    return !g->server->tls || g->wire.tls;
+}
+
 evhtp_res guard_after_accept(evhtp_connection_t *conn, void *arg)
 {
     struct http_server *const s = arg;
@@ -419,8 +469,10 @@ evhtp_res guard_after_accept(evhtp_connection_t *conn, void *arg)
     g->conn = conn;
     g->bev = evhtp_connection_get_bev(conn);
     g->wire.fd = bufferevent_getfd(g->bev);
-    if (!make_events(g)) {
+    g->start_ns = clock_monotonic_ns();
+    if (!start_tls(g) || !make_events(g)) {
         free_events(g);
+        wire_done(&g->wire, true);
         free(g);
         return EVHTP_RES_ERROR;
     }
@@ -428,7 +480,10 @@ evhtp_res guard_after_accept(evhtp_connection_t *conn, void *arg)
     take_over(g);
     link_guard(g);
     g->peer = peer_enter(&s->peers, conn->saddr);
-    guard_set_timer(g, TIMER_IDLE, s->limits.idle_ms);
+    if (g->state == GUARD_HELLO)
+        guard_set_timer(g, TIMER_HELLO, s->limits.head_ms);
+    else
+        guard_set_timer(g, TIMER_IDLE, s->limits.idle_ms);
     atomic_fetch_add_explicit(&s->connections, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&s->open, 1, memory_order_relaxed);
     listen_pause_at_cap(s);

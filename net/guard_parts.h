@@ -19,6 +19,7 @@
 #include "net/wire.h"
 
 enum guard_state {
+    GUARD_HELLO,  /* the handshake of TLS */
     GUARD_HEAD,   /* between requests, or inside a head */
     GUARD_BODY,   /* the head is sound, its body comes */
     GUARD_AWAY,   /* deferred: somebody else answers; nothing is read */
@@ -31,6 +32,7 @@ enum guard_state {
 enum guard_timer {
     TIMER_OFF,
     TIMER_IDLE,
+    TIMER_HELLO,
     TIMER_HEAD,
     TIMER_BODY,
     TIMER_AWAY,
@@ -47,6 +49,7 @@ struct guard {
     bufferevent_data_cb evhtp_read, evhtp_write;
     struct wire wire;
     struct event *read_ev, *write_ev, *timer_ev;
+    struct event *again_ev; /* TLS alone: the next turn, for bytes the socket no longer has */
     enum guard_state state;
     enum guard_timer timer;
 

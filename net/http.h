@@ -129,7 +129,33 @@ int http_server_new(struct http_server **out, const char *role, const struct htt
  */
 int http_server_listen(struct http_server *s, const char *address, struct err *err) MUST_CHECK;
 
-/* "http://127.0.0.1:43117", valid as long as the server. */
+/* All texts are copied. */
+struct http_tls {
+    const char
+        *cert_file; /* PEM, the listener's certificate first, then those that lead to its CA */
+    const char *key_file;
+    const char *client_ca_file;       /* NULL: nobody is asked for a certificate */
+    const char *const *allowed_names; /* [n_allowed_names]; none: all that the CA vouches for */
+    size_t n_allowed_names;
+    bool client_optional; /* who shows no certificate is let in, and is nobody */
+};
+
+/*
+ * TLS 1.2 or 1.3 from now on: for a server that does not listen yet, and again, from any one
+ * thread, when settings or files have changed. A client must show a certificate that a CA of
+ * client_ca_file vouches for and that has an allowed name: its common name, or a DNS name or URI of
+ * its subjectAltName, exactly, DNS names in lower case. Connections stay; those that were let in
+ * under another CA or other names end with their next reply.
+ *
+ * 1: changed; 0: settings and files are those of the last call. Otherwise what was in force stays:
+ * -EINVAL (`err` names the file and what is wrong with it: also that the key belongs to another
+ * certificate, and, when there is one to keep, that the new one has expired or is not valid yet),
+ * -errno of a file that cannot be read, -ENOMEM.
+ */
+int http_server_secure(struct http_server *s, const struct http_tls *tls,
+                       struct err *err) MUST_CHECK;
+
+/* "http://127.0.0.1:43117", "https://...", valid as long as the server. */
 const char *http_server_url(const struct http_server *s);
 
 /* Start the server's thread. */
@@ -142,9 +168,24 @@ int http_server_start(struct http_server *s, struct err *err) MUST_CHECK;
 void http_server_stop(struct http_server *s);
 void http_server_free(struct http_server *s); /* NULL is fine; stops first */
 
+/* Why a handshake failed. */
+enum http_tls_failure {
+    HTTP_TLS_NO_CERTIFICATE, /* the client has none */
+    HTTP_TLS_UNTRUSTED,      /* it is not vouched for, or not for clients */
+    HTTP_TLS_VALIDITY,       /* it has expired or is not valid yet */
+    HTTP_TLS_NAME,           /* none of its names is allowed */
+    HTTP_TLS_CLIENT,         /* the client does not take ours, or broke off */
+    HTTP_TLS_PROTOCOL,       /* another version or cipher, or no TLS at all */
+    HTTP_TLS_DEADLINE,
+    HTTP_TLS_FAILURES, /* how many */
+};
+extern const char *const http_tls_failure_names[HTTP_TLS_FAILURES]; /* "no_certificate", ... */
+
 /* Figures for /metrics and tests; each is read atomically, not all at one moment. */
 struct http_stats {
     uint64_t connections, open, requests, rejected;
+    uint64_t handshakes, tls_failures[HTTP_TLS_FAILURES];
+    int64_t certificate_expires_s; /* Unix time; 0 without TLS */
 };
 void http_server_stats(const struct http_server *s, struct http_stats *out);
 

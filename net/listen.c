@@ -79,7 +79,7 @@ int listen_socket(const char *address, struct err *err)
     return err_set(err, code, "cannot listen on %s: %s", address, strerror(-fd));
 }
 
-int listen_url(char out[SERVER_URL_BYTES], int fd)
+int listen_url(char out[SERVER_URL_BYTES], const char *scheme, int fd)
 {
     struct sockaddr_storage at;
     socklen_t n = sizeof(at);
@@ -90,9 +90,9 @@ int listen_url(char out[SERVER_URL_BYTES], int fd)
                     NI_NUMERICHOST | NI_NUMERICSERV) != 0)
         return -EIO;
     if (at.ss_family == AF_INET6)
-        snprintf(out, SERVER_URL_BYTES, "http://[%s]:%s", host, port);
+        snprintf(out, SERVER_URL_BYTES, "%s://[%s]:%s", scheme, host, port);
     else
-        snprintf(out, SERVER_URL_BYTES, "http://%s:%s", host, port);
+        snprintf(out, SERVER_URL_BYTES, "%s://%s:%s", scheme, host, port);
     return 0;
 }
 

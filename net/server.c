@@ -15,6 +15,7 @@
 #include "base/err.h"
 #include "base/limits.h"
 #include "net/guard.h"
+#include "net/tls.h"
 
 enum {
     ROUTE_PATH_BYTES = 200,
@@ -199,6 +200,22 @@ int http_server_new(struct http_server **out, const char *role, const struct htt
     return 0;
 }
 
+int http_server_secure(struct http_server *s, const struct http_tls *tls, struct err *err)
+{
+    if (s->tls)
+        return tls_use(s->tls, tls, err);
+    assert(!s->htp->server);
+    struct tls *const t = tls_new();
+    if (!t)
+        return err_set(err, -ENOMEM, "no memory for TLS");
+    const int rc = tls_use(t, tls, err);
+    if (rc < 0)
+        tls_free(t);
+    else
+        s->tls = t;
+    return rc;
+}
+
 int http_server_listen(struct http_server *s, const char *address, struct err *err)
 {
     assert(!s->htp->server && !s->started);
@@ -206,7 +223,7 @@ int http_server_listen(struct http_server *s, const char *address, struct err *e
 
     if (fd < 0)
         return fd;
-    if (listen_url(s->url, fd) < 0 || listen_start(s, fd) < 0) {
+    if (listen_url(s->url, s->tls ? "https" : "http", fd) < 0 || listen_start(s, fd) < 0) {
         close(fd);
         return err_set(err, -EIO, "cannot listen on %s", address);
     }
@@ -283,6 +300,7 @@ void http_server_free(struct http_server *s)
     if (s->base)
         event_base_free(s->base); /* last: it closes what evhtp left for the next turn */
     exchange_pool_done(&s->pool);
+    tls_free(s->tls);
     if (s->wake_fd >= 0)
         close(s->wake_fd);
     if (s->finished_fd >= 0)
@@ -292,6 +310,25 @@ void http_server_free(struct http_server *s)
     free(s);
 }
 
+const char *const http_tls_failure_names[HTTP_TLS_FAILURES] = {
+    [HTTP_TLS_NO_CERTIFICATE] = "no_certificate",
+    [HTTP_TLS_UNTRUSTED] = "untrusted",
+    [HTTP_TLS_VALIDITY] = "validity",
+    [HTTP_TLS_NAME] = "name",
+    [HTTP_TLS_CLIENT] = "client",
+    [HTTP_TLS_PROTOCOL] = "protocol",
+    [HTTP_TLS_DEADLINE] = "deadline",
+};
+
+static int64_t expires_s(struct tls *t)
+{
+    struct tls_version *const v = t ? tls_get(t) : NULL;
+    const int64_t at = v ? v->expires_s : 0;
+
+    tls_version_unref(v);
+    return at;
+}
+
 void http_server_stats(const struct http_server *s, struct http_stats *out)
 {
     *out = (struct http_stats){
@@ -299,5 +336,9 @@ void http_server_stats(const struct http_server *s, struct http_stats *out)
         .open = atomic_load_explicit(&s->open, memory_order_relaxed),
         .requests = atomic_load_explicit(&s->requests, memory_order_relaxed),
         .rejected = atomic_load_explicit(&s->rejected, memory_order_relaxed),
+        .handshakes = atomic_load_explicit(&s->handshakes, memory_order_relaxed),
+        .certificate_expires_s = expires_s(s->tls),
     };
+    for (int i = 0; i < HTTP_TLS_FAILURES; i++)
+        out->tls_failures[i] = atomic_load_explicit(&s->tls_failures[i], memory_order_relaxed);
 }

@@ -22,12 +22,14 @@
 
 struct err;
 struct guard;
+struct tls;
 
 enum { SERVER_URL_BYTES = 96 };
 
 struct http_server {
     struct event_base *base;
     evhtp_t *htp;
+    struct tls *tls;           /* NULL: without */
     struct http_route *routes; /* [n_routes], paths owned */
     size_t n_routes;
     struct http_limits limits; /* every field set */
@@ -50,13 +52,15 @@ struct http_server {
     pthread_t thread;
     bool started, stopped;
     char url[SERVER_URL_BYTES];
-    _Atomic uint64_t connections, open, requests, rejected;
+    _Atomic uint64_t connections, open, requests, rejected, handshakes;
+    _Atomic uint64_t tls_failures[HTTP_TLS_FAILURES];
 };
 
 /* listen.c: a bound socket (not listening) for "1.2.3.4:5" or "[::1]:5", or negative errno. */
 int listen_socket(const char *address, struct err *err) MUST_CHECK;
-int listen_url(char out[SERVER_URL_BYTES], int fd) MUST_CHECK; /* where it is; 0 or -EIO */
-int listen_start(struct http_server *s, int fd) MUST_CHECK;    /* owns fd on success; 0 or -EIO */
+/* Where it is; 0 or -EIO. */
+int listen_url(char out[SERVER_URL_BYTES], const char *scheme, int fd) MUST_CHECK;
+int listen_start(struct http_server *s, int fd) MUST_CHECK; /* owns fd on success; 0 or -EIO */
 void listen_pause_at_cap(struct http_server *s);
 void listen_resume_below_cap(struct http_server *s);
 void listen_stop(struct http_server *s);

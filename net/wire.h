@@ -1,21 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The bytes of one connection in and out; the guard knows nothing below this. One thread. */
+/*
+ * The bytes of one connection in and out, as they are or by TLS; the guard knows nothing below
+ * this. One thread.
+ */
 #ifndef NET_WIRE_H
 #define NET_WIRE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
-struct evbuffer;
+#include "net/wire_end.h"
 
-enum wire_end {
-    WIRE_DONE,  /* all written */
-    WIRE_AGAIN, /* when the socket says so */
-    WIRE_DEAD,  /* the connection is of no more use */
-};
+struct evbuffer;
+struct tls_session;
 
 struct wire {
     int fd;
+    struct tls_session *tls; /* NULL: as they are */
 };
 
 /*
@@ -29,5 +31,11 @@ enum wire_end wire_write(struct wire *w, struct evbuffer *out);
 
 /* Our last byte is sent; what still comes is read and dropped by the caller from `fd`. */
 void wire_shut(struct wire *w);
+
+/* The end, in any state. `is_open`: the descriptor is, and stays the caller's. */
+void wire_done(struct wire *w, bool is_open);
+
+/* wire_read has more, whatever the socket says. */
+bool wire_has_more(const struct wire *w);
 
 #endif
