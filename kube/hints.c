@@ -3,28 +3,43 @@
 
 #include <errno.h>
 
-/* Reads a value; returns whether it is well formed. */
-typedef bool hint_rule(struct str value);
+#include "base/buf.h"
+#include "kube/quantity.h"
+#include "scoring/node_view.h"
 
-static bool is_number_up_to(struct str s, uint64_t max)
+/* Reads a well-formed value into what it says; false, and nothing is written, for another. */
+typedef bool hint_reader(struct score_hints *out, struct str value);
+
+static bool read_number(struct str s, uint64_t max, int64_t *out)
 {
     uint64_t n;
 
-    return str_u64(s, &n) && n <= max;
+    if (!str_u64(s, &n) || n > max)
+        return false;
+    *out = (int64_t)n;
+    return true;
 }
 
-static bool is_integer(struct str s)
+static bool read_locks(struct score_hints *out, struct str s)
 {
-    return is_number_up_to(s, INT32_MAX);
+    return read_number(s, INT32_MAX, &out->max_locks);
 }
 
-static bool is_percent(struct str s)
+static bool read_goroutines(struct score_hints *out, struct str s)
 {
-    return str_ends(s, "%") && is_number_up_to((struct str){s.p, s.n - 1}, 100);
+    return read_number(s, INT32_MAX, &out->max_goroutines);
 }
 
-static bool is_truth(struct str s)
+static bool read_percent(struct score_hints *out, struct str s)
 {
+    return str_ends(s, "%") &&
+           read_number((struct str){s.p, s.n - 1}, 100, &out->allowed_cross_access);
+}
+
+/* kube_hints_ignore reads it by itself, before all others. */
+static bool read_ignore(struct score_hints *out, struct str s)
+{
+    (void)out;
     return str_is(s, "true") || str_is(s, "false");
 }
 
@@ -50,76 +65,117 @@ static bool is_object_name(struct str s)
     return true;
 }
 
-static bool is_numa_policy(struct str s)
+static bool read_class(struct score_hints *out, struct str s)
 {
-    if (str_is(s, "single") || str_is(s, "closest"))
-        return true;
-    return str_starts(s, "span<=") && is_number_up_to((struct str){s.p + 6, s.n - 6}, 64) &&
-           s.p[6] != '0';
-}
-
-static bool is_affinity(struct str s)
-{
-    return str_is(s, "require") || str_is(s, "prefer") || str_is(s, "none");
-}
-
-static bool is_term(struct str s)
-{
-    static const char *const terms[] = {"locality", "devices",      "fragmentation", "network",
-                                        "compute",  "interference", "freshness"};
-
-    for (size_t i = 0; i < ARRAY_LEN(terms); i++)
-        if (str_is(s, terms[i]))
-            return true;
-    return false;
-}
-
-/* "locality=40,devices=30" */
-static bool is_weights(struct str s)
-{
-    do {
-        struct str weight = str_cut(&s, ',');
-        const struct str term = str_trim(str_cut(&weight, '='));
-        if (!is_term(term) || !is_number_up_to(str_trim(weight), 1000))
-            return false;
-    } while (s.n);
+    if (!is_object_name(s))
+        return false;
+    out->qos_class = s;
     return true;
 }
 
-/* Bits per second as a Quantity: digits with an optional fraction and one of the suffixes. */
-static bool is_bandwidth(struct str s)
+static bool read_lock_policy(struct score_hints *out, struct str s)
 {
-    static const char *const suffixes[] = {"",  "m",  "k",  "M",  "G",  "T",  "P",
-                                           "E", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"};
-    size_t digits = 0, i = 0;
+    (void)out;
+    return is_object_name(s);
+}
 
-    for (bool dot = false; i < s.n && ((s.p[i] >= '0' && s.p[i] <= '9') || s.p[i] == '.'); i++) {
-        if (s.p[i] == '.' && dot)
-            return false;
-        dot |= s.p[i] == '.';
-        digits += s.p[i] != '.';
-    }
-    for (size_t k = 0; digits && k < ARRAY_LEN(suffixes); k++)
-        if (str_is((struct str){s.p + i, s.n - i}, suffixes[k]))
+static bool read_numa_policy(struct score_hints *out, struct str s)
+{
+    const struct str most = {s.p + 6, s.n - 6};
+    int64_t span = 0;
+
+    if (str_starts(s, "span<=") && (!read_number(most, 64, &span) || span == 0))
+        return false;
+    if (span == 0 && !str_is(s, "single") && !str_is(s, "closest"))
+        return false;
+    out->numa = span ? HINT_NUMA_SPAN : str_is(s, "single") ? HINT_NUMA_SINGLE : HINT_NUMA_CLOSEST;
+    out->span = (uint32_t)span;
+    return true;
+}
+
+static bool read_affinity(struct score_hints *out, struct str s)
+{
+    static const char *const words[] = {[SCORE_GPU_NIC_PREFER] = "prefer",
+                                        [SCORE_GPU_NIC_REQUIRE] = "require",
+                                        [SCORE_GPU_NIC_NONE] = "none"};
+
+    for (size_t i = SCORE_GPU_NIC_PREFER; i < ARRAY_LEN(words); i++) {
+        if (str_is(s, words[i])) {
+            out->gpu_nic = (enum score_gpu_nic)i;
             return true;
+        }
+    }
     return false;
+}
+
+static int term_of(struct str s)
+{
+    for (int t = 0; t < SCORE_TERM_COUNT; t++) {
+        if (str_is(s, score_term_text((enum score_term)t)))
+            return t;
+    }
+    return -1;
+}
+
+/* "locality=40,devices=30" */
+static bool read_weights(struct score_hints *out, struct str s)
+{
+    struct policy_weights w = out->weights;
+
+    do {
+        struct str weight = str_cut(&s, ',');
+        const int term = term_of(str_trim(str_cut(&weight, '=')));
+
+        if (term < 0 || !read_number(str_trim(weight), SCORE_MAX, &w.w[term]))
+            return false;
+    } while (s.n);
+    out->weights = w;
+    return true;
+}
+
+static bool read_bits(struct str s, uint64_t *out)
+{
+    int64_t bits;
+
+    if (kube_quantity(s, KUBE_UNITS, &bits, NULL) < 0 || bits < 0)
+        return false;
+    *out = (uint64_t)bits > *out ? (uint64_t)bits : *out; /* the larger of two hints counts */
+    return true;
+}
+
+static bool read_ingress(struct score_hints *out, struct str s)
+{
+    return read_bits(s, &out->network[NODE_INGRESS]);
+}
+
+static bool read_egress(struct score_hints *out, struct str s)
+{
+    return read_bits(s, &out->network[NODE_EGRESS]);
+}
+
+static bool read_bandwidth(struct score_hints *out, struct str s)
+{
+    return read_ingress(out, s) && read_egress(out, s);
 }
 
 static const struct {
     const char *key, *wants;
-    hint_rule *rule;
+    hint_reader *read;
     bool acted_on;
 } hints[] = {
-    {"qos-class", "the name of a class of the policy", is_object_name, false},
-    {"numa-policy", "single, closest or span<=N", is_numa_policy, false},
-    {"allowed-cross-access", "0% to 100%", is_percent, false},
-    {"network-bandwidth", "a quantity in bits per second, like 10G", is_bandwidth, false},
-    {"gpu-nic-affinity", "require, prefer or none", is_affinity, false},
-    {"weights", "terms with weights, like locality=40,devices=30", is_weights, false},
-    {"max-locks", "an integer", is_integer, false},
-    {"max-goroutines", "an integer", is_integer, false},
-    {"lock-policy", "the name of a LockPolicy", is_object_name, false},
-    {"ignore", "\"true\" or \"false\"", is_truth, true},
+    {"qos-class", "the name of a class of the policy", read_class, false},
+    {"numa-policy", "single, closest or span<=N", read_numa_policy, false},
+    {"allowed-cross-access", "0% to 100%", read_percent, false},
+    {"network-bandwidth", "a quantity in bits per second, like 10G", read_bandwidth, false},
+    {"gpu-nic-affinity", "require, prefer or none", read_affinity, false},
+    {"weights", "terms with weights, like locality=40,devices=30", read_weights, false},
+    {"max-locks", "an integer", read_locks, false},
+    {"max-goroutines", "an integer", read_goroutines, false},
+    {"lock-policy", "the name of a LockPolicy", read_lock_policy, false},
+    {"ignore", "\"true\" or \"false\"", read_ignore, true},
+    /* Kubernetes' own, which come with their whole names. */
+    {KUBE_HINT_INGRESS, "a quantity in bits per second, like 10M", read_ingress, false},
+    {KUBE_HINT_EGRESS, "a quantity in bits per second, like 10M", read_egress, false},
 };
 
 static int unknown_hint(struct str key, struct err *err)
@@ -139,7 +195,9 @@ int kube_hint_check(struct str key, struct str value, struct err *err)
     for (size_t i = 0; i < ARRAY_LEN(hints); i++) {
         if (!str_is(key, hints[i].key))
             continue;
-        if (hints[i].rule(value))
+        struct score_hints unused = score_no_hints();
+
+        if (hints[i].read(&unused, value))
             return 0;
         return err_set(err, -EINVAL, "not %s", hints[i].wants);
     }
@@ -152,6 +210,27 @@ bool kube_hint_is_acted_on(struct str key)
         if (str_is(key, hints[i].key))
             return hints[i].acted_on;
     return false;
+}
+
+struct score_hints kube_hints_read(const struct score_pod *pod)
+{
+    struct score_hints out = score_no_hints();
+
+    for (uint32_t i = 0; i < pod->n_hints; i++) {
+        for (size_t k = 0; k < ARRAY_LEN(hints); k++) {
+            if (str_is(pod->hints[i].key, hints[k].key))
+                (void)hints[k].read(&out, pod->hints[i].value);
+        }
+    }
+    return out;
+}
+
+void kube_hint_annotation(struct buf *out, struct str key)
+{
+    const bool is_whole = str_is(key, KUBE_HINT_INGRESS) || str_is(key, KUBE_HINT_EGRESS);
+
+    buf_text(out, is_whole ? "" : KUBE_HINT_PREFIX);
+    buf_str(out, key);
 }
 
 bool kube_hints_ignore(const struct score_pod *pod)

@@ -4,7 +4,16 @@
 #include <errno.h>
 
 #include "base/arena.h"
+#include "base/clock.h"
 #include "kube/scan.h"
+
+static void read_created(struct scan *s, struct kube_meta *meta)
+{
+    struct str text;
+
+    if (scan_word(s, &text) && clock_parse_rfc3339(text, &meta->created_us) < 0)
+        (void)scan_fail(s, -EINVAL, "expected a time such as 2026-11-24T03:02:01Z");
+}
 
 static void read_object_meta(struct scan *s, struct kube_meta *meta, struct arena *a)
 {
@@ -19,6 +28,10 @@ static void read_object_meta(struct scan *s, struct kube_meta *meta, struct aren
             (void)scan_text(s, &meta->uid, a);
         else if (scan_at(s, "resourceVersion"))
             (void)scan_text(s, &meta->resource_version, a);
+        else if (scan_at(s, "creationTimestamp"))
+            read_created(s, meta);
+        else if (scan_at(s, "generation"))
+            (void)scan_int64(s, &meta->generation);
     }
 }
 

@@ -26,6 +26,7 @@ struct kube_meta {
     struct str api_version, kind; /* empty inside extender bodies */
     struct str ns, name, uid;     /* ns is empty for cluster scoped kinds */
     struct str resource_version;
+    int64_t created_us, generation; /* 0 = not said */
 };
 
 struct kube_node {

@@ -8,10 +8,10 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "kube/amounts.h"
+#include "kube/hints.h"
+#include "kube/labels.h"
 #include "kube/object.h"
 #include "kube/scan.h"
-
-#define HINT_PREFIX "orchestration.gokore.io/"
 
 /* Where a pod is in an object of some kind: itself, or a template further down. */
 static const struct shape {
@@ -69,12 +69,11 @@ static void read_time(struct reader *r, int64_t *out_us)
 /* The hint that the annotation under the current key is; key empty = none of ours. */
 static struct str hint_key(const struct scan *s)
 {
-    if (str_starts(s->key, HINT_PREFIX)) {
-        const size_t skip = sizeof(HINT_PREFIX) - 1;
+    if (str_starts(s->key, KUBE_HINT_PREFIX)) {
+        const size_t skip = sizeof(KUBE_HINT_PREFIX) - 1;
         return (struct str){s->key.p + skip, s->key.n - skip};
     }
-    if (str_is(s->key, "kubernetes.io/ingress-bandwidth") ||
-        str_is(s->key, "kubernetes.io/egress-bandwidth"))
+    if (str_is(s->key, KUBE_HINT_INGRESS) || str_is(s->key, KUBE_HINT_EGRESS))
         return s->key;
     return (struct str){NULL, 0};
 }
@@ -170,6 +169,8 @@ static void read_metadata(struct reader *r, bool is_root, bool is_pod)
             read_pod_only(r);
         if (is_pod && scan_at(&r->s, "annotations"))
             read_annotations(r);
+        else if (is_pod && scan_at(&r->s, "labels"))
+            (void)kube_labels_read(&r->s, &r->pod.labels, r->a);
     }
 }
 

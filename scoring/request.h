@@ -11,6 +11,7 @@
 
 #include "base/attr.h"
 #include "base/str.h"
+#include "scoring/labels.h"
 
 struct arena;
 struct err;
@@ -71,6 +72,7 @@ struct score_pod {
     uint32_t n_pod_requests, n_pod_limits;
     const struct pod_hint *hints; /* [n_hints] annotations orchestration.gokore.io/... */
     uint32_t n_hints;
+    struct score_labels labels;
 };
 
 /* Finished for good: it holds nothing that a scheduler must count. */

@@ -18,6 +18,17 @@ const char *score_term_text(enum score_term term)
     return texts[term];
 }
 
+const char *score_row_text(enum score_class class)
+{
+    static const char *const texts[] = {
+        [SCORE_CLASS_DEFAULT] = "default",
+        [SCORE_CLASS_CRITICAL] = "critical",
+        [SCORE_CLASS_BEST_EFFORT] = "best-effort",
+    };
+
+    return texts[class];
+}
+
 const struct score_weights *score_default_weights(enum score_class class)
 {
     /* locality, devices, fragmentation, network, compute, interference, freshness */

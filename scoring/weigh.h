@@ -27,6 +27,8 @@ struct score_weights {
 
 const char *score_term_text(enum score_term term); /* "locality", ... */
 
+const char *score_row_text(enum score_class class); /* "default", "critical", "best-effort" */
+
 /* The default weights of a class (contract.md 3; each row sums to 100). */
 const struct score_weights *score_default_weights(enum score_class class);
 

@@ -110,7 +110,85 @@ static void this_version_acts_on_ignore_alone(void **state)
 {
     assert_true(kube_hint_is_acted_on(STR("ignore")));
     assert_false(kube_hint_is_acted_on(STR("weights")));
+    assert_false(kube_hint_is_acted_on(STR(KUBE_HINT_EGRESS)));
+    assert_false(kube_hint_is_acted_on(STR("lock-policy")));
     assert_false(kube_hint_is_acted_on(STR("no-such")));
+}
+
+static struct score_hints read_hints(const struct pod_hint *hints, uint32_t n)
+{
+    return kube_hints_read(&(struct score_pod){.hints = hints, .n_hints = n});
+}
+
+static void assert_nothing_said(const struct score_hints *h)
+{
+    assert_int_equal(h->qos_class.n, 0);
+    assert_int_equal(h->numa, HINT_NUMA_NONE);
+    assert_int_equal(h->allowed_cross_access, POLICY_NONE);
+    assert_int_equal(h->network[NODE_INGRESS] + h->network[NODE_EGRESS], 0);
+    assert_int_equal(h->gpu_nic, SCORE_GPU_NIC_UNSAID);
+    for (int t = 0; t < SCORE_TERM_COUNT; t++)
+        assert_int_equal(h->weights.w[t], POLICY_NONE);
+    assert_int_equal(h->max_locks, POLICY_NONE);
+    assert_int_equal(h->max_goroutines, POLICY_NONE);
+}
+
+static void a_pod_without_hints_says_nothing(void **state)
+{
+    const struct score_hints none = read_hints(NULL, 0);
+
+    assert_nothing_said(&none);
+}
+
+static void hints_become_values(void **state)
+{
+    const struct pod_hint hints[] = {
+        {STR("qos-class"), STR("critical")},
+        {STR("numa-policy"), STR("span<=3")},
+        {STR("allowed-cross-access"), STR("15%")},
+        {STR("gpu-nic-affinity"), STR("require")},
+        {STR("weights"), STR("locality=40, freshness=0")},
+        {STR("max-locks"), STR("12")},
+        {STR("max-goroutines"), STR("9000")},
+    };
+    const struct score_hints h = read_hints(hints, ARRAY_LEN(hints));
+
+    assert_true(str_is(h.qos_class, "critical"));
+    assert_int_equal(h.numa, HINT_NUMA_SPAN);
+    assert_int_equal(h.span, 3);
+    assert_int_equal(h.allowed_cross_access, 15);
+    assert_int_equal(h.gpu_nic, SCORE_GPU_NIC_REQUIRE);
+    assert_int_equal(h.weights.w[SCORE_LOCALITY], 40);
+    assert_int_equal(h.weights.w[SCORE_FRESHNESS], 0);
+    assert_int_equal(h.weights.w[SCORE_DEVICES], POLICY_NONE);
+    assert_int_equal(h.max_locks, 12);
+    assert_int_equal(h.max_goroutines, 9000);
+}
+
+static void of_bandwidths_the_larger_counts_in_each_direction(void **state)
+{
+    const struct pod_hint hints[] = {
+        {STR("network-bandwidth"), STR("10M")},
+        {STR(KUBE_HINT_INGRESS), STR("25M")},
+        {STR(KUBE_HINT_EGRESS), STR("1k")},
+    };
+    const struct score_hints h = read_hints(hints, ARRAY_LEN(hints));
+
+    assert_int_equal(h.network[NODE_INGRESS], 25000000);
+    assert_int_equal(h.network[NODE_EGRESS], 10000000);
+}
+
+static void what_does_not_parse_says_nothing(void **state)
+{
+    const struct pod_hint hints[] = {
+        {STR("numa-policy"), STR("span<=0")},
+        {STR("weights"), STR("locality=40,colour=3")},
+        {STR("network-bandwidth"), STR("fast")},
+        {STR("weight"), STR("locality=40")},
+    };
+    const struct score_hints h = read_hints(hints, ARRAY_LEN(hints));
+
+    assert_nothing_said(&h);
 }
 
 int main(void)
@@ -121,6 +199,10 @@ int main(void)
         cmocka_unit_test(a_misspelled_hint_is_answered_with_the_right_one),
         cmocka_unit_test(only_the_exact_word_true_makes_a_pod_ignored),
         cmocka_unit_test(this_version_acts_on_ignore_alone),
+        cmocka_unit_test(a_pod_without_hints_says_nothing),
+        cmocka_unit_test(hints_become_values),
+        cmocka_unit_test(of_bandwidths_the_larger_counts_in_each_direction),
+        cmocka_unit_test(what_does_not_parse_says_nothing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
