@@ -26,6 +26,16 @@ enum {
     LIMIT_API_ANSWER_BYTES = 8 * 1024 * 1024,
     LIMIT_API_CONNECT_MS = 10000, /* TCP and TLS */
     LIMIT_API_ANSWER_MS = 35000,
+    /* Locks: names of classes, instances and threads; one report; one namespace; all of them. */
+    LIMIT_LOCK_NAME_BYTES = 128,
+    LIMIT_LOCK_REPORT_ITEMS = 8 * 1024, /* each of held, waiting, edges */
+    LIMIT_LOCK_CLASSES = 16 * 1024,
+    LIMIT_LOCK_EDGES = 128 * 1024,
+    LIMIT_LOCK_ITEMS = 128 * 1024, /* held and waited for */
+    LIMIT_LOCK_REPORTERS = 4 * 1024,
+    LIMIT_LOCK_DEADLOCKS = 256,
+    LIMIT_LOCK_SPACES = 1024,           /* namespaces */
+    LIMIT_LOCK_ALL_ITEMS = 1024 * 1024, /* of all namespaces: classes, edges, held, waited for */
 };
 
 #endif
