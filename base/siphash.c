@@ -49,6 +49,8 @@ uint64_t siphash13(const uint64_t key[2], struct str text)
     };
     size_t at = 0;
 
+    if (text.n == 0)
+        text.p = ""; /* it may be NULL, to which nothing can be added */
     for (; text.n - at >= 8; at += 8)
         absorb(v, load(text.p + at, 8));
     absorb(v, (uint64_t)(text.n & 0xff) << 56 | load(text.p + at, text.n - at));

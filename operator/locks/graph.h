@@ -16,7 +16,7 @@
 
 #include "base/attr.h"
 
-enum { LOCK_NONE = UINT32_MAX };
+#define LOCK_NONE UINT32_MAX /* an enum constant is an int */
 
 /* Nodes and edges are indices that stay the same for life; freed ones are used again. */
 struct lock_graph_node {

@@ -61,7 +61,7 @@ static int grow_buckets(struct lock_order *o)
     if (!buckets)
         return -ENOMEM;
     memset(buckets, 0xff, n * sizeof(*buckets));
-    for (uint32_t i = 0; i < o->graph.n_nodes; i++) {
+    for (uint32_t i = 0; i < o->class_room; i++) {
         if (o->classes[i].refs == 0)
             continue;
         o->classes[i].next = buckets[o->classes[i].hash & (n - 1)];
@@ -348,7 +348,7 @@ void lock_order_done(struct lock_order *o)
         next = p->next;
         free_policy(o, p);
     }
-    for (uint32_t i = 0; i < o->graph.n_nodes; i++) {
+    for (uint32_t i = 0; i < o->class_room; i++) {
         if (o->classes[i].refs)
             free_name(o->classes[i].name);
     }
@@ -362,7 +362,7 @@ size_t lock_order_bytes(const struct lock_order *o)
 {
     size_t names = 0;
 
-    for (uint32_t i = 0; i < o->graph.n_nodes; i++)
+    for (uint32_t i = 0; i < o->class_room; i++)
         names += o->classes[i].refs ? o->classes[i].name.n + 24 : 0; /* with malloc's own */
     return lock_graph_bytes(&o->graph) + o->class_room * sizeof(*o->classes) +
            o->edge_room * sizeof(*o->edges) +

@@ -53,8 +53,8 @@ struct lock_policy {
 
 struct lock_order {
     struct lock_graph graph;
-    struct lock_class *classes;    /* [graph.node_room] */
-    struct lock_order_edge *edges; /* [graph.edge_room] */
+    struct lock_class *classes;    /* [class_room] */
+    struct lock_order_edge *edges; /* [edge_room] */
     uint32_t class_room, edge_room;
     uint32_t *buckets; /* [bucket_mask + 1] */
     uint32_t bucket_mask;
