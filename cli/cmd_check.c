@@ -12,6 +12,7 @@
 #include "base/config.h"
 #include "base/err.h"
 #include "cli/args.h"
+#include "cli/check_cluster.h"
 #include "cli/commands.h"
 #include "cli/source.h"
 #include "kube/config_file.h"
@@ -23,14 +24,16 @@ static const struct args_command command = {
     "check", "FILE|DIR...",
     "Validates configuration files, hints on pods and workloads, nodes and topology. Prints\n"
     "FILE:LINE:COLUMN: FIELD: what is wrong. Kinds that numawise does not use are passed over.\n"
-    "Exit code 1: there were errors; 3: a file cannot be read.\n",
+    "Of a DIR it tells also what is unknown, assumed or odd of the nodes in it: warnings and\n"
+    "notes, which are no errors. Exit code 1: there were errors; 3: a file cannot be read.\n",
     NULL, 0};
 
 struct check {
     const char *path;   /* file being read */
     bool is_config;     /* it holds a configuration */
     struct arena arena; /* of one object */
-    uint64_t files, objects, skipped, problems, unreadable;
+    struct check_cluster cluster;
+    uint64_t files, objects, skipped, problems, warnings, unreadable;
 };
 
 enum { ARENA_BYTES = 64 * 1024 * 1024 };
@@ -40,7 +43,7 @@ static void problem(void *ctx, const char *path, uint32_t line, uint32_t column,
     struct check *const c = ctx;
 
     c->problems++;
-    (void)printf("%s:%u:%u: %s\n", path, line, column, text);
+    check_cluster_say(&c->cluster, path, line, column, text);
 }
 
 /* A problem of one field of a document. */
@@ -126,6 +129,8 @@ static int on_object(void *ctx, const struct kube_document *doc)
     c->objects++;
     if (decode(c, doc, &err))
         decoder_problem(c, doc, &err);
+    else if (!kube_is_workload(doc->meta.kind))
+        check_cluster_note(&c->cluster, doc);
     arena_rewind(&c->arena, 0);
     return 0;
 }
@@ -171,15 +176,32 @@ static int by_name(const FTSENT **a, const FTSENT **b)
     return strcmp((*a)->fts_name, (*b)->fts_name);
 }
 
+/* What the manifests of a directory are together. */
+static void check_directory(struct check *c, const char *path)
+{
+    struct err err;
+
+    if (check_cluster_dir(&c->cluster, path, &err) || c->cluster.failed) {
+        c->unreadable++;
+        (void)fprintf(stderr, "numawise check: %s\n", c->cluster.failed ? "no memory" : err.text);
+    }
+    c->warnings += c->cluster.warnings;
+}
+
 /* A file as it is named; of a directory the manifests at any depth. */
 static void check_path(struct check *c, char *path)
 {
     char *const paths[] = {path, NULL};
+    bool is_directory = false;
+
+    for (size_t n = strlen(path); n > 1 && path[n - 1] == '/'; n--)
+        path[n - 1] = 0;
     FTS *const tree = fts_open(paths, FTS_LOGICAL | FTS_NOCHDIR, by_name);
 
     for (FTSENT *e; tree && (e = fts_read(tree));) {
         if (e->fts_info == FTS_F && (e->fts_level == FTS_ROOTLEVEL || is_manifest(e->fts_path)))
             check_file(c, e->fts_path);
+        is_directory = is_directory || (e->fts_info == FTS_D && e->fts_level == FTS_ROOTLEVEL);
         if (e->fts_info == FTS_ERR || e->fts_info == FTS_DNR || e->fts_info == FTS_NS ||
             e->fts_info == FTS_SLNONE) {
             c->unreadable++;
@@ -189,14 +211,20 @@ static void check_path(struct check *c, char *path)
     }
     if (tree)
         (void)fts_close(tree);
+    if (is_directory)
+        check_directory(c, path);
+    check_cluster_done(&c->cluster);
 }
 
 static void say_sum(const struct check *c)
 {
     (void)fflush(stdout);
-    (void)fprintf(stderr, "%llu files, %llu objects checked, %llu of other kinds, %llu problems\n",
+    (void)fprintf(stderr, "%llu files, %llu objects checked, %llu of other kinds, %llu problems",
                   (unsigned long long)c->files, (unsigned long long)c->objects,
                   (unsigned long long)c->skipped, (unsigned long long)c->problems);
+    if (c->warnings)
+        (void)fprintf(stderr, ", %llu warnings", (unsigned long long)c->warnings);
+    (void)fputc('\n', stderr);
 }
 
 int cmd_check(int argc, char **argv)

@@ -100,10 +100,10 @@ static int64_t now_us(const struct cluster *c)
 /* When the clock alone makes the view a different one. */
 static int64_t next_check(const struct cluster *c, const struct node_view *v)
 {
-    if (c->options.max_age_us == 0 || v->observed_us == 0)
+    if (v->observed_us == 0)
         return 0;
     if (v->knowledge == NODE_KNOWN)
-        return v->observed_us + c->options.max_age_us + 1;
+        return c->options.max_age_us ? v->observed_us + c->options.max_age_us + 1 : 0;
     if (v->knowledge == NODE_STALE && v->observed_us > now_us(c))
         return v->observed_us - NODE_BUILD_CLOCK_SLACK_US;
     return 0;

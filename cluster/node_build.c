@@ -57,10 +57,11 @@ static int check_age(struct node_build *b)
         return node_build_refuse(b, NODE_STALE, "generation %llu after %llu",
                                  (unsigned long long)nrt->generation,
                                  (unsigned long long)in->newest_generation);
-    if (in->max_age_us == 0 || nrt->observed_us == 0)
+    if (nrt->observed_us == 0)
         return 0;
     clock_format_rfc3339(at, nrt->observed_us);
-    if (nrt->observed_us < in->now_us && in->now_us - nrt->observed_us > in->max_age_us)
+    if (in->max_age_us > 0 && nrt->observed_us < in->now_us &&
+        in->now_us - nrt->observed_us > in->max_age_us)
         return node_build_refuse(b, NODE_STALE, "observed at %s, over %lld s ago", at,
                                  (long long)(in->max_age_us / 1000000));
     if (nrt->observed_us > in->now_us && nrt->observed_us - in->now_us > NODE_BUILD_CLOCK_SLACK_US)

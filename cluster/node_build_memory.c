@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Memory of a node as its memory manager counts it, and the check against the Node object. */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/arena.h"
@@ -218,6 +219,15 @@ static void count_blocks(const struct node_build *b, uint32_t *assignments, uint
     }
 }
 
+static bool assignments_given(const struct kube_nrt *nrt)
+{
+    for (uint32_t z = 0; z < nrt->n_zones; z++) {
+        if (!nrt->zones[z].has_assignments)
+            return false;
+    }
+    return true;
+}
+
 int node_build_memory(struct node_build *b)
 {
     const uint32_t zones = b->nrt->n_zones;
@@ -244,6 +254,7 @@ int node_build_memory(struct node_build *b)
         cells[z] = from->cells ? from->cells : UINT64_C(1) << z;
     }
     count_blocks(b, assignments, cells);
+    b->v.blocks_known = b->nrt->has_placements || assignments_given(b->nrt);
     assume_groups(b, cells);
     if (b->nrt->has_placements && derive_free(b, &m))
         return -ENOMEM;
@@ -277,56 +288,91 @@ static int check_zone(struct node_build *b, const struct kube_nrt_zone *z)
     return 0;
 }
 
-/* Saturates: figures come from outside. */
-static int64_t sum_capacity(const struct kube_nrt *nrt, struct str name)
+/* Saturates: figures come from outside. False where no zone lists the resource. */
+static bool sum_capacity(const struct kube_nrt *nrt, struct str name, int64_t *sum)
 {
-    int64_t sum = 0;
+    bool listed = false;
 
+    *sum = 0;
     for (uint32_t z = 0; z < nrt->n_zones; z++) {
         const struct kube_nrt_resource *const r = node_build_resource(&nrt->zones[z], name);
 
-        if (r && __builtin_add_overflow(sum, r->capacity, &sum))
-            return INT64_MAX;
+        listed = listed || r;
+        if (r && __builtin_add_overflow(*sum, r->capacity, sum))
+            *sum = INT64_MAX;
     }
-    return sum;
+    return listed;
 }
 
-static int64_t sum_listed(const struct kube_nrt *nrt, struct str name)
+static bool sum_listed(const struct kube_nrt *nrt, struct str name, int64_t *sum)
 {
-    int64_t n = 0;
-
+    *sum = 0;
     for (uint32_t i = 0; i < nrt->n_devices; i++)
-        n += str_eq(nrt->devices[i].resource, name);
-    return n;
+        *sum += str_eq(nrt->devices[i].resource, name);
+    return *sum > 0;
+}
+
+/* A device of several zones stands in each of them, so only a list of devices can be counted. */
+static bool sum_zones(const struct kube_nrt *nrt, const struct pod_amount *have, int64_t *sum)
+{
+    if (have->kind == POD_OTHER)
+        return false;
+    return have->kind == POD_EXTENDED ? sum_listed(nrt, have->resource, sum)
+                                      : sum_capacity(nrt, have->resource, sum);
+}
+
+struct amount_text {
+    char p[32];
+};
+
+/* "8", "7500m" of cpu */
+static struct amount_text text_of(enum pod_resource_kind kind, int64_t amount)
+{
+    const bool thousandths = kind == POD_CPU && amount % 1000 != 0;
+    struct amount_text t;
+
+    (void)snprintf(t.p, sizeof(t.p), "%lld%s",
+                   (long long)(kind == POD_CPU && !thousandths ? amount / 1000 : amount),
+                   thousandths ? "m" : "");
+    return t;
+}
+
+static int contradict(struct node_build *b, int64_t sum, const struct pod_amount *have,
+                      const char *verb)
+{
+    return node_build_refuse(b, NODE_NOT_MODELLED,
+                             "%.*s: the zones have %s together, the Node %s %s",
+                             STR_ARG(have->resource), text_of(have->kind, sum).p, verb,
+                             text_of(have->kind, have->amount).p);
 }
 
 /*
- * Whether the zones hold more than the Node says it has. MemTotal of the zones and of the machine
- * are read by different ways and differ by some pages: 1/64 of slack. A device of several zones
- * stands in each of them, so only a list of devices can be counted.
+ * Whether the zones hold more than the Node says it has, or less than it offers to pods. MemTotal
+ * of the zones and of the machine are read by different ways and differ by some pages: 1/64 of
+ * slack.
  */
-static int check_amount(struct node_build *b, const struct pod_amount *have)
+static int check_amount(struct node_build *b, const struct pod_amount *have, bool offered)
 {
-    const bool device = have->kind == POD_EXTENDED;
-    const int64_t sum =
-        device ? sum_listed(b->nrt, have->resource) : sum_capacity(b->nrt, have->resource);
     const int64_t slack = have->kind == POD_MEMORY ? have->amount / 64 : 0;
+    int64_t sum;
 
-    if (have->kind == POD_OTHER || sum - slack <= have->amount)
+    if (!sum_zones(b->nrt, have, &sum))
         return 0;
-    return node_build_refuse(
-        b, NODE_NOT_MODELLED, "the zones have %lld of %.*s%s together, the Node has %lld",
-        (long long)sum, STR_ARG(have->resource), have->kind == POD_CPU ? " (thousandths)" : "",
-        (long long)have->amount);
+    if (offered)
+        return sum < have->amount - slack ? contradict(b, sum, have, "offers") : 0;
+    return sum - slack > have->amount ? contradict(b, sum, have, "has") : 0;
 }
 
 int node_build_check(struct node_build *b)
 {
+    const struct kube_node *const node = b->in->node;
     int rc = 0;
 
     for (uint32_t z = 0; rc == 0 && z < b->nrt->n_zones; z++)
         rc = check_zone(b, &b->nrt->zones[z]);
-    for (uint32_t i = 0; rc == 0 && b->in->node && i < b->in->node->n_capacity; i++)
-        rc = check_amount(b, &b->in->node->capacity[i]);
+    for (uint32_t i = 0; rc == 0 && node && i < node->n_capacity; i++)
+        rc = check_amount(b, &node->capacity[i], false);
+    for (uint32_t i = 0; rc == 0 && node && i < node->n_allocatable; i++)
+        rc = check_amount(b, &node->allocatable[i], true);
     return rc;
 }

@@ -222,6 +222,7 @@ struct node_view {
     const struct node_nic *nics; /* by name */
     uint64_t network_shared[2];  /* requested by the pods that hold no port, bits/s */
     struct node_state state;
+    bool blocks_known; /* the report says which memory blocks there are, or how many */
     uint32_t n_pods;
     const struct node_pod *pods;
     uint32_t

@@ -614,7 +614,13 @@ static void a_report_from_the_future_has_a_wrong_clock(void **state)
 
     give_nrt(b, text);
     b->inputs.max_age_us = 300 * INT64_C(1000000);
+    assert_refused(b, NODE_STALE,
+                   "observed at 2026-11-24T00:01:01.000000Z, which is in the future");
+    b->inputs.max_age_us = 0; /* never too old is not never wrong */
     assert_refused(b, NODE_STALE, "future");
+    b->inputs.now_us += 1000000; /* a minute ahead is not yet wrong */
+    build(b);
+    assert_int_equal(b->v.knowledge, NODE_KNOWN);
 }
 
 static void a_generation_that_goes_back_is_stale(void **state)
@@ -638,7 +644,7 @@ static void zones_with_more_cpus_than_the_node_are_not_believed(void **state)
 
     give_nrt(b, bare);
     give_node(b, "'cpu':'7','memory':'16Gi'");
-    assert_refused(b, NODE_NOT_MODELLED, "8000 of cpu (thousandths) together, the Node has 7000");
+    assert_refused(b, NODE_NOT_MODELLED, "cpu: the zones have 8 together, the Node has 7");
     give_node(b, "'cpu':'8','memory':'16Gi'");
     build(b);
     assert_int_equal(b->v.knowledge, NODE_KNOWN);
@@ -648,6 +654,27 @@ static void zones_with_more_cpus_than_the_node_are_not_believed(void **state)
     assert_int_equal(b->v.knowledge, NODE_KNOWN);
     give_node(b, "'cpu':'8','memory':'15Gi'");
     assert_refused(b, NODE_NOT_MODELLED, "memory");
+}
+
+/* What the Node offers to pods lies somewhere: a report that has less of it misses a zone. */
+static void zones_with_less_than_the_node_offers_are_not_believed(void **state)
+{
+    struct bench *const b = *state;
+
+    give_nrt(b, bare); /* 8 CPUs, 16 GiB */
+    give_node(b, "'cpu':'9','memory':'16Gi'");
+    assert_refused(b, NODE_NOT_MODELLED, "cpu: the zones have 8 together, the Node offers 9");
+    give_node(b, "'cpu':'8001m','memory':'16Gi'");
+    assert_refused(b, NODE_NOT_MODELLED, "cpu: the zones have 8 together, the Node offers 8001m");
+    give_node(b, "'cpu':'8','memory':'16640Mi'"); /* 16 GiB and 1/64 of it: within the slack */
+    build(b);
+    assert_int_equal(b->v.knowledge, NODE_KNOWN);
+    give_node(b, "'cpu':'8','memory':'16650Mi'");
+    assert_refused(b, NODE_NOT_MODELLED, "memory: the zones have 17179869184 together");
+    /* huge pages stand in no zone: nothing is said of them */
+    give_node(b, "'cpu':'8','memory':'16Gi','hugepages-1Gi':'4Gi'");
+    build(b);
+    assert_int_equal(b->v.knowledge, NODE_KNOWN);
 }
 
 /* What a person asks of such a node, and reads. */
@@ -688,8 +715,7 @@ static void explain_says_why_a_report_is_not_believed(void **state)
                      "observed at 2026-11-24T00:01:01.000000Z, over 300 s ago");
     b->inputs.max_age_us = 0;
     give_node(b, "'cpu':'7'");
-    assert_explained(b, SCORE_NOT_MODELLED,
-                     "the zones have 8000 of cpu (thousandths) together, the Node has 7000");
+    assert_explained(b, SCORE_NOT_MODELLED, "cpu: the zones have 8 together, the Node has 7");
     b->inputs.nrt = NULL;
     assert_explained(b, SCORE_NO_TOPOLOGY, "there is no NodeResourceTopology");
 }
@@ -803,6 +829,7 @@ int main(void)
         T(a_report_from_the_future_has_a_wrong_clock),
         T(a_generation_that_goes_back_is_stale),
         T(zones_with_more_cpus_than_the_node_are_not_believed),
+        T(zones_with_less_than_the_node_offers_are_not_believed),
         T(explain_says_why_a_report_is_not_believed),
         T(one_cpu_in_two_zones_is_not_believed),
         T(placements_of_cpus_that_are_not_there_are_not_believed),
