@@ -5,6 +5,9 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
+
+#include "base/siphash.h"
 
 struct names_entry {
     char *text; /* NULL: the id is free */
@@ -16,19 +19,9 @@ struct names_entry {
 
 enum { FIRST_ROOM = 256, HEAP_OVERHEAD = 16 };
 
-/* Only names of nodes the cluster has, or that kube-scheduler sent: no key is needed, a chain of
-   equal hashes costs the sender alone. */
-static uint32_t hash_of(struct str s)
+static uint32_t hash_of(const struct names *t, struct str s)
 {
-    uint64_t h = s.n;
-
-    for (size_t at = 0; at < s.n; at += 8) {
-        uint64_t word = 0;
-        memcpy(&word, s.p + at, s.n - at < 8 ? s.n - at : 8);
-        h = (h ^ word) * UINT64_C(0x9e3779b97f4a7c15);
-        h ^= h >> 29;
-    }
-    return (uint32_t)(h ^ (h >> 32));
+    return (uint32_t)siphash13(t->key, s);
 }
 
 static uint32_t *bucket_of(const struct names *t, uint32_t hash)
@@ -57,6 +50,9 @@ static bool grow(struct names *t)
 
     if (room > NAMES_MAX)
         return false;
+    /* Without randomness a zero key: then only who knows it can make names collide. */
+    if (t->room == 0 && getrandom(t->key, sizeof(t->key), GRND_NONBLOCK) < 0)
+        memset(t->key, 0, sizeof(t->key));
     entries = realloc(t->entries, room * sizeof(*entries));
     if (!entries)
         return false;
@@ -74,7 +70,7 @@ static bool grow(struct names *t)
 
 static uint32_t find(const struct names *t, struct str name, uint32_t hash)
 {
-    for (uint32_t at = t->n_buckets ? *bucket_of(t, hash) : 0; at; at = t->entries[at - 1].next) {
+    for (uint32_t at = *bucket_of(t, hash); at; at = t->entries[at - 1].next) {
         const struct names_entry *const e = &t->entries[at - 1];
         if (e->hash == hash && e->n == name.n && memcmp(e->text, name.p, name.n) == 0)
             return at - 1;
@@ -128,9 +124,10 @@ static uint32_t add(struct names *t, struct str name, uint32_t hash)
 
 uint32_t names_take(struct names *t, struct str name)
 {
-    const uint32_t hash = hash_of(name);
+    if (t->room == 0 && !grow(t)) /* which makes the key */
+        return NAMES_NONE;
+    const uint32_t hash = hash_of(t, name);
     const uint32_t id = find(t, name, hash);
-
     if (id == NAMES_NONE)
         return name.n < UINT32_MAX ? add(t, name, hash) : NAMES_NONE;
     t->entries[id].uses++;

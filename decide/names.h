@@ -23,8 +23,9 @@ struct names {
     uint32_t n_entries, room;
     uint32_t *buckets; /* [n_buckets] first id + 1 */
     uint32_t n_buckets;
-    uint32_t free; /* first unused id + 1 */
-    size_t bytes;  /* of heap in use, names included */
+    uint32_t free;   /* first unused id + 1 */
+    uint64_t key[2]; /* of the hash: who asks about nodes may choose their names */
+    size_t bytes;    /* of heap in use, names included */
     /* The names of one set of nodes by their places there; each is in use as long as it is here. */
     struct names_places {
         uint64_t serial; /* of the set, 0 = none */

@@ -50,6 +50,7 @@ struct reader {
     const struct shape *shape;
     const struct pod_container *init, *apps;
     uint32_t n_init, n_apps;
+    uint32_t n_amounts; /* read so far */
     int64_t started_us;
 };
 
@@ -196,6 +197,11 @@ static void read_resources(struct reader *r, struct amounts *out)
     }
     if (scan_failed(&r->s))
         return;
+    r->n_amounts += got.n_requests + got.n_limits;
+    if (r->n_amounts > KUBE_POD_AMOUNTS_MAX) {
+        (void)scan_fail(&r->s, -E2BIG, "more than %d requests and limits", KUBE_POD_AMOUNTS_MAX);
+        return;
+    }
     if (!kube_amounts_default(&got.requests, &got.n_requests, got.limits, got.n_limits, r->a))
         (void)scan_fail(&r->s, -ENOMEM, "no room for the requests");
     *out = got;
@@ -230,6 +236,10 @@ static void read_containers(struct reader *r, const struct pod_container **out, 
 
     if (scan_kind(&r->s) == SCAN_ARRAY && !scan_count(&r->s, &n))
         return;
+    if (n > KUBE_CONTAINERS_MAX) {
+        (void)scan_fail(&r->s, -E2BIG, "more than %d containers", KUBE_CONTAINERS_MAX);
+        return;
+    }
     struct pod_container *const list = arena_array(r->a, n, sizeof(*list));
     if (!list) {
         (void)scan_fail(&r->s, -ENOMEM, "no room for %u containers", n);

@@ -12,8 +12,12 @@
 struct arena;
 struct err;
 
-/* More annotations of ours on one pod than there are hints; bounds what duplicates can cost. */
-enum { KUBE_HINTS_MAX = 256 };
+/*
+ * More annotations of ours on one pod than there are hints, which bounds what duplicates can cost;
+ * containers (as many again to initialise) and their requests and limits together. Every container
+ * is judged on every node, so a pod without bounds would hold up all others.
+ */
+enum { KUBE_HINTS_MAX = 256, KUBE_CONTAINERS_MAX = 256, KUBE_POD_AMOUNTS_MAX = 1024 };
 
 /*
  * A Pod, whatever its `kind` says, with the scanner's flags (SCAN_FOLD inside extender bodies).

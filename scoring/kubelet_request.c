@@ -150,16 +150,17 @@ static int whole_wants(struct score_request *req, struct arena *a)
         const struct kubelet_wants *const w = &c[i].wants;
 
         for (uint32_t k = 0; k < w->n_memory; k++) {
+            if (want_find(memory, n_memory, w->memory[k].name))
+                continue;
             const struct peak p = peak_of(c, req->n_containers, w->memory[k].name, false);
-
-            if (p.by_app && !want_find(memory, n_memory, w->memory[k].name))
+            if (p.by_app)
                 want_add(memory, &n_memory, w->memory[k].name, peak_value(&p));
         }
         for (uint32_t k = 0; k < w->n_devices; k++) {
+            if (want_find(devices, n_devices, w->devices[k].name))
+                continue;
             const struct peak p = peak_of(c, req->n_containers, w->devices[k].name, true);
-
-            if (!want_find(devices, n_devices, w->devices[k].name))
-                want_add(devices, &n_devices, w->devices[k].name, peak_value(&p));
+            want_add(devices, &n_devices, w->devices[k].name, peak_value(&p));
         }
     }
     req->whole = (struct kubelet_wants){

@@ -303,6 +303,46 @@ static void too_many_hints_are_refused(void **state)
     }
 }
 
+static void too_many_containers_are_refused(void **state)
+{
+    static const char *const lists[] = {"containers", "initContainers"};
+
+    for (size_t k = 0; k < ARRAY_LEN(lists); k++) {
+        for (int n = KUBE_CONTAINERS_MAX; n <= KUBE_CONTAINERS_MAX + 1; n++) {
+            struct buf b = {0};
+            struct score_pod pod;
+
+            buf_printf(&b, "{\"spec\":{\"%s\":[{}", lists[k]);
+            for (int i = 1; i < n; i++)
+                buf_text(&b, ",{}");
+            buf_text(&b, "]}}");
+            assert_int_equal(decode(&pod, b.p, NULL), n == KUBE_CONTAINERS_MAX ? 0 : -E2BIG);
+            buf_free(&b);
+        }
+    }
+}
+
+/* Eight of each container: a request and a limit each for four resources. */
+static void too_many_requests_and_limits_are_refused(void **state)
+{
+    enum { EACH = 8, MOST = KUBE_POD_AMOUNTS_MAX / EACH };
+    static const char four[] = "{\"a\":\"1\",\"b\":\"1\",\"c\":\"1\",\"d\":\"1\"}";
+
+    for (int more = 0; more <= 1; more++) {
+        struct buf b = {0};
+        struct score_pod pod;
+
+        buf_text(&b, "{\"spec\":{\"initContainers\":[{\"resources\":{\"limits\":{");
+        buf_text(&b, more ? "\"a\":\"1\"}}}],\"containers\":[" : "}}}],\"containers\":[");
+        for (int i = 0; i < MOST; i++)
+            buf_printf(&b, "%s{\"resources\":{\"requests\":%s,\"limits\":%s}}", i ? "," : "", four,
+                       four);
+        buf_text(&b, "]}}");
+        assert_int_equal(decode(&pod, b.p, NULL), more ? -E2BIG : 0);
+        buf_free(&b);
+    }
+}
+
 /* Fault injection: whatever room the arena has, the decoder succeeds or leaves no trace. */
 static void every_arena_size_succeeds_or_leaves_no_trace(void **state)
 {
@@ -345,6 +385,8 @@ int main(void)
         cmocka_unit_test(the_last_of_duplicate_keys_wins),
         cmocka_unit_test(keys_fold_only_where_asked),
         cmocka_unit_test(too_many_hints_are_refused),
+        cmocka_unit_test(too_many_containers_are_refused),
+        cmocka_unit_test(too_many_requests_and_limits_are_refused),
         cmocka_unit_test(every_arena_size_succeeds_or_leaves_no_trace),
     };
 
