@@ -184,16 +184,17 @@ static void add_observed(struct buf *b, uint32_t round)
 
 static void add_node(struct buf *b, uint32_t i, uint32_t zones)
 {
-    const uint32_t cpus = zones * 2 * ZONE_CORES;
+    const uint32_t cpus = zones * 2 * ZONE_CORES, gpus = zones * ZONE_GPUS;
 
-    buf_printf(b,
-               "{\"apiVersion\":\"v1\",\"kind\":\"Node\",\"metadata\":{\"name\":\"node-%05u\"},"
-               "\"status\":{\"capacity\":{\"cpu\":\"%u\",\"memory\":\"%uGi\",\"nvidia.com/gpu\":"
-               "\"%u\",\"rdma/hca\":\"%d\"},\"allocatable\":{\"cpu\":\"%u\",\"memory\":\"%uGi\","
-               "\"nvidia.com/gpu\":\"%u\",\"rdma/hca\":\"%d\"},\"nodeInfo\":{\"kubeletVersion\":"
-               "\"v1.36.3\"}}}",
-               i, cpus, zones * ZONE_GIB, zones * ZONE_GPUS, NODE_NICS, cpus - 2,
-               zones * (ZONE_GIB - SYSTEM_GIB), zones * ZONE_GPUS, NODE_NICS);
+    buf_printf(
+        b,
+        "{\"apiVersion\":\"v1\",\"kind\":\"Node\",\"metadata\":{\"name\":\"node-%05u\"},"
+        "\"status\":{\"capacity\":{\"cpu\":\"%u\",\"memory\":\"%uGi\",\"pods\":\"250\","
+        "\"nvidia.com/gpu\":\"%u\",\"rdma/hca\":\"%d\"},\"allocatable\":{\"cpu\":\"%u\","
+        "\"memory\":\"%uGi\",\"pods\":\"250\",\"nvidia.com/gpu\":\"%u\",\"rdma/hca\":\"%d\"},"
+        "\"nodeInfo\":{\"kubeletVersion\":\"v1.36.3\"}}}",
+        i, cpus, zones * ZONE_GIB, gpus, NODE_NICS, cpus - 2, zones * (ZONE_GIB - SYSTEM_GIB), gpus,
+        NODE_NICS);
 }
 
 static void add_topology(struct buf *b, uint32_t i, uint32_t zones, uint32_t round)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 )
@@ -25,6 +26,8 @@ type controlPlane struct {
 	ca     *authority
 	url    string
 	client *kubernetes.Clientset
+
+	etcd, apiserver *process
 }
 
 func startControlPlane(ps *processes, self, work string) (*controlPlane, error) {
@@ -58,13 +61,14 @@ func startControlPlane(ps *processes, self, work string) (*controlPlane, error) 
 
 func (cp *controlPlane) startEtcd() (string, error) {
 	addressFile := filepath.Join(cp.work, "etcd.address")
-	p, err := cp.ps.start("etcd", cp.logPath("etcd"), cp.self, "etcd",
+	var err error
+	cp.etcd, err = cp.ps.start("etcd", cp.logPath("etcd"), cp.self, "etcd",
 		filepath.Join(cp.work, "etcd"), addressFile)
 	if err != nil {
 		return "", err
 	}
 	var address []byte
-	err = p.waitFor("address", 30*time.Second, func() bool {
+	err = cp.etcd.waitFor("address", 30*time.Second, func() bool {
 		address, err = os.ReadFile(addressFile)
 		return err == nil
 	})
@@ -76,7 +80,7 @@ func (cp *controlPlane) startAPIServer(etcdURL string) error {
 	if err != nil {
 		return err
 	}
-	p, err := cp.ps.start("kube-apiserver", cp.logPath("kube-apiserver"), cp.self, "kube-apiserver",
+	cp.apiserver, err = cp.ps.start("kube-apiserver", cp.logPath("kube-apiserver"), cp.self, "kube-apiserver",
 		"--etcd-servers="+etcdURL,
 		"--bind-address=127.0.0.1", "--advertise-address=127.0.0.1", "--secure-port="+strconv.Itoa(port),
 		"--tls-cert-file="+cp.ca.path("apiserver", "crt"),
@@ -97,14 +101,15 @@ func (cp *controlPlane) startAPIServer(etcdURL string) error {
 	}
 	cp.url = "https://127.0.0.1:" + strconv.Itoa(port)
 	cp.client, err = kubernetes.NewForConfig(&rest.Config{
-		Host: cp.url, QPS: 1000, Burst: 1000,
+		Host: cp.url, QPS: 5000, Burst: 5000,
+		ContentConfig: rest.ContentConfig{ContentType: runtime.ContentTypeProtobuf},
 		TLSClientConfig: rest.TLSClientConfig{CAFile: cp.ca.path("ca", "crt"),
 			CertFile: cp.ca.path("admin", "crt"), KeyFile: cp.ca.path("admin", "key")},
 	})
 	if err != nil {
 		return err
 	}
-	return p.waitFor("/readyz", 60*time.Second, func() bool {
+	return cp.apiserver.waitFor("/readyz", 60*time.Second, func() bool {
 		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 		defer cancel()
 		if cp.client.Discovery().RESTClient().Get().AbsPath("/readyz").Do(ctx).Error() != nil {
@@ -115,26 +120,42 @@ func (cp *controlPlane) startAPIServer(etcdURL string) error {
 	})
 }
 
+// A kube-scheduler to be run. The zero value of what is not said is kube-scheduler's default.
+type schedulerSetup struct {
+	name       string
+	extender   string // URL prefix; "" = none
+	names      bool   // nodeCacheCapable
+	weight     int
+	managed    []string // resources; the extender is asked only about pods that want one
+	percentage int      // percentageOfNodesToScore
+	verbosity  int
+}
+
 // Weight 200: one step of numawise's 0..10 is then worth 2000, and all of kube-scheduler's own
 // score plugins together reach 1200.
 const extenderWeight = 200
 
-// startScheduler runs a kube-scheduler; `extenderURL` "" leaves the extender out.
-func (cp *controlPlane) startScheduler(name, extenderURL string, nodeCacheCapable bool) (*process, error) {
+// observable is a kube-scheduler that asks about every node and says when an extender's prioritize
+// failed, which it does at level 5.
+func observable(name, extenderURL string, names bool) schedulerSetup {
+	return schedulerSetup{name: name, extender: extenderURL, names: names, weight: extenderWeight,
+		percentage: 100, verbosity: 5}
+}
+
+func (cp *controlPlane) startScheduler(setup schedulerSetup) (*process, error) {
 	kubeconfig := filepath.Join(cp.work, "scheduler.kubeconfig")
 	if err := writeFile(kubeconfig, []byte(cp.kubeconfig())); err != nil {
 		return nil, err
 	}
-	config := filepath.Join(cp.work, name+".yaml")
-	if err := writeFile(config, []byte(schedulerConfig(kubeconfig, extenderURL, nodeCacheCapable))); err != nil {
+	config := filepath.Join(cp.work, setup.name+".yaml")
+	if err := writeFile(config, []byte(setup.config(kubeconfig))); err != nil {
 		return nil, err
 	}
-	// Level 5 is where kube-scheduler says that an extender's prioritize failed.
-	return cp.ps.start(name, cp.logPath(name), cp.self, "kube-scheduler",
-		"--config="+config, "--secure-port=0", "--v=5")
+	return cp.ps.start(setup.name, cp.logPath(setup.name), cp.self, "kube-scheduler",
+		"--config="+config, "--secure-port=0", fmt.Sprintf("--v=%d", setup.verbosity))
 }
 
-func schedulerConfig(kubeconfig, extenderURL string, nodeCacheCapable bool) string {
+func (setup *schedulerSetup) config(kubeconfig string) string {
 	text := fmt.Sprintf(`apiVersion: kubescheduler.config.k8s.io/v1
 kind: KubeSchedulerConfiguration
 clientConnection:
@@ -143,19 +164,26 @@ clientConnection:
   burst: 5000
 leaderElection:
   leaderElect: false
-percentageOfNodesToScore: 100
-`, kubeconfig)
-	if extenderURL == "" {
+percentageOfNodesToScore: %d
+`, kubeconfig, setup.percentage)
+	if setup.extender == "" {
 		return text
 	}
-	return text + fmt.Sprintf(`extenders:
+	text += fmt.Sprintf(`extenders:
 - urlPrefix: %s
   filterVerb: filter
   prioritizeVerb: prioritize
   weight: %d
   nodeCacheCapable: %t
   httpTimeout: 2s
-`, extenderURL, extenderWeight, nodeCacheCapable)
+`, setup.extender, setup.weight, setup.names)
+	if len(setup.managed) > 0 {
+		text += "  managedResources:\n"
+	}
+	for _, resource := range setup.managed {
+		text += fmt.Sprintf("  - {name: %s, ignoredByScheduler: false}\n", resource)
+	}
+	return text
 }
 
 func (cp *controlPlane) kubeconfig() string {

@@ -13,7 +13,7 @@ import (
 // etcdMain keeps its data in args[0] and writes the address it listens on to args[1].
 func etcdMain(args []string) int {
 	if len(args) != 2 {
-		fmt.Fprint(os.Stderr, usage)
+		fmt.Fprint(os.Stderr, usageText)
 		return 2
 	}
 	anyPort := url.URL{Scheme: "http", Host: "127.0.0.1:0"}

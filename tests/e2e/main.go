@@ -15,19 +15,22 @@ import (
 	scheduler "k8s.io/kubernetes/cmd/kube-scheduler/app"
 )
 
-const usage = `usage: e2e suite --numawise FILE --source DIR --work DIR
+const usageText = `usage: e2e suite --numawise FILE --source DIR --work DIR
+       e2e throughput --numawise FILE --bench DIR --work DIR [--small | FLAGS]
        e2e etcd DIR ADDRESS_FILE | kube-apiserver FLAGS | kube-scheduler FLAGS
 `
 
 func main() {
 	if len(os.Args) < 2 {
-		fmt.Fprint(os.Stderr, usage)
+		fmt.Fprint(os.Stderr, usageText)
 		os.Exit(2)
 	}
 	args := os.Args[2:]
 	switch os.Args[1] {
 	case "suite":
 		os.Exit(suiteMain(args))
+	case "throughput":
+		os.Exit(throughputMain(args))
 	case "etcd":
 		os.Exit(etcdMain(args))
 	case "kube-apiserver":
@@ -39,6 +42,6 @@ func main() {
 		command.SetArgs(args)
 		os.Exit(cli.Run(command))
 	}
-	fmt.Fprint(os.Stderr, usage)
+	fmt.Fprint(os.Stderr, usageText)
 	os.Exit(2)
 }

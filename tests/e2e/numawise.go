@@ -7,11 +7,15 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"sort"
+	"strconv"
 	"time"
 
 	"k8s.io/api/core/v1"
@@ -43,13 +47,14 @@ type explainedNode struct {
 	WireScore int64  `json:"wireScore"`
 }
 
-func (ps *processes) startNumawise(binary, work, cluster string) (*numawise, error) {
+// startNumawise serves a directory; `more` are further arguments.
+func (ps *processes) startNumawise(binary, work, cluster string, more ...string) (*numawise, error) {
 	addressesFile := filepath.Join(work, "addresses.json")
 	_ = os.Remove(addressesFile) // of the one before
-	p, err := ps.start("numawise", filepath.Join(work, "numawise.log"), binary, "serve",
+	p, err := ps.start("numawise", filepath.Join(work, "numawise.log"), append([]string{binary, "serve",
 		"--cluster", cluster,
 		"--listen", "extender=127.0.0.1:0", "--listen", "operator=off",
-		"--listen", "console=127.0.0.1:0", "--addresses-file", addressesFile)
+		"--listen", "console=127.0.0.1:0", "--addresses-file", addressesFile}, more...)...)
 	if err != nil {
 		return nil, err
 	}
@@ -124,4 +129,50 @@ func (e *explanation) best(names []string) []string {
 	}
 	sort.Strings(best)
 	return best
+}
+
+// ask reads a JSON document of the console.
+func (nw *numawise) ask(target string, out any) error {
+	text, err := get(nw.console, target)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(text, out)
+}
+
+func get(at *url.URL, target string) ([]byte, error) {
+	reply, err := asker.Get(at.Scheme + "://" + at.Host + target)
+	if err != nil {
+		return nil, err
+	}
+	defer reply.Body.Close()
+	if reply.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("GET %s: %s", target, reply.Status)
+	}
+	return io.ReadAll(reply.Body)
+}
+
+// metric reads one sample of /metrics; `name` is written with its labels.
+func (nw *numawise) metric(name string) (float64, error) {
+	text, err := get(nw.console, "/metrics")
+	if err != nil {
+		return 0, err
+	}
+	found := regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(name) + ` (\S+)$`).FindSubmatch(text)
+	if found == nil {
+		return 0, fmt.Errorf("/metrics has no %s", name)
+	}
+	return strconv.ParseFloat(string(found[1]), 64)
+}
+
+// onlyOK: numawise itself counts no answer but 200.
+func (nw *numawise) onlyOK() error {
+	for _, labels := range []string{`verb="filter",code="400"`, `verb="filter",code="503"`,
+		`verb="prioritize",code="400"`, `verb="prioritize",code="503"`} {
+		name := "numawise_extender_requests_total{" + labels + "}"
+		if n, err := nw.metric(name); err != nil || n != 0 {
+			return errors.Join(err, fmt.Errorf("%s = %v", name, n))
+		}
+	}
+	return nil
 }

@@ -3,13 +3,8 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
-	"regexp"
-	"strconv"
 	"time"
 
 	"k8s.io/api/core/v1"
@@ -30,13 +25,13 @@ func (s *suite) decisionOf(pod *v1.Pod) (*explanation, error) {
 			UID      string `json:"uid"`
 		} `json:"decisions"`
 	}
-	if err := s.console("/v1/decisions?pod="+pod.Namespace+"/"+pod.Name, &list); err != nil {
+	if err := s.nw.ask("/v1/decisions?pod="+pod.Namespace+"/"+pod.Name, &list); err != nil {
 		return nil, err
 	}
 	for _, entry := range list.Decisions {
 		if entry.UID == string(pod.UID) { // the suite's own questions have another one
 			kept := &explanation{}
-			return kept, s.console("/v1/decisions/"+entry.Decision, kept)
+			return kept, s.nw.ask("/v1/decisions/"+entry.Decision, kept)
 		}
 	}
 	return nil, fmt.Errorf("no decision about %s/%s with its uid", pod.Namespace, pod.Name)
@@ -79,55 +74,10 @@ func (e *explanation) passing(names []string) []string {
 	return passing
 }
 
-func (s *suite) console(target string, out any) error {
-	text, err := s.get(target)
-	if err != nil {
-		return err
-	}
-	return json.Unmarshal(text, out)
-}
-
-func (s *suite) get(target string) ([]byte, error) {
-	reply, err := asker.Get(s.nw.console.String() + target)
-	if err != nil {
-		return nil, err
-	}
-	defer reply.Body.Close()
-	if reply.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("GET %s: %s", target, reply.Status)
-	}
-	return io.ReadAll(reply.Body)
-}
-
-// metric reads one sample of /metrics; `name` is written with its labels.
-func (s *suite) metric(name string) (float64, error) {
-	text, err := s.get("/metrics")
-	if err != nil {
-		return 0, err
-	}
-	found := regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(name) + ` (\S+)$`).FindSubmatch(text)
-	if found == nil {
-		return 0, fmt.Errorf("/metrics has no %s", name)
-	}
-	return strconv.ParseFloat(string(found[1]), 64)
-}
-
-// onlyOK: numawise itself counts no answer but 200.
-func (s *suite) onlyOK() error {
-	for _, labels := range []string{`verb="filter",code="400"`, `verb="filter",code="503"`,
-		`verb="prioritize",code="400"`, `verb="prioritize",code="503"`} {
-		name := "numawise_extender_requests_total{" + labels + "}"
-		if n, err := s.metric(name); err != nil || n != 0 {
-			return errors.Join(err, fmt.Errorf("%s = %v", name, n))
-		}
-	}
-	return nil
-}
-
 // record writes a bound pod into numawise's directory and waits until a snapshot has followed.
 func (s *suite) record(pod *v1.Pod) error {
 	const generation = "numawise_snapshots_total"
-	before, err := s.metric(generation)
+	before, err := s.nw.metric(generation)
 	if err != nil {
 		return err
 	}
@@ -135,7 +85,7 @@ func (s *suite) record(pod *v1.Pod) error {
 		return err
 	}
 	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
-		if now, err := s.metric(generation); err != nil || now > before {
+		if now, err := s.nw.metric(generation); err != nil || now > before {
 			return err
 		}
 	}

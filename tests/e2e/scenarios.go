@@ -23,7 +23,7 @@ const patience = 20 * time.Second
 // playTenPods: pod after pod, kube-scheduler binds where explain has said.
 func (s *suite) playTenPods(ctx context.Context) {
 	var err error
-	if s.sched, err = s.cp.startScheduler("kube-scheduler names", s.tee.url(s.nw), true); err != nil {
+	if s.sched, err = s.cp.startScheduler(observable("kube-scheduler names", s.tee.url(s.nw), true)); err != nil {
 		s.check("kube-scheduler starts", err)
 		return
 	}
@@ -35,7 +35,7 @@ func (s *suite) playTenPods(ctx context.Context) {
 	}
 	s.check(fmt.Sprintf("one kept-alive connection carried all %d calls", len(calls)), err)
 	s.check("kube-scheduler never said that a prioritize failed", s.prioritizeFailures(s.sched))
-	s.check("numawise has counted no answer but 200", s.onlyOK())
+	s.check("numawise has counted no answer but 200", s.nw.onlyOK())
 	err = nil
 	for _, p := range s.placed {
 		err = errors.Join(err, s.readBack(p))

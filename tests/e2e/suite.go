@@ -45,7 +45,7 @@ func suiteMain(args []string) int {
 	keep := flags.String("keep-logs", "", "where the logs of a failed run are kept")
 	_ = flags.Parse(args)
 	if *binary == "" || *source == "" || *work == "" {
-		fmt.Fprint(os.Stderr, usage)
+		fmt.Fprint(os.Stderr, usageText)
 		return 2
 	}
 	self, err := os.Executable()

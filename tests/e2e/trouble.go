@@ -243,7 +243,7 @@ func (s *suite) fits(pod *v1.Pod) (*explanation, error) {
 func (s *suite) playNodesMode(ctx context.Context) {
 	s.sched.kill()
 	var err error
-	if s.sched, err = s.cp.startScheduler("kube-scheduler nodes", s.tee.url(s.nw), false); err != nil {
+	if s.sched, err = s.cp.startScheduler(observable("kube-scheduler nodes", s.tee.url(s.nw), false)); err != nil {
 		s.check("kube-scheduler starts", err)
 		return
 	}
@@ -261,7 +261,7 @@ func (s *suite) playNodesMode(ctx context.Context) {
 func (s *suite) playDirect(ctx context.Context) {
 	s.sched.kill()
 	var err error
-	s.sched, err = s.cp.startScheduler("kube-scheduler direct", s.nw.extender.String(), true)
+	s.sched, err = s.cp.startScheduler(observable("kube-scheduler direct", s.nw.extender.String(), true))
 	if !s.check("kube-scheduler starts with urlPrefix "+s.nw.extender.String(), err) {
 		return
 	}
@@ -307,7 +307,7 @@ func (s *suite) playControl(ctx context.Context) {
 		return
 	}
 	s.sched.kill()
-	if s.sched, err = s.cp.startScheduler("kube-scheduler alone", "", true); err == nil {
+	if s.sched, err = s.cp.startScheduler(observable("kube-scheduler alone", "", true)); err == nil {
 		err = s.create(ctx, pod)
 	}
 	var bound *v1.Pod

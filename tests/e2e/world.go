@@ -5,6 +5,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -23,7 +24,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/client-go/kubernetes/scheme"
-	"sigs.k8s.io/yaml"
 )
 
 // What a directory of manifests holds of the kinds that kube-apiserver is to know too.
@@ -242,11 +242,11 @@ func recordPod(cluster string, pod *v1.Pod) error {
 	shown := pod.DeepCopy()
 	shown.TypeMeta = metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"}
 	shown.ManagedFields = nil // as kubectl prints it
-	text, err := yaml.Marshal(shown)
+	text, err := json.Marshal(shown)
 	if err != nil {
 		return err
 	}
-	return writeFile(filepath.Join(cluster, "bound", pod.Namespace+"_"+pod.Name+".yaml"), text)
+	return writeFile(filepath.Join(cluster, "bound", pod.Namespace+"_"+pod.Name+".json"), text)
 }
 
 func nodeNames(list *v1.NodeList) []string {
