@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kube/extender_wire.h"
+#include "kube/pod.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -350,7 +351,7 @@ static void the_recorded_guaranteed_pod_has_all_its_parts(void **state)
 
 static void the_dearest_body_stays_within_the_arena_bound(void **state)
 {
-    enum { CONTAINERS = 10000, NAMES = 10000 };
+    enum { CONTAINERS = KUBE_CONTAINERS_MAX, NAMES = 10000 };
     struct buf text = {0};
     struct body b;
 
