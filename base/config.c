@@ -106,6 +106,8 @@ void config_init(struct numawise_config *c)
 
         if (s->later)
             continue;
+        if (s->type == CONFIG_LIST)
+            continue;
         if (is_text(s))
             store_text(c, s, str_of(s->initial_text));
         else
@@ -213,12 +215,63 @@ static int check_text(const struct config_setting *s, struct str v, struct err *
     return 0;
 }
 
+int config_set_list(struct numawise_config *c, const struct config_setting *s,
+                    const struct str *items, size_t n, struct err *err)
+{
+    struct config_list list = {{0}};
+    size_t at = 0;
+
+    if (s->type != CONFIG_LIST)
+        return err_set(err, -EINVAL, "%s: unexpected list", s->path);
+    if (s->later)
+        return n ? not_yet(s, err) : 0;
+    if (n > CONFIG_LIST_ITEMS)
+        return err_set(err, -ERANGE, "%s: more than %d texts", s->path, CONFIG_LIST_ITEMS);
+    for (size_t i = 0; i < n; i++) {
+        if (items[i].n == 0)
+            return err_set(err, -EINVAL, "%s: an empty text", s->path);
+        const int rc = check_text(s, items[i], err);
+        if (rc)
+            return rc;
+        if (items[i].n + 2 > sizeof(list.p) - at)
+            return err_set(err, -ERANGE, "%s: longer than %d bytes together", s->path,
+                           CONFIG_LIST_BYTES - 1);
+        memcpy(list.p + at, items[i].p, items[i].n);
+        at += items[i].n + 1;
+    }
+    memcpy(field(c, s), &list, sizeof(list));
+    return 0;
+}
+
+size_t config_list_items(const struct config_list *l, const char *out[CONFIG_LIST_ITEMS])
+{
+    size_t n = 0;
+
+    for (const char *p = l->p; *p; p += strlen(p) + 1)
+        out[n++] = p;
+    return n;
+}
+
+/* "a,b" */
+static int set_divided(struct numawise_config *c, const struct config_setting *s, struct str v,
+                       struct err *err)
+{
+    struct str items[CONFIG_LIST_ITEMS + 1]; /* one too many is for config_set_list to refuse */
+    size_t n = 0;
+
+    while (v.n && n < ARRAY_LEN(items))
+        items[n++] = str_trim(str_cut(&v, ','));
+    return config_set_list(c, s, items, n, err);
+}
+
 int config_set_text(struct numawise_config *c, const struct config_setting *s, struct str v,
                     struct err *err)
 {
     if (s->type == CONFIG_CHOICE)
         return set_choice(c, s, v, err);
-    if (!is_text(s) && s->type != CONFIG_LIST)
+    if (s->type == CONFIG_LIST)
+        return set_divided(c, s, v, err);
+    if (!is_text(s))
         return err_set(err, -EINVAL, "%s: unexpected text \"%.*s\"", s->path, STR_ARG(v));
     if (s->later)
         return v.n ? not_yet(s, err) : 0;
@@ -233,8 +286,36 @@ bool config_is_off(const struct config_listener *l)
     return strcmp(l->address.p, "off") == 0;
 }
 
+static int lonely(enum config_role role, const char *what, const char *missing, struct err *err)
+{
+    return err_set(err, -EINVAL, "listeners.%s.tls.%s: there is no %s beside it",
+                   config_role_names[role], what, missing);
+}
+
+static int check_tls(const struct config_listener *l, enum config_role role, struct err *err)
+{
+    if (l->cert_file.p[0] && !l->key_file.p[0])
+        return lonely(role, "certFile", "keyFile", err);
+    if (l->key_file.p[0] && !l->cert_file.p[0])
+        return lonely(role, "keyFile", "certFile", err);
+    if (l->client_ca_file.p[0] && !l->cert_file.p[0])
+        return lonely(role, "clientCAFile", "certFile", err);
+    if (l->allowed_names.p[0] && !l->client_ca_file.p[0])
+        return lonely(role, "allowedNames", "clientCAFile", err);
+    if (role == CONFIG_ADMISSION && !config_is_off(l) && !l->cert_file.p[0])
+        return err_set(err, -EINVAL,
+                       "listeners.admission.address: needs listeners.admission.tls.certFile: the "
+                       "API server calls webhooks by TLS only");
+    return 0;
+}
+
 int config_check(const struct numawise_config *c, struct err *err)
 {
+    for (int i = 0; i < CONFIG_ROLES; i++) {
+        const int rc = check_tls(&c->listeners[i], (enum config_role)i, err);
+        if (rc)
+            return rc;
+    }
     for (size_t i = 0; i < CONFIG_ROLES; i++) {
         for (size_t j = i + 1; j < CONFIG_ROLES; j++) {
             const char *const a = c->listeners[i].address.p;

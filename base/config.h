@@ -21,11 +21,16 @@ struct buf;
 #define CONFIG_API_VERSION "numawise.config.gokore.io/v1alpha1"
 #define CONFIG_KIND        "NumawiseConfiguration"
 
-enum { CONFIG_TEXT_BYTES = 1024 };
+enum { CONFIG_TEXT_BYTES = 1024, CONFIG_LIST_BYTES = 4096, CONFIG_LIST_ITEMS = 64 };
 
 /* A text with its terminating zero; empty = not set. */
 struct config_text {
     char p[CONFIG_TEXT_BYTES];
+};
+
+/* Texts one behind the other, each with its zero; an empty one ends them. */
+struct config_list {
+    char p[CONFIG_LIST_BYTES];
 };
 
 enum config_role {
@@ -43,6 +48,8 @@ enum config_log_format { CONFIG_LOG_TEXT, CONFIG_LOG_JSON };
 
 struct config_listener {
     struct config_text address; /* "127.0.0.1:8787", "[::1]:0", or "off" */
+    struct config_text cert_file, key_file, client_ca_file; /* empty: without */
+    struct config_list allowed_names;
 };
 
 struct config_limits {
@@ -74,7 +81,7 @@ enum config_type {
     CONFIG_CHOICE,   /* int, index of the word */
     CONFIG_TEXT,     /* struct config_text */
     CONFIG_ADDRESS,  /* struct config_text, checked: numeric address and port, or "off" */
-    CONFIG_LIST,     /* of texts; never stored yet */
+    CONFIG_LIST,     /* struct config_list, empty when nothing is said */
 };
 
 struct config_setting {
@@ -113,14 +120,21 @@ void config_init(struct numawise_config *c);
 
 /*
  * Set one setting: config_set_number for bool (0, 1), integer, bytes, duration (ms);
- * config_set_text for choice, text, address. 0; -EINVAL (wrong type, word or address), -ERANGE
- * (outside min..max, text too long), -ENOTSUP (nothing acts on it yet). The text in `err` begins
+ * config_set_text for choice, text, address, and for a list, whose texts are then divided by
+ * commas; config_set_list for a list. 0; -EINVAL (wrong type, word or address), -ERANGE (outside
+ * min..max, text too long, too many), -ENOTSUP (nothing acts on it yet). The text in `err` begins
  * with the path.
  */
 int config_set_number(struct numawise_config *c, const struct config_setting *s, int64_t v,
                       struct err *err) MUST_CHECK;
 int config_set_text(struct numawise_config *c, const struct config_setting *s, struct str v,
                     struct err *err) MUST_CHECK;
+
+int config_set_list(struct numawise_config *c, const struct config_setting *s,
+                    const struct str *items, size_t n, struct err *err) MUST_CHECK;
+
+/* The texts of `l`, which they point into, in `out`; how many. */
+size_t config_list_items(const struct config_list *l, const char *out[CONFIG_LIST_ITEMS]);
 
 /* What belongs together: 0, or -EINVAL with `err` naming the settings that contradict. */
 int config_check(const struct numawise_config *c, struct err *err) MUST_CHECK;

@@ -47,12 +47,27 @@ static void add_number(struct buf *out, const struct config_setting *s, int64_t 
         buf_printf(out, "%" PRId64, v);
 }
 
+static void add_list(struct buf *out, const struct config_list *l)
+{
+    const char *items[CONFIG_LIST_ITEMS];
+    const size_t n = config_list_items(l, items);
+
+    buf_text(out, "[");
+    for (size_t i = 0; i < n; i++) {
+        buf_text(out, i ? ", " : "");
+        add_quoted(out, items[i]);
+    }
+    buf_text(out, "]");
+}
+
 /* NULL: the default. */
 static void add_value(struct buf *out, const struct config_setting *s,
                       const struct numawise_config *c)
 {
+    static const struct config_list none;
+
     if (s->type == CONFIG_LIST) {
-        buf_text(out, "[]");
+        add_list(out, !c || s->later ? &none : (const void *)((const char *)c + s->offset));
     } else if (s->type == CONFIG_TEXT || s->type == CONFIG_ADDRESS) {
         const bool initial = !c || s->later;
         const char *const text =

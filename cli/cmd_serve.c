@@ -11,6 +11,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "cli/args.h"
+#include "cli/certificate_watch.h"
 #include "cli/commands.h"
 #include "cli/roles.h"
 #include "cli/settings.h"
@@ -54,6 +55,7 @@ struct serve {
     struct directory *directory;
     struct roles roles;
     struct watch *config_watch;
+    struct certificate_watch certificates;
     struct event *signals[3], *tick;
 };
 
@@ -111,6 +113,13 @@ static void on_difference(void *ctx, const struct config_setting *setting)
              setting->path, setting->reloadable ? "" : ": it takes effect after a restart");
 }
 
+static void on_certificate(void *ctx)
+{
+    struct serve *const s = ctx;
+
+    roles_renew_certificates(&s->roles, &s->config);
+}
+
 static void reload(void *ctx)
 {
     struct serve *const s = ctx;
@@ -123,8 +132,9 @@ static void reload(void *ctx)
     }
     settings_compare(&s->config, &next, on_difference, s);
     cluster_set_max_age(s->cluster, next.topology_max_age_ms * 1000);
-    roles_reload(&s->roles, &next);
     s->config = next;
+    certificate_watch_set(&s->certificates, &s->config, s->base, on_certificate, s);
+    roles_reload(&s->roles, &s->config);
 }
 
 static void on_hangup(evutil_socket_t fd, short what, void *ctx)
@@ -201,6 +211,7 @@ static int open_all(struct serve *s, struct err *err)
 static void close_all(struct serve *s)
 {
     watch_free(s->config_watch);
+    certificate_watch_done(&s->certificates);
     directory_close(s->directory);
     cluster_free(s->cluster);
     for (size_t i = 0; i < ARRAY_LEN(s->signals); i++)
@@ -239,6 +250,8 @@ static int run(struct serve *s, struct err *err)
     if (s->options->addresses_file)
         rc = roles_write_addresses(&s->roles, s->options->addresses_file, err);
     if (rc == 0) {
+        certificate_watch_set(&s->certificates, &s->config, s->base, on_certificate, s);
+        roles_renew_certificates(&s->roles, &s->config); /* changed since they were read */
         roles_announce(&s->roles);
         (void)event_base_dispatch(s->base);
     }

@@ -18,25 +18,7 @@
 
 enum { MAX_ROUTES = HEALTH_ROUTES + CONSOLE_ROUTES };
 
-/* Names, rows and scratch of one request: 15,000 nodes with long names take about 4 MiB. */
-enum { EXTENDER_ARENA_BYTES = 32 * 1024 * 1024, ARENA_BYTES = 256 * 1024 };
-
 _Static_assert((int)EXT_ROUTES <= (int)CONSOLE_ROUTES, "the routes of a role fit");
-
-static struct http_limits limits_of(const struct numawise_config *c, enum config_role role)
-{
-    return (struct http_limits){
-        .head_bytes = (size_t)c->limits.head_bytes,
-        .body_bytes = (size_t)c->limits.body_bytes[role],
-        .arena_bytes = role == CONFIG_EXTENDER ? EXTENDER_ARENA_BYTES : ARENA_BYTES,
-        .headers = (unsigned)c->limits.headers,
-        .connections = (unsigned)c->limits.connections,
-        .head_ms = (unsigned)c->limits.head_ms,
-        .body_ms = (unsigned)c->limits.body_ms,
-        .write_ms = (unsigned)c->limits.write_ms,
-        .idle_ms = (unsigned)c->limits.idle_ms,
-    };
-}
 
 static struct ext_settings settings_of(const struct numawise_config *c)
 {
@@ -67,48 +49,27 @@ static int start_role(struct roles *r, const struct numawise_config *c, enum con
                       struct err *err)
 {
     struct http_route routes[MAX_ROUTES];
-    const struct http_limits limits = limits_of(c, role);
+    struct listener *const l = &r->listeners[role];
+    const struct http_limits limits = listener_limits(c, role);
     const size_t n = routes_of(r, role, routes);
 
-    int rc = http_server_new(&r->servers[role], config_role_names[role], routes, n, &limits, err);
+    int rc = http_server_new(&l->server, config_role_names[role], routes, n, &limits, err);
     if (rc == 0)
-        rc = http_server_listen(r->servers[role], c->listeners[role].address.p, err);
+        rc = listener_secure(l, c, role, err);
     if (rc == 0)
-        rc = http_server_start(r->servers[role], err);
+        rc = http_server_listen(l->server, c->listeners[role].address.p, err);
+    if (rc == 0)
+        rc = http_server_start(l->server, err);
     if (rc)
         return err_wrap(err, rc, "listener %s", config_role_names[role]);
     return 0;
-}
-
-static void http_family(const struct roles *r, struct buf *out, const char *name, const char *type,
-                        const char *help, size_t field)
-{
-    buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
-    for (int role = 0; role < CONFIG_ROLES; role++) {
-        struct http_stats stats;
-        uint64_t value;
-        if (!r->servers[role])
-            continue;
-        http_server_stats(r->servers[role], &stats);
-        memcpy(&value, (const char *)&stats + field, sizeof(value));
-        buf_printf(out, "%s{listener=\"%s\"} %llu\n", name, config_role_names[role],
-                   (unsigned long long)value);
-    }
 }
 
 static void http_metrics(void *ctx, struct buf *out)
 {
     const struct roles *const r = ctx;
 
-    http_family(r, out, "numawise_http_connections_total", "counter", "Connections accepted.",
-                offsetof(struct http_stats, connections));
-    http_family(r, out, "numawise_http_connections_open", "gauge", "Connections open now.",
-                offsetof(struct http_stats, open));
-    http_family(r, out, "numawise_http_requests_total", "counter", "Requests answered.",
-                offsetof(struct http_stats, requests));
-    http_family(r, out, "numawise_http_rejected_total", "counter",
-                "Requests refused before they reached a role.",
-                offsetof(struct http_stats, rejected));
+    listener_metrics(r->listeners, out);
 }
 
 static int make_roles(struct roles *r, const struct numawise_config *c, struct cluster *cluster,
@@ -151,20 +112,27 @@ void roles_reload(struct roles *r, const struct numawise_config *config)
     const struct ext_settings settings = settings_of(config);
 
     ext_set(r->ext, &settings);
+    roles_renew_certificates(r, config);
+}
+
+void roles_renew_certificates(struct roles *r, const struct numawise_config *config)
+{
+    for (int role = 0; role < CONFIG_ROLES; role++)
+        listener_renew(&r->listeners[role], config, (enum config_role)role);
 }
 
 void roles_stop(struct roles *r)
 {
     atomic_store(&r->health.stopping, true);
     for (int i = 0; i < CONFIG_ROLES; i++)
-        if (r->servers[order[i]])
-            http_server_stop(r->servers[order[i]]);
+        if (r->listeners[order[i]].server)
+            http_server_stop(r->listeners[order[i]].server);
     for (int i = 0; i < CONFIG_ROLES; i++)
-        http_server_free(r->servers[order[i]]);
+        http_server_free(r->listeners[order[i]].server);
     console_free(r->console);
     ext_free(r->ext);
     ring_free(r->ring);
-    memset(r->servers, 0, sizeof(r->servers));
+    memset(r->listeners, 0, sizeof(r->listeners));
     r->console = NULL;
     r->ext = NULL;
     r->ring = NULL;
@@ -172,7 +140,7 @@ void roles_stop(struct roles *r)
 
 static void url_to(struct buf *out, const struct roles *r, enum config_role role)
 {
-    buf_text(out, http_server_url(r->servers[role]));
+    buf_text(out, http_server_url(r->listeners[role].server));
     if (role == CONFIG_EXTENDER)
         buf_text(out, EXT_PREFIX);
 }
@@ -181,7 +149,7 @@ void roles_announce(const struct roles *r)
 {
     for (int role = 0; role < CONFIG_ROLES; role++) {
         struct buf url = {0};
-        if (!r->servers[role])
+        if (!r->listeners[role].server)
             continue;
         url_to(&url, r, (enum config_role)role);
         (void)printf("%s %.*s\n", config_role_names[role], STR_ARG(buf_view(&url)));
@@ -199,7 +167,7 @@ static void addresses_json(const struct roles *r, struct buf *out)
     emit_key(&e, "pid"), emit_int(&e, getpid());
     for (int role = 0; role < CONFIG_ROLES; role++) {
         struct buf url = {0};
-        if (!r->servers[role])
+        if (!r->listeners[role].server)
             continue;
         url_to(&url, r, (enum config_role)role);
         emit_key(&e, config_role_names[role]), emit_text(&e, buf_view(&url));

@@ -7,12 +7,12 @@
 #include "base/config.h"
 #include "base/str.h"
 #include "cli/health.h"
+#include "cli/listener.h"
 
 struct cluster;
 struct console;
 struct err;
 struct ext;
-struct http_server;
 struct ring;
 
 struct roles {
@@ -20,7 +20,7 @@ struct roles {
     struct ring *ring;
     struct ext *ext;
     struct console *console;
-    struct http_server *servers[CONFIG_ROLES]; /* NULL: off */
+    struct listener listeners[CONFIG_ROLES];
 };
 
 /* Listen and serve. On failure nothing is left running. 0, -EINVAL, -EADDRINUSE, -ENOMEM, ... */
@@ -29,6 +29,9 @@ int roles_start(struct roles *r, const struct numawise_config *config, struct cl
 
 /* Take over what a running server can change. */
 void roles_reload(struct roles *r, const struct numawise_config *config);
+
+/* Files of certificates may have changed. */
+void roles_renew_certificates(struct roles *r, const struct numawise_config *config);
 
 /* /readyz fails at once; what is in flight is answered; everything is freed. */
 void roles_stop(struct roles *r);

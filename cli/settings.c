@@ -149,7 +149,7 @@ static size_t size_of(enum config_type type)
     case CONFIG_ADDRESS:
         return sizeof(struct config_text);
     case CONFIG_LIST:
-        break;
+        return sizeof(struct config_list);
     }
     return 0;
 }

@@ -145,15 +145,21 @@ static const char *wrong_kind(const struct config_setting *s, char c)
     return "unknown type";
 }
 
-static int set_list(struct reading *r, const struct config_setting *s, struct str value,
+/* A list of strings; what is decoded lies in `room`, as long as the list's own text. */
+static int set_list(struct reading *r, const struct config_setting *s, struct str value, char *room,
                     struct err *err)
 {
+    struct str items[CONFIG_LIST_ITEMS + 1]; /* one too many is for config_set_list to refuse */
     struct str key = {0}, item;
-    size_t at = 0;
+    size_t n = 0;
 
-    if (!kube_json_step(value, &at, &key, &item))
-        return 0;
-    return config_set_text(r->config, s, STR("item"), err); /* lists are all for later */
+    for (size_t at = 0; n < ARRAY_LEN(items) && kube_json_step(value, &at, &key, &item); n++) {
+        if (item.p[0] != '"')
+            return err_set(err, -EINVAL, "%s: expected texts (in quotes)", s->path);
+        items[n] = scalar_text(s, item, room);
+        room += items[n].n;
+    }
+    return config_set_list(r->config, s, items, n, err);
 }
 
 static void read_setting(struct reading *r, const struct config_setting *s, struct str value)
@@ -166,15 +172,15 @@ static void read_setting(struct reading *r, const struct config_setting *s, stru
         tell_at(r, value, "%s: %s", s->path, wrong);
         return;
     }
-    if (s->type == CONFIG_LIST) {
-        rc = set_list(r, s, value, &err);
-    } else {
-        char *const room = malloc(value.n + 1);
+    char *const room = malloc(value.n + 1);
 
-        rc = room ? kube_config_set(r->config, s, scalar_text(s, value, room), &err)
-                  : err_set(&err, -ENOMEM, "%s: no memory", s->path);
-        free(room);
-    }
+    if (!room)
+        rc = err_set(&err, -ENOMEM, "%s: no memory", s->path);
+    else if (s->type == CONFIG_LIST)
+        rc = set_list(r, s, value, room, &err);
+    else
+        rc = kube_config_set(r->config, s, scalar_text(s, value, room), &err);
+    free(room);
     if (rc < 0)
         tell_at(r, value, "%s", err.text);
 }

@@ -86,7 +86,7 @@ static void show(const char *path)
 static uint16_t port_of(const json_t *addresses, const char *role)
 {
     const char *const url = json_string_value(json_object_get(addresses, role));
-    const char *const colon = url ? strchr(url + 5, ':') : NULL;
+    const char *const colon = url ? strrchr(url, ':') : NULL;
 
     return colon ? (uint16_t)atoi(colon + 1) : 0;
 }

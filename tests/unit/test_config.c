@@ -118,8 +118,7 @@ static void choices_and_addresses_are_checked(void **state)
 
 static void what_is_not_built_yet_says_so(void **state)
 {
-    static const char *const texts[] = {"source.kubeconfig", "listeners.extender.tls.certFile",
-                                        "signals.prometheus.address"};
+    static const char *const texts[] = {"source.kubeconfig", "signals.prometheus.address"};
     static const char *const numbers[] = {"extender.bind", "extender.preempt", "extender.decide"};
     struct numawise_config c;
     struct err err;
@@ -223,8 +222,79 @@ static void two_listeners_cannot_share_an_address(void **state)
     assert_string_equal(err.text, "listeners.console.address: 127.0.0.1:8787 is the address of "
                                   "listeners.extender, too");
     c.listeners[CONFIG_CONSOLE] = c.listeners[CONFIG_EXTENDER] =
-        (struct config_listener){{"127.0.0.1:0"}}; /* the kernel gives two ports */
+        (struct config_listener){.address = {"127.0.0.1:0"}}; /* the kernel gives two ports */
     assert_int_equal(config_check(&c, &err), 0);
+}
+
+static void a_list_is_texts_with_a_bound(void **state)
+{
+    const struct config_setting *const s = find("listeners.extender.tls.allowedNames");
+    struct str many[CONFIG_LIST_ITEMS + 1];
+    char long_text[1000];
+    const char *items[CONFIG_LIST_ITEMS];
+    struct numawise_config c;
+    struct err err;
+
+    config_init(&c);
+    const struct config_list *const l = &c.listeners[CONFIG_EXTENDER].allowed_names;
+    assert_int_equal(config_list_items(l, items), 0);
+    assert_int_equal(config_set_text(&c, s, STR("system:kube-scheduler, b"), &err), 0);
+    assert_int_equal(config_list_items(l, items), 2);
+    assert_string_equal(items[0], "system:kube-scheduler");
+    assert_string_equal(items[1], "b");
+    assert_int_equal(config_set_list(&c, s, (struct str[]){STR("a,b")}, 1, &err), 0);
+    assert_int_equal(config_list_items(l, items), 1);
+    assert_string_equal(items[0], "a,b");
+
+    for (size_t i = 0; i < ARRAY_LEN(many); i++)
+        many[i] = STR("x");
+    assert_int_equal(config_set_list(&c, s, many, CONFIG_LIST_ITEMS + 1, &err), -ERANGE);
+    assert_int_equal(config_set_list(&c, s, many, CONFIG_LIST_ITEMS, &err), 0);
+    assert_int_equal(config_list_items(l, items), CONFIG_LIST_ITEMS);
+    memset(long_text, 'x', sizeof(long_text));
+    for (size_t i = 0; i < 5; i++)
+        many[i] = (struct str){long_text, i < 4 ? 1000 : 90};
+    assert_int_equal(config_set_list(&c, s, many, 5, &err), 0); /* 4 * 1001 + 91 + 1 = 4096 */
+    many[4].n = 91;
+    assert_int_equal(config_set_list(&c, s, many, 5, &err), -ERANGE);
+    assert_string_equal(err.text,
+                        "listeners.extender.tls.allowedNames: longer than 4095 bytes together");
+    many[1] = STR("");
+    assert_int_equal(config_set_list(&c, s, many, 2, &err), -EINVAL);
+    assert_int_equal(config_list_items(l, items), 5); /* what was there stays */
+    assert_int_equal(config_set_list(&c, s, NULL, 0, &err), 0);
+    assert_int_equal(config_list_items(l, items), 0);
+    assert_int_equal(config_set_list(&c, find("source.cluster"), NULL, 0, &err), -EINVAL);
+}
+
+static void what_tls_needs_is_there_or_said(void **state)
+{
+    static const struct {
+        const char *cert, *key, *ca, *names, *address, *text;
+    } cases[] = {
+        {"c", "", "", "", "off", "certFile: there is no keyFile beside it"},
+        {"", "k", "", "", "off", "keyFile: there is no certFile beside it"},
+        {"", "", "a", "", "off", "clientCAFile: there is no certFile beside it"},
+        {"c", "k", "", "n", "off", "allowedNames: there is no clientCAFile beside it"},
+        {"", "", "", "", "127.0.0.1:1", "the API server calls webhooks by TLS only"},
+        {"c", "k", "a", "n", "127.0.0.1:1", NULL},
+        {"c", "k", "", "", "127.0.0.1:1", NULL},
+    };
+    struct err err = {0};
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct numawise_config c;
+        config_init(&c);
+        struct config_listener *const l = &c.listeners[CONFIG_ADMISSION];
+        (void)snprintf(l->cert_file.p, 8, "%s", cases[i].cert);
+        (void)snprintf(l->key_file.p, 8, "%s", cases[i].key);
+        (void)snprintf(l->client_ca_file.p, 8, "%s", cases[i].ca);
+        (void)snprintf(l->allowed_names.p, 8, "%s", cases[i].names);
+        (void)snprintf(l->address.p, 16, "%s", cases[i].address);
+        assert_int_equal(config_check(&c, &err), cases[i].text ? -EINVAL : 0);
+        if (cases[i].text)
+            assert_non_null(strstr(err.text, cases[i].text));
+    }
 }
 
 /* To renew: NUMAWISE_WRITE_REFERENCE=1 build/tests/unit/test_config */
@@ -259,6 +329,8 @@ int main(void)
         cmocka_unit_test(durations_and_sizes_are_printed_short),
         cmocka_unit_test(blocks_know_their_nearest_name),
         cmocka_unit_test(two_listeners_cannot_share_an_address),
+        cmocka_unit_test(a_list_is_texts_with_a_bound),
+        cmocka_unit_test(what_tls_needs_is_there_or_said),
         cmocka_unit_test(the_reference_page_is_what_the_table_says),
     };
 

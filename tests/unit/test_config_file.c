@@ -155,15 +155,34 @@ static void features_of_later_versions_are_refused_never_ignored(void **state)
 {
     refused(HEAD "source: {kubeconfig: /etc/kubeconfig}\n",
             "c.yaml:3:22: source.kubeconfig: not available in this version\n");
-    refused(HEAD "listeners:\n  extender:\n    tls: {certFile: a, allowedNames: [x]}\n",
-            "c.yaml:5:21: listeners.extender.tls.certFile: not available in this version\n"
-            "c.yaml:5:38: listeners.extender.tls.allowedNames: not available in this version\n");
     refused(HEAD "extender: {decide: true}\n",
             "c.yaml:3:20: extender.decide: not available in this version\n");
     refused(HEAD "signals: {prometheus: {address: 'http://p'}}\n",
             "c.yaml:3:33: signals.prometheus.address: not available in this version\n");
     (void)accepted(HEAD "source: {kubeconfig: ''}\nextender: {shortlist: 0, decide: false}\n"
                         "listeners: {extender: {tls: {allowedNames: []}}}\n");
+}
+
+static void tls_of_a_listener_is_read(void **state)
+{
+    const char *names[CONFIG_LIST_ITEMS];
+    const struct numawise_config c = accepted(
+        HEAD "listeners:\n  extender:\n    tls: {certFile: a, keyFile: b, clientCAFile: c,\n"
+             "      allowedNames: [\"system:kube-scheduler\", \"tab\\there\"]}\n");
+
+    assert_string_equal(c.listeners[CONFIG_EXTENDER].cert_file.p, "a");
+    assert_string_equal(c.listeners[CONFIG_EXTENDER].key_file.p, "b");
+    assert_string_equal(c.listeners[CONFIG_EXTENDER].client_ca_file.p, "c");
+    assert_int_equal(config_list_items(&c.listeners[CONFIG_EXTENDER].allowed_names, names), 2);
+    assert_string_equal(names[0], "system:kube-scheduler");
+    assert_string_equal(names[1], "tab\there");
+    refused(HEAD "listeners:\n  extender:\n    tls: {certFile: a, keyFile: b, allowedNames: [x]}\n",
+            "c.yaml:5:50: listeners.extender.tls.allowedNames: there is no clientCAFile beside "
+            "it\n");
+    refused(HEAD "listeners: {console: {tls: {allowedNames: [5]}}}\n",
+            "c.yaml:3:43: listeners.console.tls.allowedNames: expected texts (in quotes)\n");
+    refused(HEAD "listeners: {console: {tls: {allowedNames: x}}}\n",
+            "c.yaml:3:43: listeners.console.tls.allowedNames: expected a list\n");
 }
 
 static void the_header_is_checked(void **state)
@@ -196,10 +215,11 @@ static void addresses_that_meet_are_refused(void **state)
 
 static void what_is_printed_can_be_read_again(void **state)
 {
-    struct numawise_config c =
-        accepted(HEAD "source: {cluster: \"a\\tb\\\"c\\\\\"}\n"
-                      "topology: {maxAge: 1500ms}\nextender: {mode: Shadow}\n"
-                      "listeners: {admission: {address: '[::1]:443'}}\n");
+    struct numawise_config c = accepted(
+        HEAD "source: {cluster: \"a\\tb\\\"c\\\\\"}\n"
+             "topology: {maxAge: 1500ms}\nextender: {mode: Shadow}\n"
+             "listeners: {admission: {address: '[::1]:443', tls: {certFile: /c, keyFile: /k,\n"
+             "  clientCAFile: /a, allowedNames: [a, \"b \\\"c\"]}}}\n");
     struct buf text = {0};
 
     config_print(&text, &c);
@@ -257,6 +277,7 @@ int main(void)
         cmocka_unit_test(values_must_have_their_type_and_range),
         cmocka_unit_test(names_with_dots_are_no_paths),
         cmocka_unit_test(features_of_later_versions_are_refused_never_ignored),
+        cmocka_unit_test(tls_of_a_listener_is_read),
         cmocka_unit_test(the_header_is_checked),
         cmocka_unit_test(what_is_not_yaml_is_told_with_its_place),
         cmocka_unit_test(addresses_that_meet_are_refused),
