@@ -57,11 +57,11 @@ static const struct decide_row rows[N] = {
     {.verdict = SCORE_REJECTED, .reason = SCORE_TOPOLOGY_AFFINITY_ERROR, .marks = DECIDE_REPEATED},
 };
 /* Names as they stand in the body, where quotes are around them. */
-static const struct str raw[N] = {{"\"a\"" + 1, 1},
-                                  {"\"b\\u00e9\"" + 1, 7},
-                                  {"\"a\"" + 1, 1},
-                                  {"\"c\"" + 1, 1},
-                                  {"\"b\\u00e9\"" + 1, 7}};
+static const struct str raw[N] = {{&"\"a\""[1], 1},
+                                  {&"\"b\\u00e9\""[1], 7},
+                                  {&"\"a\""[1], 1},
+                                  {&"\"c\""[1], 1},
+                                  {&"\"b\\u00e9\""[1], 7}};
 enum { RAW_BYTES = 3 + 9 + 3 + 3 + 9 };
 
 static const struct decision decision = {.n = N, .rows = rows, .counts = {1, 1, 1}};
