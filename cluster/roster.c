@@ -95,6 +95,7 @@ struct roster *roster_new(const uint64_t key[2], const struct str *names, uint32
     atomic_init(&r->refs, 1);
     r->n = n;
     r->mask = (uint32_t)slots - 1;
+    r->bytes = before_text + text;
     r->serial = atomic_fetch_add(&serials, 1) + 1;
     r->key[0] = key[0];
     r->key[1] = key[1];

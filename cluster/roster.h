@@ -23,6 +23,7 @@ struct roster {
     uint64_t serial;           /* never the same for two rosters of a process, never 0 */
     uint64_t key[2];           /* of the hash */
     struct roster_slot *slots; /* [mask + 1] open addressing, linear probing, half full */
+    size_t bytes;              /* of all of it */
     const uint32_t *at;        /* [n + 1] where each name begins in `names` */
     const char *names;
 };

@@ -164,14 +164,19 @@ uint32_t cluster_snapshot_nodes(const struct cluster_snapshot *s)
     return s->roster->n;
 }
 
-uint64_t cluster_snapshot_names_serial(const struct cluster_snapshot *s)
+struct block *cluster_snapshot_node_block(const struct cluster_snapshot *s, uint32_t i)
 {
-    return s->roster->serial;
+    return s->pages[i / PAGE_NODES]->views[i % PAGE_NODES];
+}
+
+struct roster *cluster_snapshot_roster(const struct cluster_snapshot *s)
+{
+    return s->roster;
 }
 
 const struct node_view *cluster_snapshot_node(const struct cluster_snapshot *s, uint32_t i)
 {
-    return view_of(s->pages[i / PAGE_NODES]->views[i % PAGE_NODES]);
+    return view_of(cluster_snapshot_node_block(s, i));
 }
 
 const struct cluster_brief *cluster_snapshot_brief(const struct cluster_snapshot *s, uint32_t i)

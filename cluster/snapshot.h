@@ -16,6 +16,8 @@
 #include "scoring/node_view.h"
 #include "scoring/request.h"
 
+struct block;
+struct roster;
 struct cluster_snapshot; /* opaque */
 
 struct cluster_snapshot *cluster_snapshot_ref(struct cluster_snapshot *s);
@@ -24,11 +26,12 @@ void cluster_snapshot_unref(struct cluster_snapshot *s); /* from any thread; NUL
 uint64_t cluster_snapshot_generation(const struct cluster_snapshot *s); /* grows by one a swap */
 uint32_t cluster_snapshot_nodes(const struct cluster_snapshot *s);
 
-/* The same for two snapshots only where they have the same nodes in the same places; never 0. */
-uint64_t cluster_snapshot_names_serial(const struct cluster_snapshot *s);
-
 /* The i-th node in byte order of the names. */
 const struct node_view *cluster_snapshot_node(const struct cluster_snapshot *s, uint32_t i);
+
+/* The block it lies in, and the names of all, for those who keep them longer than the snapshot. */
+struct block *cluster_snapshot_node_block(const struct cluster_snapshot *s, uint32_t i);
+struct roster *cluster_snapshot_roster(const struct cluster_snapshot *s);
 
 /* NULL when there is no node of this name. O(1), by a keyed hash. */
 const struct node_view *cluster_snapshot_find(const struct cluster_snapshot *s, struct str name);

@@ -7,7 +7,7 @@
 
 #include "base/arena.h"
 #include "base/err.h"
-#include "cluster/nrt_pack.h"
+#include "cluster/pack.h"
 #include "kube/object.h"
 
 enum { FIRST_BUCKETS = 256, FIRST_SCRATCH = 128 * 1024 };
@@ -15,36 +15,45 @@ static const size_t max_scratch = (size_t)1 << 31;
 
 /* --- decoding --- */
 
-struct decode {
+/* An object of the source as it was decoded, to be packed. */
+struct decoded {
     enum source_kind kind;
-    struct str json;
-    const struct kube_nrt *nrt; /* decoded already, to be packed */
-    struct arena *scratch;      /* where it lies */
-    struct err *err;
+    union {
+        struct kube_node node;
+        struct kube_nrt nrt;
+        struct score_pod pod; /* of a workload: its template */
+    };
 };
 
-static int decode_into(void *ctx, struct arena *a, const void **out)
+static int decode_into(struct decoded *d, struct str json, struct arena *a, struct err *err)
 {
-    const struct decode *const d = ctx;
-    int rc;
+    if (d->kind == SOURCE_NODE)
+        return kube_node_decode(&d->node, json, a, err);
+    if (d->kind == SOURCE_NRT)
+        return kube_nrt_decode(&d->nrt, json, a, err);
+    return kube_pod_decode(&d->pod, json, a, err);
+}
+
+static int pack_into(void *ctx, struct arena *a, const void **out)
+{
+    const struct decoded *const d = ctx;
 
     if (d->kind == SOURCE_NODE) {
         struct kube_node *const node = arena_array(a, 1, sizeof(*node));
 
-        rc = node ? kube_node_decode(node, d->json, a, d->err) : -ENOMEM;
         *out = node;
-    } else if (d->kind == SOURCE_NRT) {
+        return node ? pack_node(node, &d->node, a) : -ENOMEM;
+    }
+    if (d->kind == SOURCE_NRT) {
         struct kube_nrt *const nrt = arena_array(a, 1, sizeof(*nrt));
 
-        rc = nrt ? nrt_pack(nrt, d->nrt, a, d->scratch) : -ENOMEM;
         *out = nrt;
-    } else {
-        struct score_pod *const pod = arena_array(a, 1, sizeof(*pod));
-
-        rc = pod ? kube_pod_decode(pod, d->json, a, d->err) : -ENOMEM;
-        *out = pod;
+        return nrt ? pack_nrt(nrt, &d->nrt, a) : -ENOMEM;
     }
-    return rc;
+    struct score_pod *const pod = arena_array(a, 1, sizeof(*pod));
+
+    *out = pod;
+    return pod ? pack_pod(pod, &d->pod, a) : -ENOMEM;
 }
 
 static int grow_scratch(struct store *s)
@@ -60,39 +69,22 @@ static int grow_scratch(struct store *s)
     return 0;
 }
 
-/* Decode into one half of the scratch and keep the packed copy; packing uses the other half. */
-static int decode_nrt(struct store *s, struct block **out, struct decode *d, size_t guess)
-{
-    int rc;
-
-    do {
-        const size_t half = s->scratch_room / 2;
-        struct kube_nrt nrt;
-        struct arena whole, rest;
-
-        arena_init(&whole, s->scratch, half);
-        arena_init(&rest, s->scratch + half, half);
-        rc = kube_nrt_decode(&nrt, d->json, &whole, d->err);
-        if (rc == 0) {
-            d->nrt = &nrt;
-            d->scratch = &rest;
-            rc = block_new(out, guess, decode_into, d);
-        }
-        arena_rewind(&whole, 0);
-        arena_rewind(&rest, 0);
-    } while (rc == -ENOMEM && grow_scratch(s) == 0);
-    return rc;
-}
-
 /* `old`: what this one replaces, or NULL. */
 static int decode(struct store *s, struct block **out, const struct source_delta *delta,
                   const struct block *old, struct err *err)
 {
-    struct decode d = {.kind = delta->kind, .json = delta->json, .err = err};
-    const size_t guess = block_room_like(old);
-    const int rc = delta->kind == SOURCE_NRT ? decode_nrt(s, out, &d, guess)
-                                             : block_new(out, guess, decode_into, &d);
+    struct decoded d = {.kind = delta->kind};
+    int rc;
 
+    do {
+        struct arena a;
+
+        arena_init(&a, s->scratch, s->scratch_room);
+        rc = decode_into(&d, delta->json, &a, err);
+        if (rc == 0)
+            rc = block_new(out, block_room_like(old), pack_into, &d);
+        arena_rewind(&a, 0);
+    } while (rc == -ENOMEM && grow_scratch(s) == 0);
     return rc == -ENOMEM ? err_set(err, rc, "no memory") : rc;
 }
 

@@ -76,7 +76,7 @@ static void one(void *ctx, const struct http_request *req, struct http_reply *re
     const struct str id = {req->path.p + prefix, req->path.n - prefix};
     struct buf text = {0};
 
-    send(reply, ring_render(c->ring, id, &text), &text);
+    send(reply, ring_render(c->ring, id, &text, req->arena), &text);
 }
 
 static void gauge(struct buf *out, const char *name, const char *help, unsigned long long value)

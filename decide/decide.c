@@ -42,6 +42,8 @@ const char *decide_pass_text(enum decide_pass pass)
 
 const struct node_view *decide_node(const struct decision *d, uint32_t i)
 {
+    if (d->views)
+        return d->views[i];
     return d->rows[i].position == DECIDE_NO_NODE
                ? NULL
                : cluster_snapshot_node(d->snapshot, d->rows[i].position);

@@ -65,7 +65,7 @@ enum {
 };
 
 struct decision {
-    const struct cluster_snapshot *snapshot; /* borrowed */
+    const struct cluster_snapshot *snapshot; /* borrowed; NULL where it is read back */
     uint64_t generation;                     /* of the snapshot */
     enum decide_pass pass;
     enum pod_qos qos;
@@ -78,6 +78,8 @@ struct decision {
     uint32_t left_out;                   /* of the admitted ones those not on the shortlist */
     uint32_t n;
     const struct decide_row *rows;         /* [n] in the order sent */
+    const struct node_view *const *views;  /* [n] of a decision that is read back; NULL: the
+                                              snapshot has them */
     const struct offer_lack *const *lacks; /* [n] why kube-scheduler would not offer the node; NULL:
                                               it was not asked, or every node is offered */
 };

@@ -2,39 +2,45 @@
 #include "decide/record.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/clock.h"
+#include "cluster/block.h"
+#include "cluster/pack.h"
+#include "cluster/roster.h"
+#include "cluster/snapshot.h"
 #include "decide/report.h"
 #include "kube/emit.h"
 
-enum { NAME_BITS = 18, REASON_BITS = 4, SCORE_BITS = 10 };
+enum { PLACE_BITS = 17, REASON_BITS = 5, SCORE_BITS = 10 };
 
-_Static_assert(NAME_BITS + REASON_BITS + SCORE_BITS == 32, "four bytes a node");
-_Static_assert(NAMES_MAX == 1 << NAME_BITS && SCORE_REASONS <= 1 << REASON_BITS, "fields fit");
-_Static_assert(SCORE_MAX < 1 << SCORE_BITS, "a score fits");
+_Static_assert(PLACE_BITS + REASON_BITS + SCORE_BITS == 32, "four bytes a node");
+_Static_assert(RECORD_NO_PLACE == (1 << PLACE_BITS) - 1 && SCORE_REASONS <= 1 << REASON_BITS &&
+                   SCORE_MAX < 1 << SCORE_BITS,
+               "fields fit");
 
-uint32_t record_cell(uint32_t name, enum score_reason reason, uint32_t score)
+uint32_t record_cell(uint32_t place, enum score_reason reason, uint32_t score)
 {
-    return name | (uint32_t)reason << NAME_BITS | score << (NAME_BITS + REASON_BITS);
+    return place | (uint32_t)reason << PLACE_BITS | score << (PLACE_BITS + REASON_BITS);
 }
 
-uint32_t record_cell_name(uint32_t cell)
+uint32_t record_cell_place(uint32_t cell)
 {
-    return cell & (NAMES_MAX - 1);
+    return cell & ((1 << PLACE_BITS) - 1);
 }
 
 enum score_reason record_cell_reason(uint32_t cell)
 {
-    return (enum score_reason)(cell >> NAME_BITS & ((1 << REASON_BITS) - 1));
+    return (enum score_reason)(cell >> PLACE_BITS & ((1 << REASON_BITS) - 1));
 }
 
 uint32_t record_cell_score(uint32_t cell)
 {
-    return cell >> (NAME_BITS + REASON_BITS);
+    return cell >> (PLACE_BITS + REASON_BITS);
 }
 
 /* A reason belongs to one verdict, so the cell need not hold it. */
@@ -58,46 +64,50 @@ enum score_verdict record_cell_verdict(const struct record *r, uint32_t cell)
     return SCORE_REJECTED;
 }
 
-const struct record_detail *record_details(const struct record *r)
+/* Places from here on are names of the record's own. */
+static uint32_t first_own(const struct record *r)
 {
-    return (const struct record_detail *)(const void *)(r->data + r->n_cells);
+    return r->roster ? r->roster->n : 0;
 }
 
-static const char *texts(const struct record *r)
+struct str record_cell_name(const struct record *r, uint32_t cell)
 {
-    return (const char *)(record_details(r) + r->n_details);
+    const uint32_t place = record_cell_place(cell), own = first_own(r);
+
+    if (place == RECORD_NO_PLACE)
+        return STR("");
+    return place < own ? roster_name(r->roster, place) : r->names[place - own];
+}
+
+static const struct score_pod *pod_of(const struct record *r)
+{
+    return r->pod ? r->pod->value : NULL;
 }
 
 struct str record_ns(const struct record *r)
 {
-    return (struct str){texts(r), r->ns_bytes};
+    return r->pod ? pod_of(r)->ns : STR("");
 }
 
 struct str record_name(const struct record *r)
 {
-    return (struct str){texts(r) + r->ns_bytes, r->name_bytes};
+    return r->pod ? pod_of(r)->name : STR("");
 }
 
 struct str record_uid(const struct record *r)
 {
-    return (struct str){record_name(r).p + r->name_bytes, r->uid_bytes};
+    return r->pod ? pod_of(r)->uid : STR("");
 }
 
-struct str record_hints(const struct record *r)
-{
-    return (struct str){record_uid(r).p + r->uid_bytes, r->hints_bytes};
-}
+/* --- making one --- */
 
-struct str record_text(const struct record *r)
-{
-    return (struct str){record_hints(r).p + r->hints_bytes, r->text_bytes};
-}
-
-/* The candidates that are told in full. */
-struct chosen {
-    uint32_t n;
+/* The candidates that are told in full, and how much the names are that no roster has. */
+struct survey {
+    uint32_t n, n_best;
     uint32_t at[RECORD_DETAILS];       /* candidates, best first, then samples */
     uint32_t by_place[RECORD_DETAILS]; /* indices of `at` by ascending candidate */
+    uint32_t strangers;
+    size_t stranger_bytes;
 };
 
 /* Is candidate `i` better than `j`? Places of nodes are in byte order of their names. */
@@ -108,322 +118,387 @@ static bool is_better(const struct decision *d, uint32_t i, uint32_t j)
     return x->score != y->score ? x->score > y->score : x->position < y->position;
 }
 
-/* Keep the best RECORD_BEST by insertion: a bounded number of steps a node. */
-static void choose_best(struct chosen *c, const struct decision *d)
+/* Keep the best ones by insertion: a bounded number of steps a node, mostly one. */
+static void consider_best(struct survey *s, const struct decision *d, uint32_t i)
 {
-    for (uint32_t i = 0; i < d->n; i++) {
-        uint32_t k = c->n;
-        if (d->rows[i].marks & DECIDE_REPEATED || d->rows[i].verdict != SCORE_ADMITTED)
-            continue;
-        while (k && is_better(d, i, c->at[k - 1]))
-            k--;
-        if (k == RECORD_BEST)
-            continue;
-        if (c->n < RECORD_BEST)
-            c->n++;
-        memmove(&c->at[k + 1], &c->at[k], (c->n - k - 1) * sizeof(c->at[0]));
-        c->at[k] = i;
-    }
-}
+    uint32_t k = s->n_best;
 
-static void choose_samples(struct chosen *c, const struct decision *d)
-{
-    uint32_t seen = 1u << SCORE_REASON_NONE;
-
-    if (d->pass != DECIDE_JUDGED)
+    while (k && is_better(d, i, s->at[k - 1]))
+        k--;
+    if (k == RECORD_BEST)
         return;
-    for (uint32_t i = 0; i < d->n; i++) {
-        const uint32_t bit = 1u << d->rows[i].reason;
-        if (d->rows[i].marks & DECIDE_REPEATED || (seen & bit))
-            continue;
-        seen |= bit;
-        c->at[c->n++] = i;
-    }
+    if (s->n_best < RECORD_BEST)
+        s->n_best++;
+    memmove(&s->at[k + 1], &s->at[k], (s->n_best - k - 1) * sizeof(s->at[0]));
+    s->at[k] = i;
 }
 
 /* The chosen ones in the order in which they were sent. */
-static void sort_by_place(struct chosen *c)
+static void sort_by_place(struct survey *s)
 {
-    for (uint32_t k = 0; k < c->n; k++) {
+    for (uint32_t k = 0; k < s->n; k++) {
         uint32_t at = k;
-        for (; at && c->at[c->by_place[at - 1]] > c->at[k]; at--)
-            c->by_place[at] = c->by_place[at - 1];
-        c->by_place[at] = k;
+
+        for (; at && s->at[s->by_place[at - 1]] > s->at[k]; at--)
+            s->by_place[at] = s->by_place[at - 1];
+        s->by_place[at] = k;
     }
 }
 
-/* What is about to be laid out. */
+static void take_survey(struct survey *s, const struct decision *d, const struct str *names)
+{
+    uint32_t samples[SCORE_REASONS], n_samples = 0, seen = 1u << SCORE_REASON_NONE;
+
+    *s = (struct survey){0};
+    for (uint32_t i = 0; i < d->n; i++) {
+        const struct decide_row *const row = &d->rows[i];
+
+        if (row->marks & DECIDE_REPEATED)
+            continue;
+        if (row->position == DECIDE_NO_NODE) {
+            s->strangers++;
+            s->stranger_bytes += names[i].n;
+        }
+        if (row->verdict == SCORE_ADMITTED) {
+            consider_best(s, d, i);
+        } else if (d->pass == DECIDE_JUDGED && !(seen >> row->reason & 1)) {
+            seen |= 1u << row->reason;
+            samples[n_samples++] = i;
+        }
+    }
+    memcpy(&s->at[s->n_best], samples, n_samples * sizeof(samples[0]));
+    s->n = s->n_best + n_samples;
+    sort_by_place(s);
+}
+
+/* A record under way. */
 struct draft {
-    const struct record_input *in;
     const struct decision *d;
-    const struct score_pod *pod;
-    struct chosen chosen;
-    uint32_t len[RECORD_DETAILS]; /* of the text of each chosen node, 0 = none */
-    uint32_t hints_bytes, text_bytes;
-    uint32_t n_cells;
+    const struct str *sent; /* [d->n] names */
+    struct survey survey;
+    struct record *r;
+    struct str *names; /* the record's own */
+    char *text;        /* of the next one */
 };
 
-/* One chosen node as an object at the end of `text`; returns its length, 0 when it failed. */
-static uint32_t tell_node(const struct draft *f, uint32_t i, struct buf *text,
-                          struct arena *scratch)
+static struct block *view_of(const struct decision *d, uint32_t i)
 {
-    const size_t before = text->n;
-    struct emit e;
+    const uint32_t position = d->rows[i].position;
 
-    emit_init(&e, text, false);
-    emit_object(&e);
-    const int rc = report_node_json(&e, f->in->report, i, scratch);
-    emit_end(&e);
-    if (rc)
-        text->n = before;
-    return (uint32_t)(text->n - before);
+    return position == DECIDE_NO_NODE || !d->snapshot
+               ? NULL
+               : block_ref(cluster_snapshot_node_block(d->snapshot, position));
 }
 
-/* Text of the hints, then of each chosen node, into `text`. False when out of memory. */
-static bool tell(struct draft *f, struct buf *text, struct arena *scratch)
+static int pack_into(void *ctx, struct arena *a, const void **out)
 {
-    struct emit e;
+    struct score_pod *const pod = arena_array(a, 1, sizeof(*pod));
 
-    text->n = 0;
-    emit_init(&e, text, false);
-    report_hints_json(&e, f->pod);
-    f->hints_bytes = (uint32_t)text->n;
-    for (uint32_t k = 0; k < f->chosen.n; k++)
-        f->len[k] = tell_node(f, f->chosen.at[k], text, scratch);
-    f->text_bytes = (uint32_t)text->n - f->hints_bytes;
-    return !text->failed;
+    *out = pod;
+    return pod ? pack_pod(pod, ctx, a) : -ENOMEM;
 }
 
-static uint32_t count_cells(const struct draft *f, bool with_cells)
+/* False: out of memory. */
+static bool copy_pod(struct record *r, const struct score_pod *pod)
 {
-    const struct decision *const d = f->d;
+    enum { FIRST_BYTES = 1024, CONTAINER_BYTES = 512 };
+    void *const from = (void *)(uintptr_t)pod;
 
-    return with_cells ? d->counts[0] + d->counts[1] + d->counts[2] : f->chosen.n;
+    if (!pod)
+        return true;
+    if (block_new(&r->pod, FIRST_BYTES + pod->n_containers * CONTAINER_BYTES, pack_into, from))
+        return false;
+    r->bytes += sizeof(*r->pod) + r->pod->used;
+    return true;
 }
 
-static struct record *allocate(const struct draft *f)
+static struct record *allocate(const struct record_input *in, uint32_t n_cells, uint32_t n_names,
+                               size_t name_bytes)
 {
-    const size_t strings =
-        (f->pod ? f->pod->ns.n + f->pod->name.n + f->pod->uid.n : 0) + f->hints_bytes;
-    const size_t bytes = sizeof(struct record) + f->n_cells * sizeof(uint32_t) +
-                         f->chosen.n * sizeof(struct record_detail) + strings + f->text_bytes;
-    struct record *const r = strings < INT32_MAX ? malloc(bytes) : NULL;
+    const struct decision *const d = in->report->decision;
+    const size_t before_cells = sizeof(struct record) + n_names * sizeof(struct str);
+    const size_t before_text = before_cells + n_cells * sizeof(uint32_t);
+    struct record *const r = malloc(before_text + name_bytes);
 
     if (!r)
         return NULL;
     *r = (struct record){
-        .bytes = bytes,
-        .time_us = f->in->time_us,
-        .verbs = f->in->verb,
-        .pass = f->d->pass,
-        .qos = f->d->qos,
-        .class = f->d->class,
-        .mode = f->in->report->options->mode,
-        .max_score = f->in->report->options->max_score,
-        .generation = f->d->generation,
-        .counts = {f->d->counts[0], f->d->counts[1], f->d->counts[2]},
-        .n_cells = f->n_cells,
-        .n_details = f->chosen.n,
-        .hints_bytes = f->hints_bytes,
-        .text_bytes = f->text_bytes,
+        .refs = 1,
+        .bytes = before_text + name_bytes,
+        .time_us = in->time_us,
+        .verbs = in->verb,
+        .pass = d->pass,
+        .qos = d->qos,
+        .class = d->class,
+        .mode = in->report->options->mode,
+        .max_score = in->report->options->max_score,
+        .context = in->report->options->context,
+        .weights = *d->weights,
+        .generation = d->generation,
+        .counts = {d->counts[0], d->counts[1], d->counts[2]},
+        .n_cells = n_cells,
+        .cells = (uint32_t *)(void *)((char *)r + before_cells),
     };
-    memcpy(r->id, f->in->id, RECORD_ID_BYTES);
+    memcpy(r->id, in->id, RECORD_ID_BYTES);
     return r;
 }
 
-static uint32_t take_name(struct names *names, const struct decide_row *row, struct str name)
+/* The name becomes one of the record's own, which has room for it. */
+static uint32_t own_name(struct draft *f, struct str name)
 {
-    return row->position < names->places.n ? names_take_at(names, row->position, name)
-                                           : names_take(names, name);
+    const uint32_t place = first_own(f->r) + f->r->n_names;
+
+    if (name.n)
+        memcpy(f->text, name.p, name.n);
+    f->names[f->r->n_names++] = (struct str){f->text, name.n};
+    f->text += name.n;
+    return place;
 }
 
-static void fill_cells(struct record *r, const struct draft *f, struct names *names,
-                       bool with_cells)
+/* The cell of candidate `i`. */
+static uint32_t cell_of(struct draft *f, uint32_t i)
 {
-    const struct str *const sent = f->in->report->ask->names;
-    struct record_detail *const details = (struct record_detail *)(void *)(r->data + r->n_cells);
-    uint32_t n = 0, next = 0; /* next: of the chosen ones, which come in the order sent */
+    const struct decide_row *const row = &f->d->rows[i];
+    uint32_t place = row->position;
+
+    if (!f->r->roster || place == DECIDE_NO_NODE)
+        place = own_name(f, f->sent[i]);
+    if (place >= RECORD_NO_PLACE) {
+        place = RECORD_NO_PLACE;
+        f->r->n_left_out++;
+    }
+    return record_cell(place, (enum score_reason)row->reason, row->score);
+}
+
+/* Fill the cells and the chosen ones' details, which come in the order sent. */
+static void fill(struct draft *f, bool whole)
+{
+    const struct survey *const s = &f->survey;
+    struct record *const r = f->r;
+    uint32_t n = 0, next = 0;
 
     for (uint32_t i = 0; i < f->d->n; i++) {
-        const struct decide_row *const row = &f->d->rows[i];
-        const bool chosen = next < f->chosen.n && f->chosen.at[f->chosen.by_place[next]] == i;
-        if ((row->marks & DECIDE_REPEATED) || (!with_cells && !chosen))
+        const bool chosen = next < s->n && s->at[s->by_place[next]] == i;
+
+        if ((f->d->rows[i].marks & DECIDE_REPEATED) || (!whole && !chosen))
             continue;
         if (chosen)
-            details[f->chosen.by_place[next++]].cell = n;
-        const uint32_t name = take_name(names, row, sent[i]);
-        r->n_left_out += name == NAMES_NONE;
-        r->data[n++] = record_cell(name, (enum score_reason)row->reason, row->score);
+            r->details[s->by_place[next++]] = (struct record_detail){n, view_of(f->d, i)};
+        r->cells[n++] = cell_of(f, i);
     }
     assert(n == r->n_cells);
+    r->n_details = s->n;
     r->n_left_out += r->counts[0] + r->counts[1] + r->counts[2] - n;
 }
 
-static void fill_texts(struct record *r, const struct draft *f, const struct buf *text)
+/* How much the names of the chosen ones are. */
+static size_t chosen_bytes(const struct survey *s, const struct str *names)
 {
-    struct record_detail *const details = (struct record_detail *)(void *)(r->data + r->n_cells);
-    char *p = (char *)(details + r->n_details);
-    uint32_t at = 0;
+    size_t n = 0;
 
-    if (f->pod) {
-        const struct str parts[] = {f->pod->ns, f->pod->name, f->pod->uid};
-        for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
-            if (parts[i].n)
-                memcpy(p, parts[i].p, parts[i].n);
-            p += parts[i].n;
-        }
-        r->ns_bytes = (uint32_t)parts[0].n;
-        r->name_bytes = (uint32_t)parts[1].n;
-        r->uid_bytes = (uint32_t)parts[2].n;
-    }
-    memcpy(p, text->p, text->n);
-    for (uint32_t k = 0; k < r->n_details; k++) {
-        details[k].at = at;
-        details[k].len = f->len[k];
-        at += f->len[k];
-    }
+    for (uint32_t k = 0; k < s->n; k++)
+        n += names[s->at[k]].n;
+    return n;
 }
 
-struct record *record_new(const struct record_input *in, struct names *names, bool with_cells,
-                          struct buf *text, struct arena *scratch)
+struct record *record_new(const struct record_input *in, bool whole)
 {
-    struct draft f = {.in = in, .d = in->report->decision, .pod = in->report->ask->pod};
+    struct draft f = {.d = in->report->decision, .sent = in->report->ask->names};
+    const struct decision *const d = f.d;
+    struct roster *const roster =
+        whole && d->snapshot ? cluster_snapshot_roster(d->snapshot) : NULL;
+    const struct survey *const s = &f.survey;
 
-    choose_best(&f.chosen, f.d);
-    choose_samples(&f.chosen, f.d);
-    sort_by_place(&f.chosen);
-    if (!tell(&f, text, scratch))
+    take_survey(&f.survey, d, f.sent);
+    const uint32_t n_cells = whole ? d->counts[0] + d->counts[1] + d->counts[2] : s->n;
+    const uint32_t n_names = whole ? s->strangers : s->n;
+    f.r = allocate(in, n_cells, n_names, whole ? s->stranger_bytes : chosen_bytes(s, f.sent));
+    if (!f.r)
         return NULL;
-    f.n_cells = count_cells(&f, with_cells);
-    struct record *const r = allocate(&f);
-    if (!r)
-        return NULL;
-    fill_cells(r, &f, names, with_cells);
-    fill_texts(r, &f, text);
+    f.r->roster = roster ? roster_ref(roster) : NULL;
+    f.r->names = f.names = (struct str *)(f.r + 1);
+    f.text = (char *)(f.r->cells + n_cells);
+    fill(&f, whole);
+    if (copy_pod(f.r, in->report->ask->pod))
+        return f.r;
+    record_unref(f.r);
+    return NULL;
+}
+
+struct record *record_ref(struct record *r)
+{
+    atomic_fetch_add_explicit(&r->refs, 1, memory_order_relaxed);
     return r;
 }
 
-void record_free(struct record *r, struct names *names)
+void record_trim(struct record *r, uint32_t n)
 {
-    for (uint32_t i = 0; r && i < r->n_cells; i++)
-        names_drop(names, record_cell_name(r->data[i]));
+    while (r->n_details > n)
+        block_unref(r->details[--r->n_details].view);
+}
+
+void record_unref(struct record *r)
+{
+    if (!r || atomic_fetch_sub_explicit(&r->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    record_trim(r, 0);
+    block_unref(r->pod);
+    roster_unref(r->roster);
     free(r);
 }
 
-/* The first cell from `at` on that has the candidate's name; n_cells when none has. */
-static uint32_t next_cell(const struct record *r, const struct names *names,
-                          const struct report *report, uint32_t i, uint32_t at)
-{
-    const uint32_t id = names_at(names, report->decision->rows[i].position);
+/* --- a later decision --- */
 
-    if (id != NAMES_NONE) {
-        while (at < r->n_cells && record_cell_name(r->data[at]) != id)
+/* The first cell from `at` on that is of candidate `i`; n_cells when none is. */
+static uint32_t next_cell(const struct record *r, const struct report *report, uint32_t i,
+                          uint32_t at)
+{
+    const uint32_t place = report->decision->rows[i].position;
+
+    if (r->roster && place < RECORD_NO_PLACE) {
+        while (at < r->n_cells && record_cell_place(r->cells[at]) != place)
             at++;
         return at;
     }
-    while (at < r->n_cells &&
-           !str_eq(names_get(names, record_cell_name(r->data[at])), report->ask->names[i]))
+    while (at < r->n_cells && !str_eq(record_cell_name(r, r->cells[at]), report->ask->names[i]))
         at++;
     return at;
 }
 
-static bool walk(struct record *r, const struct record_input *in, const struct names *names,
-                 bool write)
+static bool walk(struct record *r, const struct report *report, bool write)
 {
-    const struct report *const report = in->report;
     uint32_t at = 0;
 
     for (uint32_t i = 0; i < report->decision->n; i++, at++) {
         const struct decide_row *const row = &report->decision->rows[i];
-        at = next_cell(r, names, report, i, at);
+
+        at = next_cell(r, report, i, at);
         if (at == r->n_cells || (row->marks & DECIDE_REPEATED) ||
-            record_cell_reason(r->data[at]) != (enum score_reason)row->reason)
+            record_cell_reason(r->cells[at]) != (enum score_reason)row->reason)
             return false;
         if (write)
-            r->data[at] = record_cell(record_cell_name(r->data[at]), (enum score_reason)row->reason,
-                                      row->score);
+            r->cells[at] = record_cell(record_cell_place(r->cells[at]),
+                                       (enum score_reason)row->reason, row->score);
     }
     return true;
 }
 
-bool record_join(struct record *r, const struct record_input *in, const struct names *names)
+bool record_join(struct record *r, const struct record_input *in)
 {
-    if (in->report->decision->pass != r->pass || !walk(r, in, names, false))
+    if (in->report->decision->pass != r->pass || !walk(r, in->report, false))
         return false;
-    (void)walk(r, in, names, true);
+    (void)walk(r, in->report, true);
     r->verbs |= in->verb;
+    return true;
+}
+
+/* --- reading one --- */
+
+/* A record as a report about the nodes that are told in full. */
+struct told {
+    const struct record *r;
+    struct str names[RECORD_DETAILS];
+    struct decide_row rows[RECORD_DETAILS];
+    const struct node_view *views[RECORD_DETAILS];
+    struct decide_ask ask;
+    struct decide_options options;
+    struct decision decision;
+    struct report report;
+};
+
+static void tell_detail(struct told *t, const uint32_t *cells, uint32_t k)
+{
+    const struct record_detail *const detail = &t->r->details[k];
+    const uint32_t cell = cells[detail->cell];
+
+    t->names[k] = record_cell_name(t->r, cell);
+    t->views[k] = detail->view ? detail->view->value : NULL;
+    t->rows[k] = (struct decide_row){.position = DECIDE_NO_NODE,
+                                     .verdict = (uint8_t)record_cell_verdict(t->r, cell),
+                                     .reason = (uint8_t)record_cell_reason(cell),
+                                     .score = (uint16_t)record_cell_score(cell)};
+}
+
+/* False when there is no room for what the kubelet derives from the pod. */
+static bool tell(struct told *t, const struct record *r, const uint32_t *cells, struct arena *a)
+{
+    struct score_request *request = NULL;
+
+    if (r->pass == DECIDE_JUDGED && score_request_init(&request, pod_of(r), a, NULL))
+        return false;
+    *t = (struct told){
+        .r = r,
+        .ask = {.pod = pod_of(r), .n = r->n_details, .names = t->names},
+        .options = {.mode = r->mode, .max_score = r->max_score, .context = r->context},
+        .decision = {.generation = r->generation,
+                     .pass = r->pass,
+                     .qos = r->qos,
+                     .class = r->class,
+                     .weights = &r->weights,
+                     .request = request,
+                     .n = r->n_details,
+                     .rows = t->rows,
+                     .views = t->views},
+        .report = {.ask = &t->ask, .decision = &t->decision, .options = &t->options},
+    };
+    for (uint32_t k = 0; k < r->n_details; k++)
+        tell_detail(t, cells, k);
     return true;
 }
 
 struct ranked {
     const struct record *r;
-    const struct str *name_of;
+    const uint32_t *cells;
 };
 
 static int by_rank(const void *x, const void *y, void *ctx)
 {
     const struct ranked *const k = ctx;
-    const uint32_t i = *(const uint32_t *)x, j = *(const uint32_t *)y;
-    const uint32_t a = k->r->data[i], b = k->r->data[j];
+    const uint32_t a = k->cells[*(const uint32_t *)x], b = k->cells[*(const uint32_t *)y];
     const enum score_verdict va = record_cell_verdict(k->r, a), vb = record_cell_verdict(k->r, b);
 
     if (va != vb)
         return va < vb ? -1 : 1;
     if (record_cell_score(a) != record_cell_score(b))
         return record_cell_score(a) > record_cell_score(b) ? -1 : 1;
-    return str_cmp(k->name_of[i], k->name_of[j]);
+    return str_cmp(record_cell_name(k->r, a), record_cell_name(k->r, b));
 }
 
-static const struct record_detail *detail_of(const struct record *r, uint32_t cell)
+/* Which detail is about the cell at `i`; n_details when none is. */
+static uint32_t detail_of(const struct record *r, uint32_t i)
 {
-    for (uint32_t k = 0; k < r->n_details; k++)
-        if (record_details(r)[k].cell == cell && record_details(r)[k].len)
-            return &record_details(r)[k];
-    return NULL;
+    uint32_t k = 0;
+
+    while (k < r->n_details && r->details[k].cell != i)
+        k++;
+    return k;
 }
 
 /* What is known of a node that is not told in full. */
-static void put_short(struct emit *e, const struct record *r, uint32_t cell, struct str name)
+static void put_short(struct emit *e, const struct record *r, uint32_t cell)
 {
     const enum score_reason reason = record_cell_reason(cell);
 
-    emit_key(e, "name"), emit_text(e, name);
+    emit_key(e, "name"), emit_text(e, record_cell_name(r, cell));
     emit_key(e, "verdict"), emit_words(e, score_verdict_text(record_cell_verdict(r, cell)));
     emit_key(e, "reason"), emit_words(e, score_reason_text(reason));
 }
 
-/* The members behind those of `detail` (an object, or NULL) into one object in `text`. */
-static void build_node(struct buf *text, const struct record *r, uint32_t i, struct str name,
-                       const struct record_detail *detail)
+/* The node of the cell at `i`; `t` NULL: none is told in full. */
+static void put_cell(struct emit *e, const struct record *r, const uint32_t *cells, uint32_t i,
+                     const struct told *t, struct arena *scratch)
 {
-    const uint32_t cell = r->data[i], score = record_cell_score(cell);
+    const uint32_t cell = cells[i], score = record_cell_score(cell), k = detail_of(r, i);
     const bool admits = record_cell_verdict(r, cell) == SCORE_ADMITTED;
-    struct emit e;
+    const bool full = t && k < r->n_details;
 
-    emit_init(&e, text, false);
-    emit_object(&e);
-    if (!detail)
-        put_short(&e, r, cell, name);
-    report_score_json(&e, detail && admits ? score_default_weights(r->class) : NULL, score,
+    emit_object(e);
+    const bool told = full && report_node_json(e, &t->report, k, scratch) == 0;
+    if (!told)
+        put_short(e, r, cell);
+    report_score_json(e, told && admits ? &r->weights : NULL, score,
                       admits ? score_wire(score, r->max_score) : 0);
-    emit_end(&e);
-}
-
-static void put_cell(struct emit *e, const struct record *r, uint32_t i, struct str name)
-{
-    const struct record_detail *const detail = detail_of(r, i);
-    struct buf text = {0}, whole = {0};
-
-    build_node(&text, r, i, name, detail);
-    if (detail && !text.failed) { /* {A} and {B} make {A,B} */
-        buf_add(&whole, record_text(r).p + detail->at, detail->len - 1);
-        buf_text(&whole, ",");
-        buf_add(&whole, text.p + 1, text.n - 1);
-    }
-    emit_raw(e, detail ? buf_view(&whole) : buf_view(&text));
-    e->out->failed |= text.failed | whole.failed;
-    buf_free(&text);
-    buf_free(&whole);
+    emit_end(e);
 }
 
 static void put_verbs(struct emit *e, unsigned verbs)
@@ -437,7 +512,8 @@ static void put_verbs(struct emit *e, unsigned verbs)
     emit_end(e);
 }
 
-void record_summary_json(struct emit *e, const struct record *r, const struct str *best)
+void record_summary_json(struct emit *e, const struct record *r, unsigned verbs,
+                         const struct str *best)
 {
     char when[32];
     const struct report_head head = {
@@ -455,32 +531,40 @@ void record_summary_json(struct emit *e, const struct record *r, const struct st
     clock_format_rfc3339(when, r->time_us);
     emit_key(e, "uid"), emit_text(e, record_uid(r));
     emit_key(e, "time"), emit_words(e, when);
-    emit_key(e, "verbs"), put_verbs(e, r->verbs);
+    emit_key(e, "verbs"), put_verbs(e, verbs);
     emit_key(e, "mode"), emit_words(e, r->mode == DECIDE_SHADOW ? "Shadow" : "Enforce");
     emit_key(e, "admitted"), emit_uint(e, r->counts[SCORE_ADMITTED]);
     emit_key(e, "rejected"), emit_uint(e, r->counts[SCORE_REJECTED]);
     emit_key(e, "unknown"), emit_uint(e, r->counts[SCORE_UNKNOWN]);
 }
 
-static void put_record(struct emit *e, const struct record *r, const struct str *name_of,
-                       const uint32_t *order)
+static void put_record(struct emit *e, const struct ranked *ranked, unsigned verbs,
+                       const uint32_t *order, struct arena *scratch)
 {
-    const bool admits = r->n_cells && record_cell_verdict(r, r->data[order[0]]) == SCORE_ADMITTED;
+    const struct record *const r = ranked->r;
+    const size_t mark = arena_mark(scratch);
+    struct told told;
+    const bool full = tell(&told, r, ranked->cells, scratch);
+    const uint32_t first = r->n_cells ? ranked->cells[order[0]] : 0;
+    const bool admits = r->n_cells && record_cell_verdict(r, first) == SCORE_ADMITTED;
+    const struct str best = admits ? record_cell_name(r, first) : STR("");
 
     emit_object(e);
-    record_summary_json(e, r, admits ? &name_of[order[0]] : NULL);
+    record_summary_json(e, r, verbs, admits ? &best : NULL);
     emit_key(e, "nodesLeftOut"), emit_uint(e, r->n_left_out);
-    emit_key(e, "ignoredHints"), emit_raw(e, record_hints(r));
+    emit_key(e, "ignoredHints"), report_hints_json(e, pod_of(r));
     emit_key(e, "nodes"), emit_array(e);
     for (uint32_t k = 0; k < r->n_cells; k++)
-        put_cell(e, r, order[k], name_of[order[k]]);
+        put_cell(e, r, ranked->cells, order[k], full ? &told : NULL, scratch);
     emit_end(e);
     emit_end(e);
+    arena_rewind(scratch, mark);
 }
 
-void record_json(struct buf *out, const struct record *r, const struct str *name_of)
+void record_json(struct buf *out, const struct record *r, unsigned verbs, const uint32_t *cells,
+                 struct arena *scratch)
 {
-    struct ranked ranked = {r, name_of};
+    struct ranked ranked = {r, cells};
     uint32_t *const order = calloc(r->n_cells + 1, sizeof(*order));
     struct emit e;
 
@@ -492,7 +576,7 @@ void record_json(struct buf *out, const struct record *r, const struct str *name
         order[i] = i;
     qsort_r(order, r->n_cells, sizeof(*order), by_rank, &ranked);
     emit_init(&e, out, true);
-    put_record(&e, r, name_of, order);
+    put_record(&e, &ranked, verbs, order, scratch);
     buf_text(out, "\n");
     free(order);
 }

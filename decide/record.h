@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What is kept of a decision: the best nodes and one sample per reason in full, four bytes for each
- * node. One block of memory, so that keeping, copying and dropping it are one call each.
+ * What is kept of a decision: four bytes for each node, and of the best nodes and one sample per
+ * reason the views that were judged. Views never change, so what is said about them is worked out
+ * when somebody reads it, and is what was decided.
  */
 #ifndef DECIDE_RECORD_H
 #define DECIDE_RECORD_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -13,12 +15,13 @@
 #include "base/attr.h"
 #include "base/str.h"
 #include "decide/decide.h"
-#include "decide/names.h"
 
 struct arena;
+struct block;
 struct buf;
 struct emit;
 struct report;
+struct roster;
 
 enum {
     RECORD_BEST = 16,
@@ -28,21 +31,27 @@ enum {
 
 enum record_verb { RECORD_FILTER = 1 << 0, RECORD_PRIORITIZE = 1 << 1, RECORD_EXPLAIN = 1 << 2 };
 
-/* One node: id of its name 18 bits, reason 4, score 10. */
-uint32_t record_cell(uint32_t name, enum score_reason reason, uint32_t score);
-uint32_t record_cell_name(uint32_t cell);
+/* One node: its place among the record's names 17 bits, reason 5, score 10. */
+enum { RECORD_NO_PLACE = (1 << 17) - 1 /* the name did not fit */ };
+uint32_t record_cell(uint32_t place, enum score_reason reason, uint32_t score);
+uint32_t record_cell_place(uint32_t cell);
 enum score_reason record_cell_reason(uint32_t cell);
 uint32_t record_cell_score(uint32_t cell);
 
-/* A node told in full: a JSON object of what report_node_json says. */
+/* A node told in full. */
 struct record_detail {
-    uint32_t cell;    /* index */
-    uint32_t at, len; /* in the record's text */
+    uint32_t cell;      /* index */
+    struct block *view; /* struct node_view, referenced; NULL: the snapshot had none */
 };
 
+/*
+ * All but `verbs`, `cells` and the links stays as it is made. Everything that an answer depends on
+ * is here, by value or by reference: whoever makes answers depend on more adds it here.
+ */
 struct record {
     struct record *older, *newer; /* the ring's */
-    size_t bytes;                 /* of the whole block */
+    atomic_uint refs;
+    size_t bytes; /* of its own: without views and roster, which others share */
     char id[RECORD_ID_BYTES + 1];
     int64_t time_us;
     unsigned verbs; /* of enum record_verb */
@@ -51,23 +60,21 @@ struct record {
     enum score_class class;
     enum decide_mode mode;
     uint32_t max_score;
+    struct score_context context;
+    struct score_weights weights;
     uint64_t generation;
     uint32_t counts[3];
-    uint32_t n_cells, n_details;
     uint32_t n_left_out; /* nodes for which there was no room */
-    uint32_t ns_bytes, name_bytes, uid_bytes, hints_bytes, text_bytes;
-    uint32_t data[]; /* cells, details, then the texts */
+    struct block *pod;   /* struct score_pod; NULL: it was not understood */
+    /* Places are those of the roster, NULL = none, and behind them those of names of its own. */
+    struct roster *roster;
+    uint32_t n_names;
+    const struct str *names; /* [n_names] */
+    uint32_t n_cells;
+    uint32_t *cells; /* [n_cells] in the order the nodes were sent */
+    uint32_t n_details;
+    struct record_detail details[RECORD_DETAILS]; /* the best ones, best first, then samples */
 };
-
-/* Parts of a record; data[0 .. n_cells-1] are the cells, in the order the nodes were sent. */
-const struct record_detail *record_details(const struct record *r);
-struct str record_ns(const struct record *r);
-struct str record_name(const struct record *r);
-struct str record_uid(const struct record *r);
-struct str record_hints(const struct record *r); /* JSON array, report_hints_json */
-struct str record_text(const struct record *r);  /* what details point into */
-
-enum score_verdict record_cell_verdict(const struct record *r, uint32_t cell);
 
 /* What goes into a record. Borrowed. */
 struct record_input {
@@ -78,24 +85,40 @@ struct record_input {
 };
 
 /*
- * Make a record on the heap; `text` is working space (emptied first), `scratch` is used and
- * rewound, names are taken from `names`. Nodes that cannot be explained for lack of memory have
- * no detail. `with_cells` false leaves out all but the detailed nodes. NULL when out of memory.
+ * Make a record on the heap, with one reference. `whole`: with every node, names by the
+ * snapshot's roster; else with those that are told in full and their names. NULL when out of
+ * memory.
  */
-struct record *record_new(const struct record_input *in, struct names *names, bool with_cells,
-                          struct buf *text, struct arena *scratch);
-void record_free(struct record *r, struct names *names); /* NULL is fine */
+struct record *record_new(const struct record_input *in, bool whole);
+struct record *record_ref(struct record *r);
+void record_unref(struct record *r); /* from any thread; NULL is fine */
+
+/* Tell only the first `n` of its details in full. */
+void record_trim(struct record *r, uint32_t n);
+
+struct str record_cell_name(const struct record *r, uint32_t cell); /* "" when it did not fit */
+enum score_verdict record_cell_verdict(const struct record *r, uint32_t cell);
+
+/* "" where the pod was not understood. */
+struct str record_ns(const struct record *r);
+struct str record_name(const struct record *r);
+struct str record_uid(const struct record *r);
 
 /*
  * Take the scores of a later decision about the same pod and snapshot: its nodes must be some of
  * the record's, in the same order. False, and nothing changed, when they are not.
  */
-bool record_join(struct record *r, const struct record_input *in, const struct names *names);
+bool record_join(struct record *r, const struct record_input *in);
 
 /* Members of its line in a list. `best`: name of the best node, NULL when none admits. */
-void record_summary_json(struct emit *e, const struct record *r, const struct str *best);
+void record_summary_json(struct emit *e, const struct record *r, unsigned verbs,
+                         const struct str *best);
 
-/* Append one JSON object and a newline. `name_of`: [n_cells] the names of the cells. */
-void record_json(struct buf *out, const struct record *r, const struct str *name_of);
+/*
+ * Append one JSON object and a newline. `verbs` and `cells` [n_cells] as they were when the ring
+ * was locked. `scratch` is used and rewound; without room there, nodes are told in short.
+ */
+void record_json(struct buf *out, const struct record *r, unsigned verbs, const uint32_t *cells,
+                 struct arena *scratch);
 
 #endif

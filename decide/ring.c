@@ -8,26 +8,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/arena.h"
 #include "base/buf.h"
 #include "base/err.h"
+#include "cluster/block.h"
+#include "cluster/roster.h"
 #include "cluster/snapshot.h"
+#include "decide/pins.h"
 #include "decide/record.h"
 #include "decide/report.h"
 #include "kube/emit.h"
 
-enum {
-    JOIN_REACH = 16, /* records to look back for the filter of a prioritize */
-    NODE_BYTES = 96, /* a generous mean: cell, name, its entry in the table */
-};
+enum { JOIN_REACH = 16 /* records to look back for the filter of a prioritize */ };
 
 struct ring {
     pthread_mutex_t lock;
     size_t max_bytes;
-    size_t bytes; /* of the records */
+    size_t bytes; /* of the records themselves */
+    struct pins pins;
     struct record *newest, *oldest;
-    struct names names;
-    struct buf text; /* working space of ring_add */
     uint64_t last_ms, counter;
     uint64_t kept, added, evicted, lost;
 };
@@ -53,13 +51,50 @@ int ring_new(struct ring **out, size_t max_bytes, struct err *err)
     return 0;
 }
 
+static size_t block_bytes(const struct block *b)
+{
+    return sizeof(*b) + b->used;
+}
+
+static void unpin(struct ring *r, const struct record *record)
+{
+    for (uint32_t k = 0; k < record->n_details; k++) {
+        if (record->details[k].view)
+            pins_drop(&r->pins, record->details[k].view);
+    }
+    if (record->roster)
+        pins_drop(&r->pins, record->roster);
+}
+
+/*
+ * Count what the record keeps alive. The views may take a quarter of the bytes: behind that, nodes
+ * are no longer told in full. False: out of memory, nothing is counted.
+ */
+static bool pin(struct ring *r, struct record *record)
+{
+    const size_t most = r->pins.bytes + r->max_bytes / 4;
+    uint32_t k = 0;
+
+    if (record->roster && !pins_take(&r->pins, record->roster, record->roster->bytes))
+        return false;
+    for (; k < record->n_details && r->pins.bytes <= most; k++) {
+        const struct block *const view = record->details[k].view;
+
+        if (view && !pins_take(&r->pins, view, block_bytes(view)))
+            break;
+    }
+    record_trim(record, k);
+    return true;
+}
+
 static void unlink_record(struct ring *r, struct record *record)
 {
     *(record->newer ? &record->newer->older : &r->newest) = record->older;
     *(record->older ? &record->older->newer : &r->oldest) = record->newer;
     r->bytes -= record->bytes;
     r->kept--;
-    record_free(record, &r->names);
+    unpin(r, record);
+    record_unref(record);
 }
 
 static void link_record(struct ring *r, struct record *record)
@@ -74,10 +109,10 @@ static void link_record(struct ring *r, struct record *record)
 
 static size_t all_bytes(const struct ring *r)
 {
-    return r->bytes + r->names.bytes;
+    return r->bytes + r->pins.bytes;
 }
 
-/* Drop the oldest until it fits. The table of names shrinks only when nothing is left. */
+/* Drop the oldest until it fits. The table of pins shrinks only when nothing is left. */
 static void shrink(struct ring *r)
 {
     while (r->oldest && all_bytes(r) > r->max_bytes) {
@@ -85,7 +120,7 @@ static void shrink(struct ring *r)
         r->evicted++;
     }
     if (!r->oldest && all_bytes(r) > r->max_bytes)
-        names_done(&r->names);
+        pins_done(&r->pins);
 }
 
 void ring_free(struct ring *r)
@@ -94,8 +129,7 @@ void ring_free(struct ring *r)
         return;
     while (r->oldest)
         unlink_record(r, r->oldest);
-    names_done(&r->names);
-    buf_free(&r->text);
+    pins_done(&r->pins);
     (void)pthread_mutex_destroy(&r->lock);
     free(r);
 }
@@ -148,138 +182,89 @@ static bool join(struct ring *r, const struct record_input *in)
         return false;
     for (int i = 0; record && i < JOIN_REACH; i++, record = record->older)
         if (awaits(record, in->report))
-            return record_join(record, in, &r->names);
+            return record_join(record, in);
     return false;
 }
 
-/* True when it is kept; a record that alone is over the bound is dropped again. */
-static bool keep(struct ring *r, const struct record_input *in, bool with_cells,
-                 struct arena *scratch)
+/* True when it is kept; a record that alone is over its share is dropped again. */
+static bool keep(struct ring *r, const struct record_input *in, bool whole)
 {
-    struct record *const record = record_new(in, &r->names, with_cells, &r->text, scratch);
+    struct record *const record = record_new(in, whole);
 
-    if (!record)
+    if (!record || (whole && record->bytes > r->max_bytes / 2) || !pin(r, record)) {
+        record_unref(record);
         return false;
+    }
     link_record(r, record);
     shrink(r);
     return r->newest == record;
 }
 
-/* Most decisions are about the nodes of the last one: their names are then known by place. */
-static void set_places(struct ring *r, const struct decision *d)
+/* Can the ring afford the names of all nodes, beside what is to be kept of them? */
+static bool fits_whole(const struct ring *r, const struct decision *d)
 {
-    const uint32_t nodes = d->snapshot ? cluster_snapshot_nodes(d->snapshot) : 0;
-
-    if (nodes && nodes <= r->max_bytes / 2 / NODE_BYTES)
-        (void)names_set_places(&r->names, cluster_snapshot_names_serial(d->snapshot), nodes);
-    else
-        names_forget_places(&r->names);
+    return !d->snapshot || cluster_snapshot_roster(d->snapshot)->bytes <= r->max_bytes / 4;
 }
 
-/* One decision may take half of the bytes with its nodes' names, so that it drives out no more. */
-static bool fits_whole(const struct ring *r, const struct report *report)
-{
-    return report->decision->n <= r->max_bytes / 2 / NODE_BYTES;
-}
-
-/* Working space stays small between decisions. */
-static void trim(struct ring *r)
-{
-    if (r->text.failed || r->text.room > RING_LEAST_BYTES)
-        buf_free(&r->text);
-}
-
-int ring_add(struct ring *r, const struct report *report, unsigned verb, int64_t now_us,
-             struct arena *scratch)
+int ring_add(struct ring *r, const struct report *report, unsigned verb, int64_t now_us)
 {
     char id[RECORD_ID_BYTES + 1];
-    struct record_input in = {.report = report, .id = id, .time_us = now_us, .verb = verb};
+    const struct record_input in = {.report = report, .id = id, .time_us = now_us, .verb = verb};
 
     (void)pthread_mutex_lock(&r->lock);
     r->added++;
-    set_places(r, report->decision);
     bool kept = join(r, &in);
     if (!kept) {
         next_id(r, now_us, id);
-        kept =
-            (fits_whole(r, report) && keep(r, &in, true, scratch)) || keep(r, &in, false, scratch);
+        kept = (fits_whole(r, report->decision) && keep(r, &in, true)) || keep(r, &in, false);
     }
     r->lost += !kept;
-    trim(r);
     (void)pthread_mutex_unlock(&r->lock);
     return kept ? 0 : -E2BIG;
 }
 
-/* A record and the names of its cells, outside of the lock. */
-struct copy {
-    struct record *record;
-    struct str *names; /* [n_cells] */
-    char *bytes;
-};
-
-static void copy_done(struct copy *c)
+static struct record *find(const struct ring *r, struct str id)
 {
-    free(c->record);
-    free(c->names);
-    free(c->bytes);
-}
-
-static size_t names_bytes(const struct ring *r, const struct record *record)
-{
-    size_t n = 1;
-
-    for (uint32_t i = 0; i < record->n_cells; i++)
-        n += names_get(&r->names, record_cell_name(record->data[i])).n;
-    return n;
-}
-
-static void copy_names(struct copy *c, const struct ring *r)
-{
-    char *p = c->bytes;
-
-    for (uint32_t i = 0; i < c->record->n_cells; i++) {
-        const struct str name = names_get(&r->names, record_cell_name(c->record->data[i]));
-        if (name.n)
-            memcpy(p, name.p, name.n);
-        c->names[i] = (struct str){p, name.n};
-        p += name.n;
-    }
-}
-
-static int copy_init(struct copy *c, const struct ring *r, const struct record *record)
-{
-    c->record = malloc(record->bytes);
-    c->names = calloc(record->n_cells + 1, sizeof(*c->names));
-    c->bytes = malloc(names_bytes(r, record));
-    if (!c->record || !c->names || !c->bytes)
-        return -ENOMEM;
-    memcpy(c->record, record, record->bytes);
-    copy_names(c, r);
-    return 0;
-}
-
-static const struct record *find(const struct ring *r, struct str id)
-{
-    const struct record *record = r->newest;
+    struct record *record = r->newest;
 
     while (record && !str_is(id, record->id))
         record = record->older;
     return record;
 }
 
-int ring_render(struct ring *r, struct str id, struct buf *out)
+/* A record for its reader, and as copies what may change in it. */
+struct reading {
+    struct record *record;
+    unsigned verbs;
+    uint32_t *cells;
+};
+
+static int open_reading(struct reading *out, struct record *record)
 {
-    struct copy copy = {0};
+    const size_t bytes = record->n_cells * sizeof(*record->cells);
+    uint32_t *const cells = malloc(bytes + 1);
+
+    if (!cells)
+        return -ENOMEM;
+    memcpy(cells, record->cells, bytes);
+    *out = (struct reading){record_ref(record), record->verbs, cells};
+    return 0;
+}
+
+int ring_render(struct ring *r, struct str id, struct buf *out, struct arena *scratch)
+{
+    struct reading it = {0};
 
     (void)pthread_mutex_lock(&r->lock);
-    const struct record *const record = find(r, id);
-    int rc = record ? copy_init(&copy, r, record) : -ENOENT;
+    struct record *const record = find(r, id);
+    int rc = record ? open_reading(&it, record) : -ENOENT;
     (void)pthread_mutex_unlock(&r->lock);
     if (rc == 0) {
-        record_json(out, copy.record, copy.names);
+        record_json(out, it.record, it.verbs, it.cells, scratch);
         rc = out->failed ? -ENOMEM : 0;
     }
-    copy_done(&copy);
+    record_unref(it.record);
+    free(it.cells);
     return rc;
 }
 
@@ -293,34 +278,33 @@ static bool is_about(const struct record *record, struct str pod)
 }
 
 /* The best node of a record: admitted, highest score, first name; n_cells when there is none. */
-static uint32_t best_cell(const struct ring *r, const struct record *record)
+static uint32_t best_cell(const struct record *record)
 {
     uint32_t best = record->n_cells;
 
     for (uint32_t k = 0; k < record->n_details; k++) {
-        const uint32_t i = record_details(record)[k].cell;
-        const uint32_t cell = record->data[i];
+        const uint32_t i = record->details[k].cell, cell = record->cells[i];
+
         if (record_cell_verdict(record, cell) != SCORE_ADMITTED)
             continue;
         if (best == record->n_cells ||
-            record_cell_score(cell) > record_cell_score(record->data[best]) ||
-            (record_cell_score(cell) == record_cell_score(record->data[best]) &&
-             str_cmp(names_get(&r->names, record_cell_name(cell)),
-                     names_get(&r->names, record_cell_name(record->data[best]))) < 0))
+            record_cell_score(cell) > record_cell_score(record->cells[best]) ||
+            (record_cell_score(cell) == record_cell_score(record->cells[best]) &&
+             str_cmp(record_cell_name(record, cell),
+                     record_cell_name(record, record->cells[best])) < 0))
             best = i;
     }
     return best;
 }
 
-static void list_one(const struct ring *r, const struct record *record, struct emit *e)
+static void list_one(const struct record *record, struct emit *e)
 {
-    const uint32_t best = best_cell(r, record);
-    struct str name = STR("");
+    const uint32_t best = best_cell(record);
+    const bool any = best < record->n_cells;
+    const struct str name = any ? record_cell_name(record, record->cells[best]) : STR("");
 
-    if (best < record->n_cells)
-        name = names_get(&r->names, record_cell_name(record->data[best]));
     emit_object(e);
-    record_summary_json(e, record, best < record->n_cells ? &name : NULL);
+    record_summary_json(e, record, record->verbs, any ? &name : NULL);
     emit_end(e);
 }
 
@@ -335,7 +319,7 @@ int ring_list(struct ring *r, struct str pod, struct buf *out)
     (void)pthread_mutex_lock(&r->lock);
     for (const struct record *record = r->newest; record && n < RING_LIST; record = record->older)
         if (is_about(record, pod)) {
-            list_one(r, record, &e);
+            list_one(record, &e);
             n++;
         }
     (void)pthread_mutex_unlock(&r->lock);

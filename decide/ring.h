@@ -15,7 +15,6 @@
 struct arena;
 struct buf;
 struct err;
-struct record_input;
 struct report;
 struct ring;
 
@@ -31,10 +30,9 @@ int ring_resize(struct ring *r, size_t max_bytes, struct err *err) MUST_CHECK;
 /*
  * Keep what was decided. `verb` is one of enum record_verb. A prioritize about the pod and the
  * snapshot of a recent filter joins its record. A decision too large loses the nodes that are not
- * told in full. 0, -ENOMEM, -E2BIG (did not fit even so).
+ * told in full, then some of those. 0; -E2BIG (out of memory, or it did not fit even so).
  */
-int ring_add(struct ring *r, const struct report *report, unsigned verb, int64_t now_us,
-             struct arena *scratch) MUST_CHECK;
+int ring_add(struct ring *r, const struct report *report, unsigned verb, int64_t now_us) MUST_CHECK;
 
 /*
  * Append {"decisions": [...]}: newest first, at most RING_LIST; of one pod when `pod` is not empty
@@ -42,12 +40,15 @@ int ring_add(struct ring *r, const struct report *report, unsigned verb, int64_t
  */
 int ring_list(struct ring *r, struct str pod, struct buf *out) MUST_CHECK;
 
-/* Append the decision as the contract's JSON (section 2). 0, -ENOENT, -ENOMEM. */
-int ring_render(struct ring *r, struct str id, struct buf *out) MUST_CHECK;
+/*
+ * Append the decision as the contract's JSON (section 2). `scratch` is used and rewound: without
+ * room there, nodes are told in short. 0, -ENOENT, -ENOMEM.
+ */
+int ring_render(struct ring *r, struct str id, struct buf *out, struct arena *scratch) MUST_CHECK;
 
 /* Figures, all of one moment. */
 struct ring_stats {
-    size_t bytes, max_bytes; /* bytes: records and names */
+    size_t bytes, max_bytes; /* bytes: records, and the views and names they keep alive */
     uint64_t kept, added, evicted, lost;
 };
 void ring_stats(struct ring *r, struct ring_stats *out);

@@ -97,7 +97,7 @@ static void keep(struct call *c)
     const struct report report = {.ask = &c->ask, .decision = &c->decision, .options = &c->options};
     const unsigned verb = c->verb == EXT_FILTER ? RECORD_FILTER : RECORD_PRIORITIZE;
 
-    if (c->e->ring && ring_add(c->e->ring, &report, verb, c->options.context.now_us, c->req->arena))
+    if (c->e->ring && ring_add(c->e->ring, &report, verb, c->options.context.now_us))
         atomic_fetch_add(&c->e->counters.lost, 1);
 }
 
