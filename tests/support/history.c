@@ -457,7 +457,7 @@ static void add_items(struct buf *out, const struct listing *l, uint32_t from, u
     buf_text(out, "]");
 }
 
-static int add_page(const struct history *h, struct listing *l, uint32_t from, uint32_t limit,
+static int add_page(const struct history *h, const struct listing *l, uint32_t from, uint32_t limit,
                     struct buf *out)
 {
     const struct kind *const k = &h->kinds[l->kind];
@@ -475,8 +475,6 @@ static int add_page(const struct history *h, struct listing *l, uint32_t from, u
         add_items(out, l, from, to);
     }
     buf_text(out, "}\n");
-    if (to == l->n)
-        drop_listing(l);
     return 200;
 }
 
@@ -490,7 +488,7 @@ static int go_on(struct history *h, unsigned kind, const struct history_query *q
         history_status(out, 400, "BadRequest", "continue key is not valid", "", 0);
         return 400;
     }
-    struct listing *const l = &h->lists[id % LISTS];
+    const struct listing *const l = &h->lists[id % LISTS];
     if (!l->at || l->id != id || l->kind != kind || at > l->n)
         return gone(out, "The provided continue parameter is too old");
     return add_page(h, l, (uint32_t)at, q->limit, out);
