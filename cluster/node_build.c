@@ -30,7 +30,6 @@ const struct kube_nrt_resource *node_build_resource(const struct kube_nrt_zone *
     return NULL;
 }
 
-/* A kubelet with a policy refuses to start on more zones than it is allowed. */
 static int check_zones(struct node_build *b)
 {
     const struct kube_nrt *const nrt = b->nrt;
@@ -40,10 +39,6 @@ static int check_zones(struct node_build *b)
     if (nrt->n_zones > TOPO_MAX_ZONES)
         return node_build_refuse(b, NODE_TOO_MANY_ZONES, "%u zones, more than the %d of numawise",
                                  nrt->n_zones, TOPO_MAX_ZONES);
-    if (nrt->kubelet.policy != KUBELET_POLICY_NONE && nrt->n_zones > nrt->kubelet.max_zones)
-        return node_build_refuse(b, NODE_TOO_MANY_ZONES,
-                                 "%u zones, more than the %u its kubelet starts with", nrt->n_zones,
-                                 nrt->kubelet.max_zones);
     return 0;
 }
 
@@ -88,9 +83,14 @@ static void assume_kubelet(struct node_build *b)
     if (!nrt->has_cpu_manager) {
         k->cpu_static = k->policy != KUBELET_POLICY_NONE;
         b->v.assumed |= NODE_ASSUMED_CPU_POLICY;
+        if (!nrt->has_policy)
+            b->v.assumed |= NODE_ASSUMED_POLICY;
         /* Who publishes the policy publishes the options too, where there are any. */
         if (!nrt->has_cpu_options || !nrt->has_topology_options)
             b->v.assumed |= NODE_ASSUMED_OPTIONS;
+        /* It runs, so it is allowed as many zones as there are. */
+        if (!nrt->has_max_zones && k->max_zones < nrt->n_zones)
+            k->max_zones = nrt->n_zones;
     }
     if (!nrt->has_memory_manager) {
         k->memory_static = false;

@@ -270,15 +270,24 @@ int node_build_memory(struct node_build *b)
 
 /* --- do the figures fit each other? (design.md 2.2) --- */
 
+/* Is `available` looked at? Exporters get it wrong where a block lies in several zones. */
+static bool counts_available(const struct node_build *b, const struct kube_nrt_zone *z,
+                             const struct kube_nrt_resource *r)
+{
+    if (is_memory(r->kind))
+        return !is_derived(b, z, r) && !find_free(z, r->name);
+    if (r->kind == POD_CPU)
+        return !b->nrt->has_placements && !z->has_free_cpus;
+    return !b->nrt->has_devices || !b->nrt->has_placements;
+}
+
 static int check_zone(struct node_build *b, const struct kube_nrt_zone *z)
 {
     for (uint32_t i = 0; i < z->n_resources; i++) {
         const struct kube_nrt_resource *const r = &z->resources[i];
+        const int64_t available = counts_available(b, z, r) ? r->available : 0;
 
-        if (r->capacity < 0 || r->allocatable < 0 || r->available < 0)
-            return node_build_refuse(b, NODE_NOT_MODELLED, "zone %u: %.*s is negative", z->id,
-                                     STR_ARG(r->name));
-        if (r->allocatable > r->capacity || r->available > r->allocatable)
+        if (r->allocatable > r->capacity || available > r->allocatable)
             return node_build_refuse(b, NODE_NOT_MODELLED,
                                      "zone %u: %.*s: available %lld, allocatable %lld, capacity "
                                      "%lld do not fit each other",

@@ -64,8 +64,9 @@ uint32_t spread_devices(const struct node_view *v, const struct score_container 
 const char *spread_assumed_text(uint32_t bit)
 {
     static const char *const texts[SPREAD_ASSUMED] = {
-        "cpuManagerPolicy", "memoryManagerPolicy", "reserved",   "distances", "threadSiblings",
-        "options",          "kubeletVersion",      "memoryFree",
+        "cpuManagerPolicy", "memoryManagerPolicy", "reserved",
+        "distances",        "threadSiblings",      "options",
+        "kubeletVersion",   "memoryFree",          "topologyManagerPolicy",
     };
 
     return bit < SPREAD_ASSUMED ? texts[bit] : "";

@@ -9,7 +9,7 @@
 #include "scoring/node_view.h"
 #include "scoring/verdict.h"
 
-enum { SPREAD_ASSUMED = 8 }; /* bits of node_view.assumed */
+enum { SPREAD_ASSUMED = 9 }; /* bits of node_view.assumed */
 
 /* The zones of the hint; where there was none, those of what the container holds (0 = any). */
 uint64_t spread_zones(const struct node_view *v, const struct score_container *c);

@@ -5,7 +5,8 @@
  *   255 (ACPI: unreachable or unknown) to another; costs to zones that are not there are skipped;
  * - of capacity, allocatable and available a missing one equals its nearest neighbour in this
  *   order, the one on the right first;
- * - attributes win over the deprecated topologyPolicies.
+ * - attributes win over the deprecated topologyPolicies;
+ * - zones whose type is given and is not Node (sockets, dies) are not NUMA zones: left out.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -26,6 +27,7 @@ struct raw_cost {
 /* A zone as it stands in the text. */
 struct raw_zone {
     struct kube_nrt_zone zone;
+    bool is_other; /* not a NUMA zone */
     struct nrt_attributes attributes;
     const struct raw_cost *costs;
     uint32_t n_costs;
@@ -188,10 +190,31 @@ static bool parse_zone_name(struct str name, uint32_t *out_id)
     return true;
 }
 
+/* The type of the zone that is due; empty when it says none. */
+static struct str peek_type(const struct scan *s)
+{
+    struct scan ahead = *s;
+    struct str type = {0};
+
+    if (scan_object(&ahead)) {
+        while (scan_key(&ahead)) {
+            if (scan_at(&ahead, "type"))
+                (void)scan_string(&ahead, &type);
+        }
+    }
+    return type;
+}
+
 static void read_zone(struct scan *s, struct raw_zone *z, struct arena *a)
 {
+    const struct str type = peek_type(s);
     bool named = false;
 
+    z->is_other = type.n && !str_is(type, "Node");
+    if (z->is_other) {
+        (void)scan_skip(s);
+        return;
+    }
     if (!scan_object(s))
         return;
     while (scan_key(s)) {
@@ -226,8 +249,10 @@ static void read_zones(struct scan *s, struct raw_nrt *raw, struct arena *a)
         return;
     }
     raw->zones = enter_array(s, &room, sizeof(*raw->zones), a);
-    while (raw->zones && scan_item(s) && raw->n_zones < room)
-        read_zone(s, &raw->zones[raw->n_zones++], a);
+    while (raw->zones && scan_item(s) && raw->n_zones < room) {
+        read_zone(s, &raw->zones[raw->n_zones], a);
+        raw->n_zones += !raw->zones[raw->n_zones].is_other;
+    }
 }
 
 /* Only the first is ever used; the list is deprecated and has never had two. */

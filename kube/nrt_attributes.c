@@ -108,6 +108,7 @@ static int read_max_zones(struct settings *s, const struct nrt_attribute *at)
     if (!str_u64(at->value, &n) || n > UINT32_MAX)
         return bad(s, at, "an integer");
     s->nrt->kubelet.max_zones = (uint32_t)n;
+    s->nrt->has_max_zones = true;
     return 0;
 }
 
@@ -127,7 +128,7 @@ static int read_topology_options(struct settings *s, const struct nrt_attribute 
     struct str rest = at->value;
     int rc = 0;
 
-    s->nrt->has_topology_options = true;
+    s->nrt->has_topology_options = s->nrt->has_max_zones = true; /* the list is complete */
     while (rest.n && rc == 0) {
         struct str value = str_cut(&rest, ',');
         const struct str name = str_trim(str_cut(&value, '='));

@@ -97,7 +97,7 @@ struct kube_nrt {
     struct kube_meta meta;
     bool has_policy, has_scope;
     struct kubelet_config kubelet; /* defaults where nothing is said: none, container, max 8 */
-    bool has_topology_options;
+    bool has_topology_options, has_max_zones;
     bool has_cpu_manager, has_cpu_options, has_memory_manager, has_reserved, has_placements,
         has_devices, has_generation;
     struct str reserved_cpus;

@@ -165,6 +165,7 @@ enum {
     NODE_ASSUMED_OPTIONS = 1 << 5,       /* no options */
     NODE_ASSUMED_VERSION = 1 << 6,       /* a kubelet of NODE_KUBELET_MINOR */
     NODE_ASSUMED_MEMORY_FREE = 1 << 7,   /* how a group's memory is spread over its zones */
+    NODE_ASSUMED_POLICY = 1 << 8,        /* topology manager policy none */
 };
 
 /*

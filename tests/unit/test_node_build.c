@@ -194,6 +194,26 @@ static void a_bare_report_is_completed_by_the_assumptions_of_the_contract(void *
     assert_cpus(b, b->v.state.cpu_free, "0-2,4-7"); /* 3 - 2 = 1 held, the highest */
 }
 
+/* A report without any policy, as of an exporter that could not read the kubelet's. */
+static void a_policy_that_is_not_published_is_taken_for_none_and_named(void **state)
+{
+    struct bench *const b = *state;
+
+    give_nrt(b, "{'metadata':{'name':'n1'},'zones':[{'name':'node-0','resources':["
+                "{'name':'cpu','capacity':'4','allocatable':'4','available':'4'}]}]}");
+    build(b);
+    assert_int_equal(b->v.kubelet.policy, KUBELET_POLICY_NONE);
+    assert_int_equal(b->v.assumed & NODE_ASSUMED_POLICY, NODE_ASSUMED_POLICY);
+    give_nrt(b, bare);
+    build(b);
+    assert_int_equal(b->v.assumed & NODE_ASSUMED_POLICY, 0);
+    give_nrt(b, "{'metadata':{'name':'n1'},'topologyPolicies':['Restricted'],'zones':[{'name':"
+                "'node-0','resources':[{'name':'cpu','capacity':'4'}]}]}");
+    build(b);
+    assert_int_equal(b->v.kubelet.policy, KUBELET_POLICY_RESTRICTED);
+    assert_int_equal(b->v.assumed & NODE_ASSUMED_POLICY, 0);
+}
+
 static void memory_is_counted_as_the_memory_manager_does(void **state)
 {
     struct bench *const b = *state;
@@ -575,6 +595,28 @@ static void without_placements_what_is_available_is_free(void **state)
     assert_int_equal(b->v.state.memory_free[3], 2 * GiB);
 }
 
+/* More of it than there ever was: an exporter that counts otherwise. */
+#define ABOVE_ALL                                                                                  \
+    "'zones':[{'name':'node-0','resources':["                                                      \
+    "{'name':'memory','capacity':'8Gi','allocatable':'7Gi','available':'8Gi'}]},"                  \
+    "{'name':'node-1','resources':["                                                               \
+    "{'name':'hugepages-2Mi','capacity':'2Gi','allocatable':'2Gi','available':'3Gi'},"             \
+    "{'name':'memory','capacity':'10Gi','allocatable':'7Gi','available':'8Gi'}]}]"
+
+static void what_is_available_is_not_looked_at_where_the_blocks_are_listed(void **state)
+{
+    struct bench *const b = *state;
+
+    give_nrt(b, "{'metadata':{'name':'n1'},'attributes':[" GROUP_ATTRIBUTES GROUP_PLACED
+                "]," ABOVE_ALL "}");
+    build(b);
+    assert_int_equal(b->v.knowledge, NODE_KNOWN);
+    assert_int_equal(b->v.state.memory_free[0], 0);
+    assert_int_equal(b->v.state.memory_free[2], 4 * GiB);
+    give_nrt(b, "{'metadata':{'name':'n1'},'attributes':[" GROUP_ATTRIBUTES "]," ABOVE_ALL "}");
+    assert_refused(b, NODE_NOT_MODELLED, "zone 0: memory: available 8589934592, allocatable");
+}
+
 /* --- what is not believed --- */
 
 static void a_node_without_a_report_has_no_topology(void **state)
@@ -678,7 +720,7 @@ static void zones_with_less_than_the_node_offers_are_not_believed(void **state)
 }
 
 /* What a person asks of such a node, and reads. */
-static void assert_explained(struct bench *b, enum score_reason reason, const char *words)
+static struct score_detail explain(struct bench *b)
 {
     const struct score_context ctx = {.now_us = b->inputs.now_us,
                                       .max_age_us = b->inputs.max_age_us};
@@ -688,6 +730,13 @@ static void assert_explained(struct bench *b, enum score_reason reason, const ch
     build(b);
     assert_int_equal(score_request_init(&req, &b->pod[0], &b->in, NULL), 0);
     assert_int_equal(score_node_explain(&d, req, &b->v, &ctx, &b->out), 0);
+    return d;
+}
+
+static void assert_explained(struct bench *b, enum score_reason reason, const char *words)
+{
+    const struct score_detail d = explain(b);
+
     assert_int_equal(d.result.verdict, SCORE_UNKNOWN);
     assert_int_equal(d.result.reason, reason);
     assert_true(d.message.n == strlen(words));
@@ -742,24 +791,60 @@ static void placements_of_cpus_that_are_not_there_are_not_believed(void **state)
     assert_refused(b, NODE_NOT_MODELLED, "a/x holds CPUs 4000");
 }
 
-/* 9 zones: a kubelet with a policy does not start, one without does. */
-static void more_zones_than_the_kubelet_allows_are_too_many_under_a_policy(void **state)
+/* 9 zones of one CPU under restricted, and what else is said of the kubelet. */
+static void give_nine_zones(struct bench *b, const char *attributes)
 {
-    struct bench *const b = *state;
     char text[4096], *at = text;
 
-    at += sprintf(at, "{'metadata':{'name':'n1'},'attributes':[{'name':'topologyManagerPolicy',"
-                      "'value':'restricted'}],'zones':[");
+    at += sprintf(at,
+                  "{'metadata':{'name':'n1'},'attributes':[{'name':'topologyManagerPolicy',"
+                  "'value':'restricted'}%s],'zones':[",
+                  attributes);
     for (int i = 0; i < 9; i++)
-        at += sprintf(at, "%s{'name':'node-%d','resources':[{'name':'cpu','capacity':'1'}]}",
-                      i ? "," : "", i);
+        at += sprintf(at,
+                      "%s{'name':'node-%d','resources':[{'name':'cpu','capacity':'1',"
+                      "'allocatable':'%d'}]}",
+                      i ? "," : "", i, i > 0);
     (void)sprintf(at, "]}");
     give_nrt(b, text);
-    assert_refused(b, NODE_TOO_MANY_ZONES, "9 zones");
-    b->nrt.kubelet.policy = KUBELET_POLICY_NONE;
-    build(b);
-    assert_int_equal(b->v.knowledge, NODE_KNOWN);
-    assert_int_equal(b->v.machine.n_cpus, 9);
+}
+
+/* Who does not publish options does not say that there are none; and this kubelet runs. */
+static void a_kubelet_that_runs_on_nine_zones_is_allowed_them(void **state)
+{
+    struct bench *const b = *state;
+
+    give_pod(b, "p", "u", "1", "1Gi", 1);
+    give_nine_zones(b, "");
+    assert_int_equal(explain(b).result.verdict, SCORE_ADMITTED);
+    assert_int_equal(b->v.assumed & NODE_ASSUMED_OPTIONS, NODE_ASSUMED_OPTIONS);
+}
+
+static void more_zones_than_are_allowed_keep_a_kubelet_from_starting(void **state)
+{
+    static const char *const said[] = {
+        /* who publishes the CPU manager's policy publishes the options there are */
+        ",{'name':'orchestration.gokore.io/cpu-manager-policy','value':'static'}",
+        ",{'name':'orchestration.gokore.io/topology-manager-policy-options','value':"
+        "'prefer-closest-numa-nodes=true'}",
+        ",{'name':'topologyManagerMaxNUMANodes','value':'8'}",
+    };
+    static const char why[] =
+        "the kubelet does not start: more zones than max-allowable-numa-nodes";
+    struct bench *const b = *state;
+
+    give_pod(b, "p", "u", "1", "1Gi", 1);
+    for (size_t i = 0; i < ARRAY_LEN(said); i++) {
+        give_nine_zones(b, said[i]);
+        const struct score_detail d = explain(b);
+        assert_int_equal(d.result.verdict, SCORE_REJECTED);
+        assert_int_equal(d.result.reason, SCORE_KUBELET_CRASH);
+        assert_string_equal(d.message.p, why);
+    }
+    give_nine_zones(b, ",{'name':'orchestration.gokore.io/cpu-manager-policy','value':'static'},"
+                       "{'name':'orchestration.gokore.io/topology-manager-policy-options','value':"
+                       "'max-allowable-numa-nodes=9'}");
+    assert_int_equal(explain(b).result.verdict, SCORE_ADMITTED);
 }
 
 /* --- memory --- */
@@ -806,6 +891,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
         T(a_bare_report_is_completed_by_the_assumptions_of_the_contract),
+        T(a_policy_that_is_not_published_is_taken_for_none_and_named),
         T(memory_is_counted_as_the_memory_manager_does),
         T(devices_without_names_are_made_up_zone_by_zone),
         T(a_full_report_leaves_nothing_to_assume),
@@ -824,6 +910,7 @@ int main(void)
         T(a_zone_that_says_what_is_free_is_believed),
         T(a_block_of_one_zone_is_taken_before_those_of_several),
         T(without_placements_what_is_available_is_free),
+        T(what_is_available_is_not_looked_at_where_the_blocks_are_listed),
         T(a_node_without_a_report_has_no_topology),
         T(an_old_report_is_stale_exactly_after_max_age),
         T(a_report_from_the_future_has_a_wrong_clock),
@@ -833,7 +920,8 @@ int main(void)
         T(explain_says_why_a_report_is_not_believed),
         T(one_cpu_in_two_zones_is_not_believed),
         T(placements_of_cpus_that_are_not_there_are_not_believed),
-        T(more_zones_than_the_kubelet_allows_are_too_many_under_a_policy),
+        T(a_kubelet_that_runs_on_nine_zones_is_allowed_them),
+        T(more_zones_than_are_allowed_keep_a_kubelet_from_starting),
         T(every_arena_size_builds_the_view_or_leaves_no_trace),
     };
 

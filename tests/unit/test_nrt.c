@@ -119,7 +119,8 @@ static void what_nfd_writes_is_read(void **state)
     assert_int_equal(nrt.kubelet.max_zones, 8);
     assert_int_equal(nrt.unknown_setting.n, 0);
     assert_false(nrt.has_cpu_manager || nrt.has_placements || nrt.has_devices ||
-                 nrt.has_topology_options || nrt.has_reserved || nrt.has_generation);
+                 nrt.has_topology_options || nrt.has_max_zones || nrt.has_reserved ||
+                 nrt.has_generation);
     assert_int_equal(nrt.n_zones, 2);
     assert_int_equal(nrt.zones[0].id, 0);
     assert_int_equal(nrt.zones[1].id, 2);
@@ -194,6 +195,7 @@ static void what_resource_topology_exporter_writes_is_read(void **state)
     assert_int_equal(nrt.kubelet.policy, KUBELET_POLICY_RESTRICTED);
     assert_int_equal(nrt.kubelet.scope, KUBELET_SCOPE_CONTAINER);
     assert_int_equal(nrt.kubelet.max_zones, 12);
+    assert_true(nrt.has_max_zones);
     assert_true(nrt.kubelet.prefer_closest && nrt.has_topology_options);
     assert_int_equal(nrt.zones[0].resources[0].capacity, 0);
 }
@@ -483,6 +485,24 @@ static void a_device_given_twice_is_refused(void **state)
             4, 3, "attributes[" OURS "devices].\"a/b\": device x is given twice");
 }
 
+/* The API foresees sockets and dies; they are no NUMA zones, whatever they are called. */
+static void zones_of_another_type_are_left_out(void **state)
+{
+    const struct kube_nrt nrt =
+        read_nrt(HEAD "zones:\n"
+                      "- {name: socket-0, type: Socket, attributes: [{name: x, value: y}]}\n"
+                      "- {name: node-1, type: Node}\n"
+                      "- {name: node-0, costs: [{name: node-1, value: 20}]}\n"
+                      "- {type: Die, resources: [{name: cpu, capacity: '4'}], name: node-7}\n");
+
+    assert_int_equal(nrt.n_zones, 2);
+    assert_int_equal(nrt.zones[0].id, 0);
+    assert_int_equal(nrt.zones[0].costs[1], 20);
+    assert_int_equal(nrt.zones[1].id, 1);
+    refused(HEAD "zones:\n- {name: socket-0, type: Node}\n", 4, 10,
+            "zones[0].name: \"socket-0\" is not node-<N>");
+}
+
 static void zones_over_the_bound_are_only_counted(void **state)
 {
     for (int n = TOPO_MAX_ZONES; n <= TOPO_MAX_ZONES + 1; n++) {
@@ -538,6 +558,7 @@ int main(void)
         cmocka_unit_test(sockets_leave_room_for_none),
         cmocka_unit_test(errors_inside_an_attribute_name_the_way_down),
         cmocka_unit_test(a_device_given_twice_is_refused),
+        cmocka_unit_test(zones_of_another_type_are_left_out),
         cmocka_unit_test(zones_over_the_bound_are_only_counted),
         cmocka_unit_test(every_arena_size_is_survived),
     };

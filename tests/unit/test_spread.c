@@ -63,6 +63,7 @@ static void certainty_is_the_worst_that_is_known(void **state)
     assert_string_equal(spread_assumed_text(3), "distances");
     assert_string_equal(spread_assumed_text(6), "kubeletVersion");
     assert_string_equal(spread_assumed_text(7), "memoryFree");
+    assert_string_equal(spread_assumed_text(8), "topologyManagerPolicy");
     assert_string_equal(spread_assumed_text(SPREAD_ASSUMED), "");
 }
 
