@@ -21,6 +21,7 @@
 #include "base/clock.h"
 #include "bench/load.h"
 #include "bench/program.h"
+#include "bench/scratch.h"
 #include "net/http.h"
 
 enum { IDLE = 500, SLICE_MS = 50, HANDSHAKE_MS = 1000 };
@@ -37,9 +38,8 @@ static const struct size {
 enum { SIZES = ARRAY_LEN(sizes), LARGEST = 6400000 };
 
 static pid_t server_pid = -1;
-static char dir[] = "/tmp/numawise-bench-tls-XXXXXX";
-static char cert_path[64], key_path[64];
-static char *filling; /* [LARGEST] */
+static char cert_path[540], key_path[540]; /* in the scratch directory */
+static char *filling;                      /* [LARGEST] */
 
 static _Noreturn void give_up(const char *what)
 {
@@ -53,9 +53,6 @@ static void clean_up(void)
         (void)kill(server_pid, SIGKILL);
         (void)waitpid(server_pid, NULL, 0);
     }
-    (void)unlink(cert_path);
-    (void)unlink(key_path);
-    (void)rmdir(dir);
 }
 
 /* ---- the server ---- */
@@ -119,10 +116,10 @@ static void make_certificate(void)
     X509 *const cert = X509_new();
     EVP_PKEY *const key = EVP_EC_gen("P-256");
 
-    if (!mkdtemp(dir) || !cert || !key)
-        give_up("no directory, or no key");
-    (void)snprintf(cert_path, sizeof(cert_path), "%s/c", dir);
-    (void)snprintf(key_path, sizeof(key_path), "%s/k", dir);
+    if (!cert || !key)
+        give_up("no key");
+    (void)snprintf(cert_path, sizeof(cert_path), "%s/c", scratch_path());
+    (void)snprintf(key_path, sizeof(key_path), "%s/k", scratch_path());
     X509_gmtime_adj(X509_getm_notBefore(cert), -60);
     X509_gmtime_adj(X509_getm_notAfter(cert), 86400);
     X509_set_pubkey(cert, key);
@@ -273,6 +270,7 @@ int main(int argc, char **argv)
         return 2;
     }
     http_process_setup();
+    scratch_make();
     (void)atexit(clean_up);
     filling = malloc(LARGEST);
     if (!filling)
