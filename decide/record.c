@@ -46,22 +46,11 @@ uint32_t record_cell_score(uint32_t cell)
 /* A reason belongs to one verdict, so the cell need not hold it. */
 enum score_verdict record_cell_verdict(const struct record *r, uint32_t cell)
 {
-    switch (record_cell_reason(cell)) {
-    case SCORE_REASON_NONE:
+    const enum score_reason reason = record_cell_reason(cell);
+
+    if (reason == SCORE_REASON_NONE)
         return r->pass == DECIDE_JUDGED ? SCORE_ADMITTED : SCORE_UNKNOWN;
-    case SCORE_NO_TOPOLOGY:
-    case SCORE_STALE_TOPOLOGY:
-    case SCORE_TOO_MANY_ZONES:
-    case SCORE_NOT_MODELLED:
-        return SCORE_UNKNOWN;
-    case SCORE_TOPOLOGY_AFFINITY_ERROR:
-    case SCORE_SMT_ALIGNMENT_ERROR:
-    case SCORE_UNEXPECTED_ADMISSION_ERROR:
-    case SCORE_KUBELET_CRASH:
-    case SCORE_REASONS:
-        break;
-    }
-    return SCORE_REJECTED;
+    return score_reason_verdict(reason);
 }
 
 /* Places from here on are names of the record's own. */

@@ -48,12 +48,11 @@ int score_choice_init(struct score_choice *out, const struct node_view *node,
         c.n_open = inside;
         c.pick = want;
     }
-    if (c.pick == c.n_open) { /* no choice left; the two lists stand side by side */
+    if (c.pick >= c.n_open) { /* no choice left; the two lists stand side by side */
         c.sure = devices;
         c.n_sure += c.n_open;
         c.n_open = c.pick = 0;
     }
-    assert(c.pick <= c.n_open);
     if (c.pick == 0)
         c.n_open = 0;
     *out = c;

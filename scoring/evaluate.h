@@ -19,6 +19,7 @@
 struct arena;
 struct buf;
 struct err;
+struct score_rules;
 
 /*
  * What the kubelet derives from a pod, the same for every node (opaque to all but scoring/).
@@ -29,7 +30,14 @@ struct score_request;
 /* 0, -ENOMEM. */
 int score_request_init(struct score_request **out, const struct score_pod *pod, struct arena *a,
                        struct err *err) MUST_CHECK;
+
+/* What is asked of the pod beyond the kubelet, borrowed; before that: no policy and no hints. */
+void score_request_rule(struct score_request *req, const struct score_rules *rules);
+
 enum pod_qos score_request_qos(const struct score_request *req);
+
+/* LOCK_LIMIT or GOROUTINE_LIMIT where no node whatever may take the pod, else NONE. */
+enum score_reason score_request_refused(const struct score_request *req);
 
 /* Is there anything of its own that the kubelet's managers would give the pod? */
 bool score_request_is_placed(const struct score_request *req);

@@ -3,20 +3,6 @@
 
 #include "topology/cpuset.h"
 
-/* Zones from which a container takes anything for itself. */
-static uint64_t zones_of(const struct node_view *node, const struct score_container *c)
-{
-    uint64_t zones = 0;
-
-    for (uint32_t cpu = 0; c->cpus && cpu < node->machine.n_cpus; cpu++) {
-        if (cpuset_has(c->cpus, cpu))
-            zones |= UINT64_C(1) << node->machine.cpus[cpu].zone;
-    }
-    for (uint32_t d = 0; c->devices && d < node->n_devices; d++)
-        zones |= cpuset_has(c->devices, d) ? node->devices[d].zones : 0;
-    return zones;
-}
-
 static void take_cpus(struct node_view *v, uint64_t zones, uint32_t n)
 {
     for (uint32_t c = v->machine.n_cpus; n > 0 && c-- > 0;) {
@@ -52,7 +38,8 @@ int score_worst_view(struct node_view *out, const struct node_view *node,
     if (rc)
         return rc;
     for (uint32_t i = 0; i < n; i++)
-        zones |= zones_of(node, &answer->containers[i]);
+        zones |= node_cpu_zones(node, answer->containers[i].cpus) |
+                 node_device_zones(node, answer->containers[i].devices);
     for (uint32_t i = 0; i < v.n_pods; i++) {
         const struct node_pod *const pod = &v.pods[i];
 

@@ -178,11 +178,16 @@ int score_request_init(struct score_request **out, const struct score_pod *pod, 
 {
     struct score_request *const req = arena_array(a, 1, sizeof(*req));
     struct kubelet_container *const c = arena_array(a, pod->n_containers, sizeof(*c));
+    struct score_rules *const rules = arena_array(a, 1, sizeof(*rules));
 
-    if (!req || !c)
+    if (!req || !c || !rules)
         return err_set(err, -ENOMEM, "no room for the request of a pod");
-    *req = (struct score_request){
-        .pod = pod, .qos = pod_qos_of(pod), .n_containers = pod->n_containers, .containers = c};
+    *req = (struct score_request){.pod = pod,
+                                  .rules = rules,
+                                  .qos = pod_qos_of(pod),
+                                  .n_containers = pod->n_containers,
+                                  .containers = c};
+    score_rules_default(rules, req->qos);
     for (uint32_t i = 0; i < pod->n_containers; i++) {
         c[i].kind = pod->containers[i].kind;
         if (container_wants(&c[i].wants, &pod->containers[i], req->qos, a))
@@ -192,6 +197,11 @@ int score_request_init(struct score_request **out, const struct score_pod *pod, 
         return err_set(err, -ENOMEM, "no room for the request of a pod");
     *out = req;
     return 0;
+}
+
+void score_request_rule(struct score_request *req, const struct score_rules *rules)
+{
+    req->rules = rules;
 }
 
 enum pod_qos score_request_qos(const struct score_request *req)

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "base/str.h"
+#include "scoring/policy.h"
 #include "scoring/request.h"
 
 struct kubelet_want {
@@ -37,6 +38,7 @@ struct kubelet_container {
 
 struct score_request {
     const struct score_pod *pod;
+    const struct score_rules *rules; /* never NULL */
     enum pod_qos qos;
     uint32_t n_containers;
     const struct kubelet_container *containers; /* [n_containers] in admission order */

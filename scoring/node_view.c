@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "scoring/locality.h"
 #include "topology/cpuset.h"
 
 enum { IDS = 65536 }; /* values of a uint16_t */
@@ -153,6 +154,23 @@ static void reserve_cores(uint64_t *out, const struct node_view *v, const struct
     }
 }
 
+/* Most machines say nothing of latencies, and need no second matrix. */
+static int complete_access(struct node_view *v, struct arena *a)
+{
+    const uint32_t n = v->machine.n_zones;
+    const size_t mark = arena_mark(a);
+    uint32_t *const d = arena_array(a, (size_t)n * n, sizeof(*d));
+
+    v->access = v->machine.distances;
+    if (!d)
+        return -ENOMEM;
+    if (v->access.n && score_access(d, &v->machine, v->cpus.zones))
+        v->access.d = d;
+    else
+        arena_rewind(a, mark);
+    return 0;
+}
+
 int node_view_complete(struct node_view *v, struct arena *a)
 {
     const struct topo_machine *const m = &v->machine;
@@ -204,7 +222,7 @@ int node_view_complete(struct node_view *v, struct arena *a)
         sum_devices(device_largest + r * ((size_t)zones + 1), v, &v->resources[r]);
     v->device_largest = device_largest;
     v->cpus = c;
-    return 0;
+    return complete_access(v, a);
 }
 
 /* `n` words of `from` at `*at`, which moves behind them. */
@@ -235,6 +253,53 @@ int node_state_copy(struct node_state *out, const struct node_view *v, struct ar
     out->assignments = (uint32_t *)at;
     memcpy(out->assignments, from->assignments, zones * sizeof(*out->assignments));
     return 0;
+}
+
+uint64_t node_cpu_zones(const struct node_view *v, const uint64_t *cpus)
+{
+    uint64_t zones = 0;
+
+    for (uint32_t z = 0; cpus && z < v->machine.n_zones; z++) {
+        const uint64_t *const in = &v->cpus.zone_set[(size_t)z * v->cpu_words];
+
+        for (uint32_t w = 0; w < v->cpu_words; w++)
+            zones |= (uint64_t)((cpus[w] & in[w]) != 0) << z;
+    }
+    return zones;
+}
+
+uint64_t node_device_zones(const struct node_view *v, const uint64_t *devices)
+{
+    uint64_t zones = 0;
+
+    for (uint32_t w = 0; devices && w < node_device_words(v); w++) {
+        for (uint64_t bits = devices[w]; bits; bits &= bits - 1)
+            zones |= v->devices[w * 64 + (uint32_t)__builtin_ctzll(bits)].zones;
+    }
+    return zones;
+}
+
+uint64_t node_pod_zones(const struct node_view *v, const struct node_pod *pod)
+{
+    uint64_t zones = 0;
+
+    for (uint32_t i = 0; i < pod->n_holdings; i++) {
+        const struct node_holding *const h = &pod->holdings[i];
+
+        zones |= node_cpu_zones(v, h->cpus) | node_device_zones(v, h->devices);
+        for (uint32_t b = 0; b < h->n_blocks; b++)
+            zones |= h->blocks[b].zones;
+    }
+    return zones;
+}
+
+uint64_t node_exclusive_zones(const struct node_view *v)
+{
+    uint64_t zones = 0;
+
+    for (uint32_t i = 0; i < v->n_pods; i++)
+        zones |= v->pods[i].exclusive ? node_pod_zones(v, &v->pods[i]) : 0;
+    return zones;
 }
 
 /* Of two things at these places and in these zones. */

@@ -90,6 +90,13 @@ struct node_nic {
     bool has_measured;
 };
 
+/* How busy accelerators are, by signals that are not stale. */
+struct node_load {
+    bool has_utilization, has_queue;
+    uint32_t utilization; /* permille */
+    uint32_t queue;       /* how much waits */
+};
+
 /* What changes with every admission: plain arrays, so that a copy is a few hundred bytes. */
 struct node_state {
     uint64_t *cpu_free;        /* [W] CPUs nobody holds exclusively; reserved ones included */
@@ -129,6 +136,7 @@ struct node_pod {
     int32_t priority;
     enum pod_qos qos;
     enum node_pod_placement placement;
+    bool exclusive;                      /* of a class whose pods are alone in their zones */
     const struct node_holding *holdings; /* [n_holdings] */
     uint32_t n_holdings;
     /* UNPLACED: what it holds for itself somewhere. */
@@ -228,8 +236,15 @@ struct node_view {
     const struct node_pod *pods;
     uint32_t
         n_unplaced; /* of the pods: what is said of the node is an interval where there are any */
+    uint64_t exclusive_zones; /* where pods that must be alone hold something */
+    const uint16_t *pressure; /* [Z] permille, scoring/interference.h; NULL = not known */
+    struct node_load load;    /* of the node as a whole */
+    const struct node_load *device_load; /* [D]; NULL = none is known */
+    uint32_t n_stale;
+    const struct str *stale; /* [n_stale] names of signals about the node that no longer count */
     /* Derived: see node_view_complete. */
     struct node_cpus cpus;
+    struct topo_matrix access; /* what locality counts by: measured latencies, else distances */
     /* [n_resources*(Z+1)] devices of the k zones that host most of the resource, together;
        UINT32_MAX at k = 0 when a device lies in several zones, for then zones do not add up */
     const uint32_t *device_largest;
@@ -244,6 +259,16 @@ int node_view_complete(struct node_view *v, struct arena *a) MUST_CHECK;
 
 /* A copy of the node's state that may be changed; lives in `a`. 0, -ENOMEM. */
 int node_state_copy(struct node_state *out, const struct node_view *v, struct arena *a) MUST_CHECK;
+
+/* Zones in which a pod holds something for itself: CPUs, memory, devices. */
+uint64_t node_pod_zones(const struct node_view *v, const struct node_pod *pod);
+
+/* The zones of all pods that must be alone: what exclusive_zones says. */
+uint64_t node_exclusive_zones(const struct node_view *v);
+
+/* Zones that CPUs [W], or devices [(D+63)/64], are in; NULL is none. */
+uint64_t node_cpu_zones(const struct node_view *v, const uint64_t *cpus);
+uint64_t node_device_zones(const struct node_view *v, const uint64_t *devices);
 
 /* How two devices meet: by their places on PCI where both are known, else by their zones. */
 enum topo_link node_device_link(const struct node_view *v, uint32_t a, uint32_t b);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "scoring/evaluate.h"
 #include "scoring/kubelet_request.h"
 
 /* Bytes being written, or, while `p` is NULL, only counted. */
@@ -46,12 +47,29 @@ static int64_t cpu_request(const struct pod_container *c)
     return 0;
 }
 
+/* What constraints and terms read of the rules. Weights are the caller's to add. */
+static void put_rules(struct bytes *b, const struct score_request *req)
+{
+    const struct score_rules *const r = req->rules;
+
+    put_u64(b, (uint64_t)r->numa_exclusive | (uint64_t)r->numa << 8 | (uint64_t)r->gpu_nic << 16 |
+                   (uint64_t)score_request_refused(req) << 24 | (uint64_t)r->span << 32);
+    put_u64(b, (uint64_t)r->cross_percent);
+    put_u64(b, r->steal_threshold);
+    put_u64(b, (uint64_t)r->allowed_distance);
+    put_u64(b, r->network[0]);
+    put_u64(b, r->network[1]);
+    put_u64(b, r->n_preferred_zones);
+    put(b, r->preferred_zones, r->n_preferred_zones * sizeof(*r->preferred_zones));
+}
+
 static void put_all(struct bytes *b, const struct score_request *req)
 {
     const uint64_t flags = (uint64_t)req->qos | (uint64_t)req->pod->has_claims << 8 |
                            (uint64_t)req->pod->has_pod_level << 9;
 
     put_u64(b, flags);
+    put_rules(b, req);
     put_u64(b, req->n_containers);
     for (uint32_t i = 0; i < req->n_containers; i++) {
         const struct kubelet_container *const c = &req->containers[i];

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The shape of a request: everything of a pod that its verdict and its terms depend on, as bytes.
+ * The shape of a request: everything of a pod and its rules that its verdict and its terms depend
+ * on, as bytes.
  * Pods of one ReplicaSet have one shape; two requests of equal shape get equal answers.
  */
 #ifndef SCORING_SHAPE_H

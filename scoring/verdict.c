@@ -15,7 +15,20 @@ static const struct {
     [SCORE_STALE_TOPOLOGY] = {"StaleTopology", "numawise: StaleTopology"},
     [SCORE_TOO_MANY_ZONES] = {"TooManyZones", "numawise: TooManyZones"},
     [SCORE_NOT_MODELLED] = {"NotModelled", "numawise: NotModelled"},
+    [SCORE_NUMA_EXCLUSIVE] = {"NumaExclusive", "numawise: NumaExclusive"},
+    [SCORE_CROSS_ACCESS] = {"CrossAccess", "numawise: CrossAccess"},
+    [SCORE_ALLOWED_DISTANCE] = {"AllowedDistance", "numawise: AllowedDistance"},
+    [SCORE_NUMA_POLICY] = {"NumaPolicy", "numawise: NumaPolicy"},
+    [SCORE_NETWORK_BANDWIDTH] = {"NetworkBandwidth", "numawise: NetworkBandwidth"},
+    [SCORE_LOCK_LIMIT] = {"LockLimit", "numawise: LockLimit"},
+    [SCORE_GOROUTINE_LIMIT] = {"GoroutineLimit", "numawise: GoroutineLimit"},
 };
+
+enum score_verdict score_reason_verdict(enum score_reason reason)
+{
+    return reason >= SCORE_NO_TOPOLOGY && reason <= SCORE_NOT_MODELLED ? SCORE_UNKNOWN
+                                                                       : SCORE_REJECTED;
+}
 
 const char *score_verdict_text(enum score_verdict verdict)
 {

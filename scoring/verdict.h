@@ -21,8 +21,19 @@ enum score_reason {
     SCORE_STALE_TOPOLOGY,
     SCORE_TOO_MANY_ZONES,
     SCORE_NOT_MODELLED,
+    /* Ours, of scoring/constraint.h: rejections by a policy or by the pod's own hints. */
+    SCORE_NUMA_EXCLUSIVE,
+    SCORE_CROSS_ACCESS,
+    SCORE_ALLOWED_DISTANCE,
+    SCORE_NUMA_POLICY,
+    SCORE_NETWORK_BANDWIDTH,
+    SCORE_LOCK_LIMIT,
+    SCORE_GOROUTINE_LIMIT,
     SCORE_REASONS, /* how many there are */
 };
+
+/* The one verdict that a reason, not NONE, goes with. */
+enum score_verdict score_reason_verdict(enum score_reason reason);
 
 const char *score_verdict_text(enum score_verdict verdict); /* "Admitted", ... */
 const char *score_reason_text(enum score_reason reason);    /* "TopologyAffinityError", "" */

@@ -207,8 +207,11 @@ static bool same(const struct score_result *a, const struct score_result *b)
 static void expect_terms(const struct score_result *r)
 {
     const uint32_t has = 1u << SCORE_LOCALITY | 1u << SCORE_FRAGMENTATION | 1u << SCORE_FRESHNESS;
+    /* of a pod that takes devices */
+    const uint32_t may = has | 1u << SCORE_DEVICES | 1u << SCORE_COMPUTE;
 
-    assert_int_equal(r->known, r->verdict == SCORE_ADMITTED ? has : 0);
+    assert_int_equal(r->known & has, r->verdict == SCORE_ADMITTED ? has : 0);
+    assert_int_equal(r->known & ~(r->verdict == SCORE_ADMITTED ? may : 0), 0);
     assert_int_equal(r->verdict == SCORE_ADMITTED, r->reason == SCORE_REASON_NONE);
     for (uint32_t t = 0; t < SCORE_TERM_COUNT; t++) {
         assert_in_range(r->term[t], 0, SCORE_MAX);

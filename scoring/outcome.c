@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "scoring/outcome.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "scoring/kubelet_request.h"
+
+static uint32_t count_cpus(const struct node_view *node, const uint64_t *set, uint32_t *by_zone)
+{
+    uint32_t sum = 0;
+
+    for (uint32_t z = 0; z < node->machine.n_zones; z++) {
+        const uint64_t *const in = &node->cpus.zone_set[(size_t)z * node->cpu_words];
+
+        for (uint32_t w = 0; w < node->cpu_words; w++)
+            by_zone[z] += (uint32_t)__builtin_popcountll(set[w] & in[w]);
+        sum += by_zone[z];
+    }
+    return sum;
+}
+
+/* Bytes per zone, brought down to a sum that score_locality takes. */
+static bool count_memory(const struct score_container *c, uint32_t n, uint32_t *by_zone)
+{
+    uint64_t bytes[TOPO_MAX_ZONES] = {0}, sum = 0;
+    uint32_t shift = 0;
+
+    for (uint32_t i = 0; i < c->n_blocks; i++) {
+        /* A block over several zones says no more than that: equal parts. */
+        const uint64_t part =
+            c->blocks[i].bytes / (uint64_t)__builtin_popcountll(c->blocks[i].zones);
+
+        for (uint64_t z = c->blocks[i].zones; z; z &= z - 1) {
+            bytes[__builtin_ctzll(z)] += part;
+            sum += part;
+        }
+    }
+    while (sum >> shift > UINT64_C(1) << 23)
+        shift++;
+    for (uint32_t z = 0; z < n; z++)
+        by_zone[z] = (uint32_t)(bytes[z] >> shift);
+    return sum >> shift > 0;
+}
+
+static uint64_t weight_of(const struct pod_container *c)
+{
+    for (uint32_t i = 0; i < c->n_requests; i++) {
+        if (c->requests[i].kind == POD_CPU && c->requests[i].amount > 0)
+            return c->requests[i].amount < INT32_MAX ? (uint64_t)c->requests[i].amount : INT32_MAX;
+    }
+    return 1; /* no request: it counts, but hardly */
+}
+
+static const struct node_resource *find_resource(const struct node_view *node, struct str name)
+{
+    for (uint32_t r = 0; r < node->n_resources; r++) {
+        if (str_eq(node->resources[r].name, name))
+            return &node->resources[r];
+    }
+    return NULL;
+}
+
+static int choose(struct outcome_container *c, const struct node_view *node,
+                  const struct kubelet_wants *wants, const struct score_container *got,
+                  const uint64_t *held, struct arena *a)
+{
+    struct score_choice *const choices = arena_array(a, wants->n_devices, sizeof(*choices));
+
+    if (!choices)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < wants->n_devices; i++) {
+        const struct node_resource *const r = find_resource(node, wants->devices[i].name);
+        const uint64_t zones = got->hinted && got->has_affinity ? got->affinity : 0;
+
+        if (!r || wants->devices[i].amount == 0)
+            continue;
+        if (score_choice_init(&choices[c->n_choices++], node, r, held, r->zones ? zones : 0,
+                              (uint32_t)wants->devices[i].amount, a))
+            return -ENOMEM;
+    }
+    c->choices = choices;
+    return 0;
+}
+
+/*
+ * Where one container's threads and memory will be: its own CPUs, else wherever the shared pool
+ * is; its blocks, else where its threads touch it first.
+ */
+static int place(struct outcome_container *c, const struct outcome *o, uint32_t i, struct arena *a)
+{
+    const struct score_container *const got = &o->answer->containers[i];
+    const uint32_t zones = o->node->machine.n_zones;
+    uint32_t *const cpu = arena_array(a, zones, sizeof(*cpu));
+    uint32_t *const memory = arena_array(a, zones, sizeof(*memory));
+
+    if (!cpu || !memory)
+        return -ENOMEM;
+    c->runs = o->req->containers[i].kind != POD_INIT;
+    c->has_own = got->cpus != NULL;
+    c->cpu = cpu;
+    c->memory = memory;
+    c->cpus = count_cpus(o->node, got->cpus ? got->cpus : o->after->cpu_free, cpu);
+    c->weight = weight_of(&o->req->pod->containers[i]);
+    if (!count_memory(got, zones, memory))
+        memcpy(memory, cpu, zones * sizeof(*memory));
+    return 0;
+}
+
+static void add_zones(struct outcome *o, const struct outcome_container *c,
+                      const struct score_container *got)
+{
+    const uint64_t cpus = node_cpu_zones(o->node, got->cpus ? got->cpus : o->after->cpu_free);
+
+    if (!c->runs)
+        return;
+    o->zones |= node_device_zones(o->node, got->devices) | (c->has_own ? cpus : 0);
+    o->floating |= c->has_own ? 0 : cpus;
+    for (uint32_t i = 0; i < got->n_blocks; i++)
+        o->zones |= got->blocks[i].zones;
+}
+
+static void hold(uint64_t *held, const struct node_view *node, const uint64_t *devices)
+{
+    for (uint32_t w = 0; devices && w < node_device_words(node); w++)
+        held[w] |= devices[w];
+}
+
+int outcome_init(struct outcome *out, const struct node_view *node, const struct score_request *req,
+                 const struct node_state *after, const struct kubelet_answer *answer,
+                 struct arena *a)
+{
+    const uint32_t words = node_device_words(node);
+    struct outcome_container *const containers =
+        arena_array(a, req->n_containers, sizeof(*containers));
+    uint64_t *const held = arena_array(a, words, sizeof(*held));
+    struct outcome o = {
+        .node = node, .req = req, .after = after, .answer = answer, .containers = containers};
+
+    if (!containers || !held)
+        return -ENOMEM;
+    hold(held, node, node->state.device_held);
+    for (uint32_t i = 0; i < req->n_containers; i++) {
+        struct outcome_container *const c = &containers[i];
+        const struct kubelet_wants *const wants = &req->containers[i].wants;
+
+        if (place(c, &o, i, a) ||
+            (wants->n_devices && choose(c, node, wants, &answer->containers[i], held, a)))
+            return -ENOMEM;
+        if (c->runs)
+            hold(held, node, answer->containers[i].devices);
+        add_zones(&o, c, &answer->containers[i]);
+    }
+    *out = o;
+    return 0;
+}
