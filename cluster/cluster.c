@@ -324,6 +324,20 @@ static int on_delta(void *ctx, const struct source_delta *delta, struct err *err
     return store_apply(&c->store, delta, err);
 }
 
+static void on_begin(void *ctx, enum source_kind kind, bool again)
+{
+    struct cluster *const c = ctx;
+
+    store_begin(&c->store, kind, again);
+}
+
+static void on_end(void *ctx, enum source_kind kind)
+{
+    struct cluster *const c = ctx;
+
+    store_end(&c->store, kind);
+}
+
 static void on_settled(void *ctx)
 {
     struct cluster *const c = ctx;
@@ -334,7 +348,8 @@ static void on_settled(void *ctx)
 
 struct source_sink cluster_sink(struct cluster *c)
 {
-    return (struct source_sink){.delta = on_delta, .settled = on_settled, .ctx = c};
+    return (struct source_sink){
+        .delta = on_delta, .begin = on_begin, .end = on_end, .settled = on_settled, .ctx = c};
 }
 
 struct cluster_snapshot *cluster_get(struct cluster *c)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "cluster/same.h"
 #include "kube/object.h"
 #include "scoring/request.h"
 
@@ -59,14 +60,10 @@ static bool open_text(struct pack *p, const struct pack *count)
 
 /* --- a Node --- */
 
+/* Where it is kept says what it is called; its version would make it another one with each beat. */
 static void pack_meta(struct pack *p, struct kube_meta *m)
 {
-    m->api_version = put(p, m->api_version);
-    m->kind = put(p, m->kind);
-    m->ns = put(p, m->ns);
-    m->name = put(p, m->name);
-    m->uid = put(p, m->uid);
-    m->resource_version = put(p, m->resource_version);
+    *m = (struct kube_meta){.uid = put(p, m->uid)};
 }
 
 static const struct pod_amount *pack_amounts(struct pack *p, const struct pod_amount *from,
@@ -77,17 +74,6 @@ static const struct pod_amount *pack_amounts(struct pack *p, const struct pod_am
     for (uint32_t i = 0; to && i < n; i++)
         to[i].resource = put(p, from[i].resource);
     return to;
-}
-
-static bool same_amounts(const struct pod_amount *x, uint32_t nx, const struct pod_amount *y,
-                         uint32_t ny)
-{
-    bool same = nx == ny;
-
-    for (uint32_t i = 0; same && i < nx; i++)
-        same = x[i].kind == y[i].kind && x[i].amount == y[i].amount &&
-               str_eq(x[i].resource, y[i].resource);
-    return same;
 }
 
 /* Of a Guaranteed pod requests and limits are one list, of many nodes all is allocatable. */
@@ -233,6 +219,7 @@ static void pack_pod_parts(struct pack *p, struct score_pod *pod)
     }
     pod->containers = containers;
     pod->hints = hints;
+    pod->labels.at = copy(p, pod->labels.at, pod->labels.n, sizeof(*pod->labels.at));
     pack_two(p, &pod->pod_requests, pod->n_pod_requests, &pod->pod_limits, pod->n_pod_limits);
 }
 

@@ -13,7 +13,7 @@ struct kube_node;
 struct kube_nrt;
 struct score_pod;
 
-/* A deep copy of `from` in `a`. 0; -ENOMEM, `out` is untouched. */
+/* A deep copy of `from` in `a`; of `meta` only the uid. 0; -ENOMEM, `out` is untouched. */
 int pack_node(struct kube_node *out, const struct kube_node *from, struct arena *a) MUST_CHECK;
 int pack_nrt(struct kube_nrt *out, const struct kube_nrt *from, struct arena *a) MUST_CHECK;
 int pack_pod(struct score_pod *out, const struct score_pod *from, struct arena *a) MUST_CHECK;

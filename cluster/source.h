@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The one interface behind which the cluster's objects come: from a directory of manifests today,
- * from an API server tomorrow. A source delivers deltas, never "everything again".
+ * The one interface behind which the cluster's objects come: from a directory of manifests, or from
+ * an API server. A source delivers deltas. Where it has to read everything again it says so, and
+ * what is as it was costs nothing.
  */
 #ifndef CLUSTER_SOURCE_H
 #define CLUSTER_SOURCE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/str.h"
@@ -21,15 +23,24 @@ struct source_delta {
     struct str type; /* the manifest's kind, "Deployment": workloads of one name differ by it */
     struct str ns, name;
     struct str resource_version;
-    struct str json; /* the object's text, followed by 64 readable bytes: the sink decodes it into
-                        memory of its own */
+    uint64_t version; /* the same as a number, where it can be compared; 0 = it cannot */
+    struct str json;  /* the object's text, followed by 64 readable bytes: the sink decodes it into
+                         memory of its own */
 };
 
 /* Who takes the deltas: cluster.c. */
 struct source_sink {
     /* 0, or a negative errno when the object does not decode; then its last good version stays,
-       and the source reports where it came from. */
+       and the source reports where it came from. -ENOMEM: it has to come again. */
     int (*delta)(void *ctx, const struct source_delta *delta, struct err *err);
+    /*
+     * A source that lists: between the two come all objects of a kind that there are, and what does
+     * not is gone. An object of the version that is known, or of a lower one, is passed over,
+     * unless `again`: then versions went backwards, and what comes is right. A list that is not
+     * ended is begun anew.
+     */
+    void (*begin)(void *ctx, enum source_kind kind, bool again);
+    void (*end)(void *ctx, enum source_kind kind);
     /* The first complete listing is through; and after each batch of later changes. */
     void (*settled)(void *ctx);
     void *ctx;

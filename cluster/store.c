@@ -8,6 +8,7 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "cluster/pack.h"
+#include "cluster/same.h"
 #include "kube/object.h"
 
 enum { FIRST_BUCKETS = 256, FIRST_SCRATCH = 128 * 1024 };
@@ -195,6 +196,23 @@ static void note_generation(struct store_node *n, const struct kube_nrt *old,
         n->newest_generation = nrt->generation;
 }
 
+/*
+ * Something is said of an object that is known: it is not gone. True where it is known to be so, or
+ * newer.
+ */
+static bool is_passed_over(const struct store *s, struct store_known *k,
+                           const struct source_delta *delta)
+{
+    k->marked = false;
+    return k->version && delta->version && delta->version <= k->version &&
+           !(s->again >> delta->kind & 1);
+}
+
+static void note_version(struct store_known *k, const struct source_delta *delta)
+{
+    k->version = delta->version & (UINT64_MAX >> 1);
+}
+
 /* `b` replaces the Node or NodeResourceTopology; NULL removes it. */
 static void set_node(struct store *s, struct store_node *n, enum source_kind kind, struct block *b)
 {
@@ -202,9 +220,24 @@ static void set_node(struct store *s, struct store_node *n, enum source_kind kin
 
     if (kind == SOURCE_NRT)
         note_generation(n, nrt_of(n->nrt), nrt_of(b));
+    if (kind == SOURCE_NODE && *slot && b && same_node((*slot)->value, b->value)) {
+        block_unref(b);
+        return;
+    }
     block_unref(*slot);
     *slot = b;
     store_mark(s, n);
+}
+
+static struct store_known *known_of(struct store_node *n, enum source_kind kind)
+{
+    return kind == SOURCE_NODE ? &n->node_known : &n->nrt_known;
+}
+
+static void remove_node(struct store *s, struct store_node *n, enum source_kind kind)
+{
+    *known_of(n, kind) = (struct store_known){.marked = false};
+    set_node(s, n, kind, NULL);
 }
 
 static int apply_node(struct store *s, const struct source_delta *delta, struct err *err)
@@ -215,9 +248,11 @@ static int apply_node(struct store *s, const struct source_delta *delta, struct 
 
     if (delta->verb == SOURCE_DELETE) {
         if (n)
-            set_node(s, n, delta->kind, NULL);
+            remove_node(s, n, delta->kind);
         return 0;
     }
+    if (n && is_passed_over(s, known_of(n, delta->kind), delta))
+        return 0;
     const struct block *const old = !n ? NULL : delta->kind == SOURCE_NODE ? n->node : n->nrt;
     const int rc = decode(s, &b, delta, old, err);
     if (rc < 0)
@@ -226,6 +261,7 @@ static int apply_node(struct store *s, const struct source_delta *delta, struct 
         block_unref(b);
         return err_set(err, -ENOMEM, "no memory");
     }
+    note_version(known_of(n, delta->kind), delta);
     set_node(s, n, delta->kind, b);
     return 0;
 }
@@ -352,15 +388,20 @@ static struct store_node *node_of_pod(struct store *s, const struct score_pod *p
     return n;
 }
 
-static int put_pod(struct store *s, struct store_shard *shard, struct store_pod *p, uint64_t hash,
-                   uint32_t rank, struct block *b)
+/* Takes `b`, unless it returns NULL: no memory. */
+static struct store_pod *put_pod(struct store *s, struct store_shard *shard, struct store_pod *p,
+                                 uint64_t hash, uint32_t rank, struct block *b)
 {
     bool failed = false;
     struct store_node *const n = node_of_pod(s, b->value, rank, &failed);
 
     if (failed || (!p && !(p = add_pod(shard, hash, rank)))) {
         store_mark(s, n); /* it may have been made for this pod only: looked at, then pruned */
-        return -ENOMEM;
+        return NULL;
+    }
+    if (p->block && same_pod(p->block->value, b->value)) {
+        block_unref(b);
+        return p;
     }
     detach(s, p);
     block_unref(p->block);
@@ -369,7 +410,7 @@ static int put_pod(struct store *s, struct store_shard *shard, struct store_pod 
     shard->dirty = true;
     if (rank == 0)
         learn_of_pods(s);
-    return 0;
+    return p;
 }
 
 static int apply_pod(struct store *s, const struct source_delta *delta, struct err *err)
@@ -385,19 +426,78 @@ static int apply_pod(struct store *s, const struct source_delta *delta, struct e
             remove_pod(s, shard, at);
         return 0;
     }
-    int rc = decode(s, &b, delta, at ? (*at)->block : NULL, err);
+    if (at && is_passed_over(s, &(*at)->known, delta))
+        return 0;
+    const int rc = decode(s, &b, delta, at ? (*at)->block : NULL, err);
     if (rc < 0)
         return rc;
-    if (put_pod(s, shard, at ? *at : NULL, hash, rank, b) == 0)
-        return 0;
-    block_unref(b);
-    return err_set(err, -ENOMEM, "no memory");
+    struct store_pod *const p = put_pod(s, shard, at ? *at : NULL, hash, rank, b);
+    if (!p) {
+        block_unref(b);
+        return err_set(err, -ENOMEM, "no memory");
+    }
+    note_version(&p->known, delta);
+    return 0;
 }
 
 int store_apply(struct store *s, const struct source_delta *delta, struct err *err)
 {
     return delta->kind == SOURCE_NODE || delta->kind == SOURCE_NRT ? apply_node(s, delta, err)
                                                                    : apply_pod(s, delta, err);
+}
+
+/* --- lists --- */
+
+static void mark_nodes(struct store *s, enum source_kind kind)
+{
+    for (uint32_t i = 0; i <= s->mask; i++)
+        for (struct store_node *n = s->buckets[i]; n; n = n->next)
+            known_of(n, kind)->marked = kind == SOURCE_NODE ? n->node : n->nrt;
+}
+
+static void mark_pods(struct store *s)
+{
+    for (uint32_t i = 0; i < POD_SHARDS; i++)
+        for (uint32_t k = 0; k < s->shards[i].n; k++)
+            s->shards[i].at[k]->known.marked = s->shards[i].at[k]->rank == 0;
+}
+
+void store_begin(struct store *s, enum source_kind kind, bool again)
+{
+    s->again = again ? s->again | 1U << kind : s->again & ~(1U << kind);
+    if (kind == SOURCE_POD)
+        mark_pods(s);
+    else
+        mark_nodes(s, kind);
+}
+
+static void sweep_nodes(struct store *s, enum source_kind kind)
+{
+    for (uint32_t i = 0; i <= s->mask; i++)
+        for (struct store_node *n = s->buckets[i]; n; n = n->next)
+            if (known_of(n, kind)->marked)
+                remove_node(s, n, kind);
+}
+
+/* From the back: what is removed is replaced by the last one. */
+static void sweep_pods(struct store *s)
+{
+    for (uint32_t i = 0; i < POD_SHARDS; i++) {
+        struct store_shard *const shard = &s->shards[i];
+
+        for (uint32_t k = shard->n; k-- > 0;)
+            if (shard->at[k]->known.marked)
+                remove_pod(s, shard, &shard->at[k]);
+    }
+}
+
+void store_end(struct store *s, enum source_kind kind)
+{
+    s->again &= ~(1U << kind);
+    if (kind == SOURCE_POD)
+        sweep_pods(s);
+    else
+        sweep_nodes(s, kind);
 }
 
 int store_publish_shard(struct store *s, uint32_t i)

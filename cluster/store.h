@@ -19,6 +19,12 @@
 struct err;
 struct store_pod;
 
+/* What a source said of an object. */
+struct store_known {
+    uint64_t version : 63; /* 0 = not to be compared */
+    bool marked : 1;       /* not yet named by the list that is under way */
+};
+
 /* All that bears one node's name; lives while any of it does. */
 struct store_node {
     struct store_node *next;       /* of the hash bucket */
@@ -26,7 +32,8 @@ struct store_node {
     bool dirty;
     uint64_t hash;
     struct block *node, *nrt; /* struct kube_node, struct kube_nrt; NULL = not there */
-    struct store_pod *pods;   /* bound here and not ended */
+    struct store_known node_known, nrt_known;
+    struct store_pod *pods; /* bound here and not ended */
     uint32_t n_pods;
     uint64_t newest_generation; /* of NodeResourceTopologies with the uid of this one */
     struct block *view;         /* struct node_view; NULL without a Node */
@@ -37,6 +44,7 @@ struct store_node {
 /* One pod, or one workload's template. */
 struct store_pod {
     uint64_t hash;
+    struct store_known known;
     uint32_t rank;
     struct block *block;           /* struct score_pod */
     struct store_node *node;       /* NULL while it holds nothing anywhere */
@@ -56,6 +64,7 @@ struct store {
     uint32_t mask, n_nodes;
     struct store_node *dirty; /* list by next_dirty */
     bool pods_known;          /* a pod was ever seen */
+    uint32_t again;           /* kinds (1 << kind) whose list brings older versions, too */
     char *scratch;            /* [scratch_room] for decoding */
     size_t scratch_room;
     struct store_shard shards[POD_SHARDS];
@@ -66,6 +75,10 @@ void store_done(struct store *s);
 
 /* A delta of a source; see struct source_sink. On failure nothing has changed. */
 int store_apply(struct store *s, const struct source_delta *delta, struct err *err) MUST_CHECK;
+
+/* A list of all objects of a kind, see struct source_sink. */
+void store_begin(struct store *s, enum source_kind kind, bool again);
+void store_end(struct store *s, enum source_kind kind);
 
 void store_mark(struct store *s, struct store_node *n); /* its view must be built again */
 

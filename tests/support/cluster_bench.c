@@ -128,7 +128,7 @@ void cluster_bench_remove(const struct cluster_bench *b, const char *path)
 
 void cluster_bench_follow(struct cluster_bench *b)
 {
-    const struct source_sink sink = {forward, settled, b};
+    const struct source_sink sink = {.delta = forward, .settled = settled, .ctx = b};
 
     assert_int_equal(directory_open(&b->directory, b->root, &sink, note_problem, b, NULL), 0);
     assert_int_equal(directory_follow(b->directory, b->base, NULL), 0);
