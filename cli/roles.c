@@ -96,7 +96,8 @@ static const enum config_role order[CONFIG_ROLES] = {CONFIG_EXTENDER, CONFIG_OPE
 int roles_start(struct roles *r, const struct numawise_config *config, struct cluster *cluster,
                 struct err *err)
 {
-    *r = (struct roles){.health.cluster = cluster};
+    *r = (struct roles){0};
+    health_init(&r->health, cluster);
     int rc = make_roles(r, config, cluster, err);
 
     for (int i = 0; rc == 0 && i < CONFIG_ROLES; i++)
