@@ -7,6 +7,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "base/metric.h"
 
 /* Names, rows and scratch of one request: 15,000 nodes with long names take about 4 MiB. */
 enum { EXTENDER_ARENA_BYTES = 32 * 1024 * 1024, ARENA_BYTES = 256 * 1024 };
@@ -78,16 +79,11 @@ void listener_renew(struct listener *l, const struct numawise_config *c, enum co
 
 /* ---- figures ---- */
 
-static void family(struct buf *out, const char *name, const char *type, const char *help)
-{
-    buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
-}
-
 /* One figure of every listener, at `field` of http_stats. */
 static void figure(const struct listener *all, struct buf *out, const char *name, const char *type,
                    const char *help, size_t field, bool only_tls)
 {
-    family(out, name, type, help);
+    metric_family(out, name, type, help);
     for (int role = 0; role < CONFIG_ROLES; role++) {
         struct http_stats stats;
         uint64_t value;
@@ -104,7 +100,7 @@ static void failures(const struct listener *all, struct buf *out)
 {
     static const char name[] = "numawise_http_tls_handshake_failures_total";
 
-    family(out, name, "counter", "Handshakes that did not come through, by reason.");
+    metric_family(out, name, "counter", "Handshakes that did not come through, by reason.");
     for (int role = 0; role < CONFIG_ROLES; role++) {
         struct http_stats stats;
         if (!all[role].server || !all[role].is_secure)
@@ -122,7 +118,7 @@ static void reloads(const struct listener *all, struct buf *out)
     static const char name[] = "numawise_http_certificate_reloads_total";
     static const char *const results[] = {"ok", "failed"};
 
-    family(out, name, "counter", "Changed certificates and names taken over, or refused.");
+    metric_family(out, name, "counter", "Changed certificates and names taken over, or refused.");
     for (int role = 0; role < CONFIG_ROLES; role++)
         for (int i = 0; all[role].server && all[role].is_secure && i < 2; i++)
             buf_printf(out, "%s{listener=\"%s\",result=\"%s\"} %llu\n", name,

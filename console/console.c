@@ -8,10 +8,19 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/metric.h"
 #include "cluster/cluster.h"
+#include "console/process.h"
 #include "console/query.h"
 #include "decide/ring.h"
 #include "kube/emit.h"
+#include "revision.h"
+
+#ifdef __clang__
+#define COMPILER "clang " __clang_version__
+#else
+#define COMPILER "gcc " __VERSION__
+#endif
 
 struct console {
     struct cluster *cluster;
@@ -79,37 +88,32 @@ static void one(void *ctx, const struct http_request *req, struct http_reply *re
     send(reply, ring_render(c->ring, id, &text, req->arena), &text);
 }
 
-static void gauge(struct buf *out, const char *name, const char *help, unsigned long long value)
-{
-    buf_printf(out, "# HELP %s %s\n# TYPE %s gauge\n%s %llu\n", name, help, name, name, value);
-}
-
-static void counter(struct buf *out, const char *name, const char *help, unsigned long long value)
-{
-    buf_printf(out, "# HELP %s %s\n# TYPE %s counter\n%s %llu\n", name, help, name, name, value);
-}
-
 static void own_metrics(const struct console *c, struct buf *out)
 {
     struct cluster_snapshot *const snapshot = cluster_get(c->cluster);
     struct ring_stats ring;
 
     ring_stats(c->ring, &ring);
-    buf_text(out, "# HELP numawise_build_info Which numawise this is.\n"
-                  "# TYPE numawise_build_info gauge\n"
-                  "numawise_build_info{version=\"" NUMAWISE_VERSION "\"} 1\n");
-    gauge(out, "numawise_cache_synced", "1 when the first listing of the cluster is through.",
-          cluster_is_synced(c->cluster));
-    gauge(out, "numawise_snapshot_nodes", "Nodes in the newest snapshot.",
-          cluster_snapshot_nodes(snapshot));
-    counter(out, "numawise_snapshots_total", "Snapshots published.",
-            cluster_snapshot_generation(snapshot));
-    gauge(out, "numawise_decisions_bytes", "Memory of the decisions that are kept.", ring.bytes);
-    gauge(out, "numawise_decisions_max_bytes", "Its bound, decisions.maxBytes.", ring.max_bytes);
-    gauge(out, "numawise_decisions_kept", "Decisions that can be read back.", ring.kept);
-    counter(out, "numawise_decisions_evicted_total", "Decisions dropped for newer ones.",
-            ring.evicted);
+    metric_family(out, "numawise_build_info", "gauge", "Which numawise this is.");
+    buf_text(out, "numawise_build_info{version=\"" NUMAWISE_VERSION
+                  "\",revision=\"" NUMAWISE_REVISION "\",compiler=\"" COMPILER "\"} 1\n");
+    metric_gauge(out, "numawise_cache_synced",
+                 "1 when the first listing of the cluster is through.",
+                 cluster_is_synced(c->cluster));
+    metric_gauge(out, "numawise_snapshot_nodes", "Nodes in the newest snapshot.",
+                 cluster_snapshot_nodes(snapshot));
+    metric_counter(out, "numawise_snapshots_total", "Snapshots published.",
+                   cluster_snapshot_generation(snapshot));
+    metric_gauge(out, "numawise_decisions_bytes", "Memory of the decisions that are kept.",
+                 (double)ring.bytes);
+    metric_gauge(out, "numawise_decisions_max_bytes", "Its bound, decisions.maxBytes.",
+                 (double)ring.max_bytes);
+    metric_gauge(out, "numawise_decisions_kept", "Decisions that can be read back.",
+                 (double)ring.kept);
+    metric_counter(out, "numawise_decisions_evicted_total", "Decisions dropped for newer ones.",
+                   ring.evicted);
     cluster_snapshot_unref(snapshot);
+    process_metrics(out);
 }
 
 static void metrics(void *ctx, const struct http_request *req, struct http_reply *reply)
@@ -132,7 +136,8 @@ static void version(void *ctx, const struct http_request *req, struct http_reply
     emit_init(&e, &text, true);
     emit_object(&e);
     emit_key(&e, "gitVersion"), emit_words(&e, "v" NUMAWISE_VERSION);
-    emit_key(&e, "compiler"), emit_words(&e, __VERSION__);
+    emit_key(&e, "gitCommit"), emit_words(&e, NUMAWISE_REVISION);
+    emit_key(&e, "compiler"), emit_words(&e, COMPILER);
 #if defined(__x86_64__)
     emit_key(&e, "platform"), emit_words(&e, "linux/amd64");
 #elif defined(__aarch64__)

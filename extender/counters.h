@@ -6,12 +6,13 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include "base/metric.h"
+
 struct buf;
 struct decision;
 
 enum ext_verb { EXT_FILTER, EXT_PRIORITIZE, EXT_VERBS };
 enum ext_code { EXT_200, EXT_400, EXT_503, EXT_CODES };
-enum { EXT_BUCKETS = 14 };
 
 /* Zero-initialise. */
 struct ext_counters {
@@ -20,8 +21,7 @@ struct ext_counters {
     atomic_uint_fast64_t shadowed;            /* rejections that Shadow let pass */
     atomic_uint_fast64_t not_understood, ignored;
     atomic_uint_fast64_t lost; /* decisions the ring could not keep */
-    atomic_uint_fast64_t buckets[EXT_VERBS][EXT_BUCKETS + 1];
-    atomic_uint_fast64_t sum_ns[EXT_VERBS];
+    struct metric_durations durations[EXT_VERBS][EXT_CODES];
 };
 
 void ext_count_request(struct ext_counters *c, enum ext_verb verb, enum ext_code code,

@@ -4,7 +4,10 @@
 
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "tests/support/data.h"
@@ -115,6 +118,94 @@ static void the_metrics_page_is_prometheus_text(void **state)
     buf_free(&b);
 }
 
+/* Is `name` on the page between two backticks, or as a family of the metrics? */
+static bool has(struct str page, const char *before, struct str name, char after)
+{
+    char text[160];
+    const int n = snprintf(text, sizeof(text), "%s%.*s%c", before, STR_ARG(name), after);
+
+    return memmem(page.p, page.n, text, (size_t)n) != NULL;
+}
+
+/* The table of commands.md and the page name the same families. */
+static void every_family_is_documented_and_every_documented_one_is_there(void **state)
+{
+    struct buf page = {0}, doc = {0};
+    struct str rest, name;
+
+    (void)state;
+    assert_int_equal(test_get(server.console, "/metrics", &page), 200);
+    assert_int_equal(test_file_read(TEST_DATA "/../../docs/reference/commands.md", &doc), 0);
+    char *const table = strstr(doc.p, "\n### Metrics\n");
+    assert_non_null(table);
+    *strstr(table, "\n## ") = 0;
+    rest = buf_view(&page);
+    while (rest.n) {
+        struct str line = str_cut(&rest, '\n');
+        if (!str_starts(line, "# TYPE "))
+            continue;
+        line.p += 7, line.n -= 7;
+        name = str_cut(&line, ' ');
+        if (!has(str_of(table), "`", name, '`'))
+            fail_msg("%.*s is not in the table", STR_ARG(name));
+    }
+    rest = str_of(table);
+    while (rest.n) {
+        (void)str_cut(&rest, '`');
+        name = str_cut(&rest, '`');
+        if ((str_starts(name, "numawise_") || str_starts(name, "process_")) &&
+            !has(buf_view(&page), "# TYPE ", name, ' '))
+            fail_msg("%.*s is not on the page", STR_ARG(name));
+    }
+    buf_free(&page);
+    buf_free(&doc);
+}
+
+static double figure(const char *page, const char *name)
+{
+    char line[128];
+
+    (void)snprintf(line, sizeof(line), "\n%s ", name);
+    const char *const at = strstr(page, line);
+    assert_non_null(at);
+    return atof(at + strlen(line));
+}
+
+static void the_process_tells_of_itself(void **state)
+{
+    struct buf page = {0};
+    struct rlimit files;
+
+    (void)state;
+    assert_int_equal(test_get(server.console, "/metrics", &page), 200);
+    const double open = figure(page.p, "process_open_fds");
+    assert_in_range(open, test_descriptors(server.pid) - 4, test_descriptors(server.pid) + 4);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &files), 0);
+    assert_int_equal(figure(page.p, "process_max_fds"), files.rlim_max); /* raised at start */
+    const double started = figure(page.p, "process_start_time_seconds");
+    assert_in_range(time(NULL) - (time_t)started, 0, 600);
+    const double resident = figure(page.p, "process_resident_memory_bytes");
+    assert_in_range(resident, 1 << 20, 1 << 30);
+    assert_true(figure(page.p, "process_virtual_memory_bytes") > resident);
+    assert_true(figure(page.p, "process_cpu_seconds_total") > 0);
+    buf_free(&page);
+}
+
+static void the_version_is_json_with_a_commit(void **state)
+{
+    struct buf b = {0};
+
+    (void)state;
+    assert_int_equal(test_get(server.console, "/version", &b), 200);
+    assert_non_null(strstr(b.p, "\"gitVersion\": \"v"));
+    const char *const commit = strstr(b.p, "\"gitCommit\": \"");
+    assert_non_null(commit);
+    const size_t n = strspn(commit + 14, "0123456789abcdef");
+    assert_true(n == 40 || n == 64 || strncmp(commit + 14, "unknown", 7) == 0);
+    assert_non_null(strstr(b.p, "\"platform\": \"linux"));
+    buf_free(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -122,6 +213,9 @@ int main(void)
         cmocka_unit_test(the_addresses_file_holds_pid_and_urls),
         cmocka_unit_test(an_excluded_check_is_named_as_such),
         cmocka_unit_test(the_metrics_page_is_prometheus_text),
+        cmocka_unit_test(every_family_is_documented_and_every_documented_one_is_there),
+        cmocka_unit_test(the_process_tells_of_itself),
+        cmocka_unit_test(the_version_is_json_with_a_commit),
     };
 
     (void)signal(SIGPIPE, SIG_IGN);
