@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/log.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -38,26 +39,55 @@ static size_t escape(char *out, size_t room, const char *s)
     return n;
 }
 
-void log_line(enum log_level level, const char *component, const char *fmt, ...)
+bool log_is_on(enum log_level level)
+{
+    return level <= log_verbosity;
+}
+
+/* `request` 0 = about none. */
+static void write_line(enum log_level level, const char *component, uint64_t request,
+                       const char *fmt, va_list ap)
 {
     static const char *const names[] = {"error", "warn", "info", "debug"};
-    char text[1024], safe[2048], line[2304], now[32];
-    va_list ap;
+    char text[1024], safe[2048], line[2400], now[32], about[40] = "";
 
-    if (level > log_verbosity)
-        return;
-    va_start(ap, fmt);
     (void)vsnprintf(text, sizeof(text), fmt, ap);
-    va_end(ap);
     (void)escape(safe, sizeof(safe), text);
     clock_format_rfc3339(now, clock_realtime_us());
+    if (request)
+        (void)snprintf(about, sizeof(about),
+                       log_json ? ",\"request\":%" PRIu64 : "request %" PRIu64 ": ", request);
     const int n =
         log_json
             ? snprintf(line, sizeof(line),
-                       "{\"ts\":\"%s\",\"level\":\"%s\",\"component\":\"%s\",\"msg\":\"%s\"}\n",
-                       now, names[level], component, safe)
-            : snprintf(line, sizeof(line), "%s %-5s %s: %s\n", now, names[level], component, safe);
+                       "{\"ts\":\"%s\",\"level\":\"%s\",\"component\":\"%s\"%s,\"msg\":\"%s\"}\n",
+                       now, names[level], component, about, safe)
+            : snprintf(line, sizeof(line), "%s %-5s %s: %s%s\n", now, names[level], component,
+                       about, safe);
     /* One write, so that lines of several threads never mix; a full pipe loses the line only. */
     if (n > 0 && write(STDERR_FILENO, line, (size_t)n) < 0)
         return;
+}
+
+void log_line(enum log_level level, const char *component, const char *fmt, ...)
+{
+    va_list ap;
+
+    if (!log_is_on(level))
+        return;
+    va_start(ap, fmt);
+    write_line(level, component, 0, fmt, ap);
+    va_end(ap);
+}
+
+void log_request(enum log_level level, const char *component, uint64_t request, const char *fmt,
+                 ...)
+{
+    va_list ap;
+
+    if (!log_is_on(level))
+        return;
+    va_start(ap, fmt);
+    write_line(level, component, request, fmt, ap);
+    va_end(ap);
 }

@@ -101,6 +101,20 @@ static void keep(struct call *c)
         atomic_fetch_add(&c->e->counters.lost, 1);
 }
 
+/* At verbosity 3: what /v1/decisions has in full. */
+static void tell(const struct call *c)
+{
+    const struct score_pod *const pod = c->ask.pod;
+    const uint32_t *const counts = c->decision.counts;
+
+    if (pod && log_is_on(LOG_LEVEL_DEBUG))
+        log_request(LOG_LEVEL_DEBUG, "extender", c->req->id,
+                    "%s of %.*s/%.*s: %u nodes admit it, %u reject it, %u unknown",
+                    c->verb == EXT_FILTER ? "filter" : "prioritize", STR_ARG(pod->ns),
+                    STR_ARG(pod->name), counts[SCORE_ADMITTED], counts[SCORE_REJECTED],
+                    counts[SCORE_UNKNOWN]);
+}
+
 static void encode(struct call *c)
 {
     if (c->verb == EXT_PRIORITIZE) {
@@ -116,8 +130,8 @@ static enum ext_code refuse(struct call *c, int rc, const struct err *err)
 {
     const bool is_full = rc == -ENOMEM;
 
-    log_line(LOG_LEVEL_WARN, "extender", "request %llu answered %d: %s",
-             (unsigned long long)c->req->id, is_full ? 503 : 400, err->text);
+    log_request(LOG_LEVEL_WARN, "extender", c->req->id, "answered %d: %s", is_full ? 503 : 400,
+                err->text);
     http_status(c->reply, is_full ? 503 : 400);
     return is_full ? EXT_503 : EXT_400;
 }
@@ -130,9 +144,8 @@ static enum ext_code answer(struct call *c, const struct cluster_snapshot *snaps
     if (rc)
         return refuse(c, rc, &err);
     if (!c->args.has_pod)
-        log_line(LOG_LEVEL_WARN, "extender",
-                 "request %llu: every node passes, pod not understood: %s",
-                 (unsigned long long)c->req->id, c->args.pod_err.text);
+        log_request(LOG_LEVEL_WARN, "extender", c->req->id,
+                    "every node passes, pod not understood: %s", c->args.pod_err.text);
     c->ask = (struct decide_ask){
         .pod = c->args.has_pod ? &c->args.pod : NULL,
         .n = c->args.n,
@@ -144,6 +157,7 @@ static enum ext_code answer(struct call *c, const struct cluster_snapshot *snaps
     encode(c);
     ext_count_decision(&c->e->counters, c->verb, &c->decision);
     keep(c);
+    tell(c);
     return EXT_200;
 }
 
