@@ -11,6 +11,9 @@
 /* Edges that the searches for cycles and violations may look at: some milliseconds. */
 enum { SEARCH_STEPS = 2 * 1000 * 1000 };
 
+/* Edges within cycles that are tried for the basis; the others stay outside. */
+enum { BASIS_EDGES = 16 * 1024 };
+
 /* A view under construction. */
 struct making {
     struct lock_view *v;
@@ -122,28 +125,78 @@ static void take_edges(struct making *m)
 
 /* --- levels --- */
 
-/* Which declared edges contradict each other: those on a cycle of declared edges alone. */
-static int find_basis(struct making *m)
+/* More frequent ones first, then by name. */
+static int by_count(const void *x, const void *y, void *ctx)
+{
+    const struct lock_view_edge *const edges = ctx;
+    const uint32_t a = *(const uint32_t *)x, b = *(const uint32_t *)y;
+
+    if (edges[a].count != edges[b].count)
+        return edges[a].count > edges[b].count ? -1 : 1;
+    return a < b ? -1 : a > b;
+}
+
+/* Declared edges on a common cycle contradict each other: none of them is of the basis. */
+static int declared_basis(struct making *m, struct lock_graph *g)
 {
     struct lock_view *const v = m->v;
-    struct lock_graph declared;
     uint32_t unused;
     int rc = 0;
 
-    lock_graph_init(&declared, 0);
-    for (uint32_t i = 0; rc == 0 && i < v->n_classes; i++)
-        rc = lock_graph_add_node(&declared, &unused); /* numbered from 0 on */
     for (uint32_t i = 0; rc == 0 && i < v->n_edges; i++) {
         if (v->edges[i].declared && v->edges[i].cyclic)
-            rc = lock_graph_add(&declared, v->edges[i].from, v->edges[i].to, &unused);
+            rc = lock_graph_add(g, v->edges[i].from, v->edges[i].to, &unused);
     }
     for (uint32_t i = 0; rc == 0 && i < v->n_edges; i++) {
         struct lock_view_edge *const e = &v->edges[i];
-        const uint32_t found = lock_graph_find(&declared, e->from, e->to);
+        const uint32_t found = lock_graph_find(g, e->from, e->to);
 
-        e->basis = !e->cyclic || (found != LOCK_NONE && !lock_graph_is_cyclic(&declared, found));
+        e->basis = !e->cyclic || (found != LOCK_NONE && !lock_graph_is_cyclic(g, found));
     }
-    lock_graph_done(&declared);
+    return rc;
+}
+
+/* Of what was seen within cycles whatever closes none. */
+static int observed_basis(struct making *m, struct lock_graph *g)
+{
+    struct lock_view *const v = m->v;
+    uint32_t *const list = array(v->n_edges, sizeof(*list)), n = 0, edge;
+    int rc = list ? 0 : -ENOMEM;
+
+    for (uint32_t i = 0; rc == 0 && i < v->n_edges; i++) {
+        if (v->edges[i].cyclic && !v->edges[i].declared)
+            list[n++] = i;
+    }
+    if (n)
+        qsort_r(list, n, sizeof(*list), by_count, v->edges);
+    for (uint32_t i = 0; rc == 0 && i < n && i < BASIS_EDGES; i++) {
+        struct lock_view_edge *const e = &v->edges[list[i]];
+
+        rc = lock_graph_add(g, e->from, e->to, &edge);
+        if (rc)
+            break;
+        e->basis = !lock_graph_is_cyclic(g, edge);
+        if (!e->basis)
+            lock_graph_remove(g, edge);
+    }
+    free(list);
+    return rc;
+}
+
+static int find_basis(struct making *m)
+{
+    struct lock_graph g;
+    uint32_t unused;
+    int rc = 0;
+
+    lock_graph_init(&g, 0);
+    for (uint32_t i = 0; rc == 0 && i < m->v->n_classes; i++)
+        rc = lock_graph_add_node(&g, &unused); /* numbered from 0 on */
+    if (rc == 0)
+        rc = declared_basis(m, &g);
+    if (rc == 0)
+        rc = observed_basis(m, &g);
+    lock_graph_done(&g);
     return rc;
 }
 

@@ -5,9 +5,10 @@
  * that the same state gives the same view whatever the order it came in.
  *
  * Levels: 0 is acquired first; a class stands one below the lowest of those before it (longest
- * path), over the edges of the *basis*: what is declared, and what was seen between classes that
- * are on no common cycle. Edges outside the basis do not fit the order: an observed one against
- * a declared way is a violation; the others are part of a potential cycle.
+ * path), over the edges of the *basis*: what is declared; what was seen between classes that are on
+ * no common cycle; and of what was seen within a cycle, as much as fits, the most frequent first,
+ * for what happens often is more likely meant. Edges outside the basis do not fit the order: an
+ * observed one against a declared way is a violation; the others are part of a potential cycle.
  */
 #ifndef OPERATOR_LOCKS_VIEW_H
 #define OPERATOR_LOCKS_VIEW_H
