@@ -8,10 +8,11 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/config.h"
 #include "kube/labels.h"
 #include "kube/scan.h"
 
-enum { USUAL_ITEMS = 16, LABEL_BYTES = 63, TEXT_BYTES = 1024 };
+enum { USUAL_ITEMS = 16, LABEL_BYTES = 63, SUBDOMAIN_BYTES = 253, TEXT_BYTES = 1024 };
 
 /* One reading of one object. */
 struct reader {
@@ -70,6 +71,7 @@ static void set_initial(const struct field *f, void *out)
     case FIELD_PERCENT:
     case FIELD_WORD:
     case FIELD_TIME:
+    case FIELD_DURATION:
         *(int64_t *)at_offset(out, f->offset) = f->initial;
         break;
     case FIELD_BOOL:
@@ -79,6 +81,7 @@ static void set_initial(const struct field *f, void *out)
     case FIELD_NAME:
     case FIELD_TEXT:
     case FIELD_INTEGERS:
+    case FIELD_TEXTS:
     case FIELD_SELECTOR:
     case FIELD_OBJECT:
     case FIELD_OBJECTS:
@@ -187,7 +190,8 @@ static void read_words(struct reader *r, const struct field *f, uint32_t *out)
     }
 }
 
-static bool is_label(struct str s)
+/* Lower case letters, digits and, inside, hyphens. */
+static bool is_plain_label(struct str s)
 {
     static const char plain[] = "abcdefghijklmnopqrstuvwxyz0123456789-";
 
@@ -195,7 +199,23 @@ static bool is_label(struct str s)
         if (!memchr(plain, s.p[i], sizeof(plain) - 1))
             return false;
     }
-    return s.n > 0 && s.n <= LABEL_BYTES && s.p[0] != '-' && s.p[s.n - 1] != '-';
+    return s.n > 0 && s.p[0] != '-' && s.p[s.n - 1] != '-';
+}
+
+static bool is_label(struct str s)
+{
+    return s.n <= LABEL_BYTES && is_plain_label(s);
+}
+
+bool fields_is_subdomain(struct str name)
+{
+    if (name.n == 0 || name.n > SUBDOMAIN_BYTES || name.p[name.n - 1] == '.')
+        return false;
+    while (name.n) {
+        if (!is_plain_label(str_cut(&name, '.')))
+            return false;
+    }
+    return true;
 }
 
 static void read_text(struct reader *r, const struct field *f, struct str *out)
@@ -219,6 +239,39 @@ static void read_time(struct reader *r, int64_t *out)
 
     if (scan_word(r->s, &text) && clock_parse_rfc3339(text, out) < 0)
         (void)scan_fail(r->s, -EINVAL, "not a time such as 2026-11-24T03:02:01Z");
+}
+
+/* Whole numbers with the units ms, s, m, h: the pattern of the CRDs. */
+static bool is_whole_duration(struct str text)
+{
+    size_t i = 0;
+
+    while (i < text.n) {
+        const size_t first = i;
+
+        while (i < text.n && text.p[i] >= '0' && text.p[i] <= '9')
+            i++;
+        if (i == first || i == text.n || !memchr("smh", text.p[i], 3))
+            return false;
+        i += text.p[i] == 'm' && i + 1 < text.n && text.p[i + 1] == 's' ? 2 : 1;
+    }
+    return text.n > 0 && text.n <= 32;
+}
+
+static void read_duration(struct reader *r, const struct field *f, int64_t *out)
+{
+    struct str text;
+    int64_t v;
+
+    if (!scan_word(r->s, &text))
+        return;
+    if (!is_whole_duration(text) || config_parse_duration(text, &v) < 0)
+        (void)scan_fail(r->s, -EINVAL, "not a duration such as 500ms or 1m30s");
+    else if (v < f->min || v > f->max)
+        (void)scan_fail(r->s, -EINVAL, "%lld ms are not in %lld..%lld", (long long)v,
+                        (long long)f->min, (long long)f->max);
+    else
+        *out = v;
 }
 
 /* Room for the list that is due, which is then entered; NULL: null, or failed. */
@@ -259,6 +312,38 @@ static void read_integers(struct reader *r, const struct field *f, void *out)
         n++;
     }
     *(const int64_t **)at_offset(out, f->offset) = list;
+    *(uint32_t *)at_offset(out, f->count) = n;
+}
+
+bool fields_is_plain(struct str text, size_t most)
+{
+    for (size_t i = 0; i < text.n; i++) {
+        if (text.p[i] < 0x20 || text.p[i] > 0x7e)
+            return false;
+    }
+    return text.n > 0 && text.n <= most && text.p[0] != ' ' && text.p[text.n - 1] != ' ';
+}
+
+static void read_texts(struct reader *r, const struct field *f, void *out)
+{
+    uint32_t room, n = 0;
+    struct str *const list = enter_list(r, f, sizeof(*list), &room);
+
+    if (!list)
+        return;
+    while (scan_item(r->s) && n < room) {
+        if (!scan_text(r->s, &list[n], r->a) || !fields_is_plain(list[n], (size_t)f->max)) {
+            (void)scan_fail(r->s, -EINVAL, "expected text, 1 to %lld printable ASCII characters",
+                            (long long)f->max);
+            return;
+        }
+        for (uint32_t i = 0; i < n; i++) {
+            if (str_eq(list[i], list[n]))
+                (void)scan_fail(r->s, -EINVAL, "given twice");
+        }
+        n++;
+    }
+    *(const struct str **)at_offset(out, f->offset) = list;
     *(uint32_t *)at_offset(out, f->count) = n;
 }
 
@@ -321,8 +406,14 @@ static void read_field(struct reader *r, const struct field *f, void *out)
     case FIELD_TIME:
         read_time(r, at);
         break;
+    case FIELD_DURATION:
+        read_duration(r, f, at);
+        break;
     case FIELD_INTEGERS:
         read_integers(r, f, out);
+        break;
+    case FIELD_TEXTS:
+        read_texts(r, f, out);
         break;
     case FIELD_SELECTOR:
         (void)kube_selector_read(r->s, at, r->a);
@@ -445,6 +536,17 @@ static void print_values(struct buf *out, const struct field *f)
         break;
     case FIELD_TIME:
         buf_text(out, "time (RFC 3339)");
+        break;
+    case FIELD_DURATION:
+        buf_text(out, "duration, `");
+        config_format_duration(out, f->min);
+        buf_text(out, "` to `");
+        config_format_duration(out, f->max);
+        buf_text(out, "`");
+        break;
+    case FIELD_TEXTS:
+        buf_printf(out, "up to %u texts of up to %lld bytes, no two equal", most,
+                   (long long)f->max);
         break;
     case FIELD_INTEGERS:
         buf_printf(out, "up to %u of %lld to %lld", most, (long long)f->min, (long long)f->max);

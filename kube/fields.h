@@ -28,6 +28,9 @@ enum field_type {
     FIELD_NAME,     /* struct str: a DNS-1123 label */
     FIELD_TEXT,     /* struct str of at most `max` bytes */
     FIELD_TIME,     /* int64_t microseconds; RFC 3339 */
+    FIELD_DURATION, /* int64_t milliseconds, `min` to `max`; "500ms", "1m30s" */
+    FIELD_TEXTS,    /* const struct str *, its count at `count`: a list, no two equal; each is
+                       printable ASCII, 1 to `max` bytes, without blanks at its ends */
     FIELD_INTEGERS, /* const int64_t *, its count at `count`: a list without order, no two equal */
     FIELD_SELECTOR, /* struct score_selector */
     FIELD_OBJECT,  /* of the fields below; `offset` of a bool that says it was there, or NO_FIELD */
@@ -49,7 +52,7 @@ struct field {
     uint32_t most;            /* items of a list; 0 = 16 */
     bool required;
     size_t offset; /* from the start of the root's struct, or of the list item's */
-    size_t count;  /* of FIELD_OBJECTS and FIELD_INTEGERS: offset of the uint32_t */
+    size_t count;  /* of FIELD_OBJECTS, FIELD_INTEGERS and FIELD_TEXTS: offset of the uint32_t */
     size_t size;   /* of FIELD_OBJECTS: bytes of an item */
     bool (*read)(struct scan *s, void *at, struct arena *a); /* false after a failure of `s` */
 };
@@ -72,6 +75,12 @@ bool fields_read(struct scan *s, const struct fields *f, const char *path, bool 
 
 /* Set everything below `path` to its initial value, as if an empty object had been read. */
 void fields_init(const struct fields *f, const char *path, void *out);
+
+/* Is it a text as those of FIELD_TEXTS, of at most `most` bytes? */
+bool fields_is_plain(struct str text, size_t most);
+
+/* A DNS-1123 subdomain, as names of objects are: 1 to 253 bytes. */
+bool fields_is_subdomain(struct str name);
 
 /* Rows of a Markdown table: field, values, default, meaning. */
 void fields_print(struct buf *out, const struct fields *f);

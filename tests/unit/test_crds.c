@@ -6,7 +6,10 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "kube/adjustment.h"
+#include "kube/deadlock.h"
 #include "kube/file.h"
+#include "kube/lock_policy.h"
 #include "kube/policy.h"
 #include "kube/signal.h"
 #include "tests/support/data.h"
@@ -21,6 +24,12 @@ static const struct {
 } kinds[] = {
     {TOP "deploy/crds/concurrencypolicies.yaml", TOP "docs/reference/concurrency-policy.md",
      &kube_policy_fields, kube_policy_reference},
+    {TOP "deploy/crds/lockpolicies.yaml", TOP "docs/reference/lock-policy.md",
+     &kube_lock_policy_fields, kube_lock_policy_reference},
+    {TOP "deploy/crds/resourceadjustments.yaml", TOP "docs/reference/resource-adjustment.md",
+     &kube_adjustment_fields, kube_adjustment_reference},
+    {TOP "deploy/crds/deadlockreports.yaml", TOP "docs/reference/deadlock-report.md",
+     &kube_deadlock_fields, kube_deadlock_reference},
     {TOP "deploy/crds/signals.yaml", TOP "docs/reference/signal.md", &kube_signal_fields,
      kube_signal_reference},
 };
@@ -81,9 +90,11 @@ static const char *type_of(const struct field *f)
     case FIELD_NAME:
     case FIELD_TEXT:
     case FIELD_TIME:
+    case FIELD_DURATION:
         return "string";
     case FIELD_WORDS:
     case FIELD_INTEGERS:
+    case FIELD_TEXTS:
     case FIELD_OBJECTS:
         return "array";
     case FIELD_SELECTOR:
@@ -174,7 +185,9 @@ static void expect_field(json_t *root, const struct field *f)
         expect_number(items, "minimum", f->min, f->path);
         expect_number(items, "maximum", f->max, f->path);
     }
-    if (f->type == FIELD_INTEGERS || f->type == FIELD_OBJECTS)
+    if (f->type == FIELD_TEXTS)
+        expect_number(items, "maxLength", f->max, f->path);
+    if (f->type == FIELD_INTEGERS || f->type == FIELD_OBJECTS || f->type == FIELD_TEXTS)
         expect_number(schema, "maxItems", f->most ? f->most : 16, f->path);
     if (f->type == FIELD_WORD || f->type == FIELD_WORDS)
         expect_words(f->type == FIELD_WORD ? schema : items, f);

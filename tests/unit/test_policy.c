@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* ConcurrencyPolicy and Signal: what the decoders take and refuse, and what comes of it. */
+/* ConcurrencyPolicy, Signal, LockPolicy, ResourceAdjustment, DeadlockReport: what the decoders take
+ * and refuse, and what comes of it. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,7 +8,10 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/err.h"
+#include "kube/adjustment.h"
+#include "kube/deadlock.h"
 #include "kube/file.h"
+#include "kube/lock_policy.h"
 #include "kube/policy.h"
 #include "kube/scan.h"
 #include "kube/signal.h"
@@ -35,12 +39,21 @@ static int decode(const struct kube_document *doc, struct err *err)
 {
     struct score_policy policy;
     struct kube_signal signal;
+    struct kube_lock_policy locks;
+    struct kube_adjustment adjustment;
+    struct kube_deadlock deadlock;
     struct arena a;
 
     arena_init(&a, room, ROOM);
-    return str_is(doc->meta.kind, KUBE_SIGNAL_KIND)
-               ? kube_signal_decode(&signal, doc->json, true, &a, err)
-               : kube_policy_decode(&policy, doc->json, true, &a, err);
+    if (str_is(doc->meta.kind, KUBE_SIGNAL_KIND))
+        return kube_signal_decode(&signal, doc->json, true, &a, err);
+    if (str_is(doc->meta.kind, KUBE_LOCK_POLICY_KIND))
+        return kube_lock_policy_decode(&locks, doc->json, true, &a, err);
+    if (str_is(doc->meta.kind, KUBE_ADJUSTMENT_KIND))
+        return kube_adjustment_decode(&adjustment, doc->json, true, &a, err);
+    if (str_is(doc->meta.kind, KUBE_DEADLOCK_KIND))
+        return kube_deadlock_decode(&deadlock, doc->json, true, &a, err);
+    return kube_policy_decode(&policy, doc->json, true, &a, err);
 }
 
 static int expect_refusal(void *ctx, const struct kube_document *doc)
@@ -79,6 +92,8 @@ static void each_broken_rule_is_refused_and_its_field_named(void **state)
 
     assert_int_equal(kube_file_visit(POLICIES "invalid.yaml", &visitor, NULL), 0);
     assert_true(n >= 71);
+    assert_int_equal(kube_file_visit(POLICIES "locks-invalid.yaml", &visitor, NULL), 0);
+    assert_true(n >= 71 + 66);
 }
 
 static void the_ends_of_every_range_are_taken(void **state)
@@ -88,6 +103,8 @@ static void the_ends_of_every_range_are_taken(void **state)
 
     assert_int_equal(kube_file_visit(POLICIES "valid.yaml", &visitor, NULL), 0);
     assert_true(n >= 21);
+    assert_int_equal(kube_file_visit(POLICIES "locks-valid.yaml", &visitor, NULL), 0);
+    assert_true(n >= 21 + 14);
 }
 
 /* --- values --- */
@@ -224,6 +241,56 @@ static void a_signals_figures_are_found_by_node(void **state)
     assert_string_equal(err.text, "spec.nodes: a is given twice");
 }
 
+static void a_lock_policy_says_what_it_says(void **state)
+{
+    static const char text[] =
+        "{'metadata':{'name':'teller','namespace':'bank'},'spec':{'qosClass':'Guaranteed',"
+        "'hierarchyRules':[{'name':'transfer','order':['accounts','ledger']}],"
+        "'numaAffinity':{'required':true,'preferredNodes':[1],'fallbackStrategy':'Wait'},"
+        "'maxHoldTime':'1m30s','retryPolicy':{'attempts':4,'backoffBase':'15ms'}}}";
+    struct kube_lock_policy p;
+    bool fitted = false;
+
+    for (size_t n = 0; n < 4096 && !fitted; n += 8) {
+        char *const json = test_padded(str_of(text), ' ');
+        struct arena a;
+
+        for (size_t i = 0; i < strlen(text); i++)
+            json[i] = json[i] == '\'' ? '"' : json[i];
+        arena_init(&a, room, n);
+        const int rc =
+            kube_lock_policy_decode(&p, (struct str){json, strlen(text)}, true, &a, NULL);
+        free(json);
+        assert_true(rc == 0 || (rc == -ENOMEM && arena_mark(&a) == 0));
+        fitted = rc == 0;
+    }
+    assert_true(fitted && str_is(p.meta.ns, "bank"));
+    assert_int_equal(p.qos, POD_GUARANTEED);
+    assert_int_equal(p.n_rules, 1);
+    assert_int_equal(p.rules[0].n_order, 2);
+    assert_true(str_is(p.rules[0].order[1], "ledger"));
+    assert_true(p.numa.given && p.numa.required);
+    assert_int_equal(p.numa.preferred_nodes[0], 1);
+    assert_int_equal(p.numa.allowed_distance, FIELD_NONE);
+    assert_int_equal(p.numa.fallback, LOCK_WAIT);
+    assert_int_equal(p.max_hold_ms, 90000);
+    assert_int_equal(p.attempts, 4);
+    assert_int_equal(p.backoff_ms, 15);
+    assert_int_equal(p.jitter_percent, FIELD_NONE);
+}
+
+/* cpuShares * 1000 / 1024, to nearest. */
+static void shares_are_thousandths_of_a_cpu(void **state)
+{
+    assert_int_equal(adjustment_millicores(1024), 1000);
+    assert_int_equal(adjustment_millicores(2), 2); /* 1.95 */
+    assert_int_equal(adjustment_millicores(3), 3); /* 2.93 */
+    assert_int_equal(adjustment_millicores(2048), 2000);
+    assert_int_equal(adjustment_millicores(1536), 1500);
+    assert_int_equal(adjustment_millicores(100), 98); /* 97.66 */
+    assert_int_equal(adjustment_millicores(262144), 256000);
+}
+
 /* Whatever room there is: success, or no trace. */
 static void every_arena_size_succeeds_or_leaves_no_trace(void **state)
 {
@@ -265,6 +332,8 @@ int main(void)
         cmocka_unit_test(classes_are_in_the_order_of_their_priority),
         cmocka_unit_test(fields_of_a_later_version_are_passed_over_unless_it_is_strict),
         cmocka_unit_test(a_signals_figures_are_found_by_node),
+        cmocka_unit_test(a_lock_policy_says_what_it_says),
+        cmocka_unit_test(shares_are_thousandths_of_a_cpu),
         cmocka_unit_test(every_arena_size_succeeds_or_leaves_no_trace),
     };
 
