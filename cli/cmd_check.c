@@ -15,14 +15,18 @@
 #include "cli/check_cluster.h"
 #include "cli/commands.h"
 #include "cli/source.h"
+#include "kube/adjustment.h"
 #include "kube/config_file.h"
+#include "kube/deadlock.h"
 #include "kube/file.h"
 #include "kube/hints.h"
+#include "kube/lock_policy.h"
 #include "kube/object.h"
 
 static const struct args_command command = {
     "check", "FILE|DIR...",
-    "Validates configuration files, hints on pods and workloads, nodes and topology. Prints\n"
+    "Validates configuration files, hints on pods and workloads, nodes and topology, lock\n"
+    "policies, adjustments and deadlock reports. Prints\n"
     "FILE:LINE:COLUMN: FIELD: what is wrong. Kinds that numawise does not use are passed over.\n"
     "Of a DIR it tells also what is unknown, assumed or odd of the nodes in it: warnings and\n"
     "notes, which are no errors. Exit code 1: there were errors; 3: a file cannot be read.\n",
@@ -92,12 +96,37 @@ static void check_hints(struct check *c, const struct kube_document *doc,
     }
 }
 
+static bool is_of_operator(const struct kube_document *doc)
+{
+    const struct kube_meta *const m = &doc->meta;
+
+    return (str_is(m->kind, KUBE_LOCK_POLICY_KIND) &&
+            str_is(m->api_version, KUBE_LOCK_POLICY_API)) ||
+           (str_is(m->kind, KUBE_ADJUSTMENT_KIND) && str_is(m->api_version, KUBE_ADJUSTMENT_API)) ||
+           (str_is(m->kind, KUBE_DEADLOCK_KIND) && str_is(m->api_version, KUBE_DEADLOCK_API));
+}
+
+static int decode_of_operator(struct check *c, const struct kube_document *doc, struct err *err)
+{
+    struct kube_lock_policy policy;
+    struct kube_adjustment adjustment;
+    struct kube_deadlock deadlock;
+
+    if (str_is(doc->meta.kind, KUBE_LOCK_POLICY_KIND))
+        return kube_lock_policy_decode(&policy, doc->json, true, &c->arena, err);
+    if (str_is(doc->meta.kind, KUBE_ADJUSTMENT_KIND))
+        return kube_adjustment_decode(&adjustment, doc->json, true, &c->arena, err);
+    return kube_deadlock_decode(&deadlock, doc->json, true, &c->arena, err);
+}
+
 static int decode(struct check *c, const struct kube_document *doc, struct err *err)
 {
     struct score_pod pod;
     struct kube_node node;
     struct kube_nrt nrt;
 
+    if (is_of_operator(doc))
+        return decode_of_operator(c, doc, err);
     if (str_is(doc->meta.kind, "Node"))
         return kube_node_decode(&node, doc->json, &c->arena, err);
     if (str_is(doc->meta.kind, "NodeResourceTopology"))
@@ -108,9 +137,14 @@ static int decode(struct check *c, const struct kube_document *doc, struct err *
     return rc;
 }
 
-static bool is_ours(struct str kind)
+static bool is_of_node(struct str kind)
 {
-    return str_is(kind, "Node") || str_is(kind, "NodeResourceTopology") || kube_is_workload(kind);
+    return str_is(kind, "Node") || str_is(kind, "NodeResourceTopology");
+}
+
+static bool is_ours(const struct kube_document *doc)
+{
+    return is_of_node(doc->meta.kind) || kube_is_workload(doc->meta.kind) || is_of_operator(doc);
 }
 
 static int on_object(void *ctx, const struct kube_document *doc)
@@ -122,14 +156,14 @@ static int on_object(void *ctx, const struct kube_document *doc)
         c->is_config = true;
         return 0;
     }
-    if (!is_ours(doc->meta.kind)) {
+    if (!is_ours(doc)) {
         c->skipped++;
         return 0;
     }
     c->objects++;
     if (decode(c, doc, &err))
         decoder_problem(c, doc, &err);
-    else if (!kube_is_workload(doc->meta.kind))
+    else if (is_of_node(doc->meta.kind))
         check_cluster_note(&c->cluster, doc);
     arena_rewind(&c->arena, 0);
     return 0;

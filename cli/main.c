@@ -20,7 +20,7 @@ static const struct {
     {"topology", "zones, distances and devices of this machine or a recorded one", cmd_topology},
     {"check", "validate configuration, hints and manifests", cmd_check},
     {"simulate", "place pods one after the other", NULL},
-    {"locks", "the lock hierarchy", NULL},
+    {"locks", "the lock hierarchy, of a directory or as a server knows it", cmd_locks},
     {"agent", "one per node: discover and publish", NULL},
 };
 

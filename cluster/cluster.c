@@ -321,7 +321,7 @@ static int on_delta(void *ctx, const struct source_delta *delta, struct err *err
 {
     struct cluster *const c = ctx;
 
-    return store_apply(&c->store, delta, err);
+    return delta->kind <= SOURCE_WORKLOAD ? store_apply(&c->store, delta, err) : 0;
 }
 
 static void on_begin(void *ctx, enum source_kind kind, bool again)

@@ -9,7 +9,10 @@
 #include "base/err.h"
 #include "base/siphash.h"
 #include "cluster/directory_index_parts.h"
+#include "kube/adjustment.h"
+#include "kube/deadlock.h"
 #include "kube/file.h"
+#include "kube/lock_policy.h"
 #include "kube/object.h"
 #include "kube/scan.h"
 
@@ -23,6 +26,28 @@ struct reading {
 };
 
 /* --- what an object is --- */
+
+/* Kinds of ours that live in namespaces. */
+static bool classify_ours(const struct kube_meta *meta, struct index_object *out)
+{
+    static const struct {
+        const char *api_version, *kind;
+        enum source_kind source;
+    } ours[] = {
+        {KUBE_LOCK_POLICY_API, KUBE_LOCK_POLICY_KIND, SOURCE_LOCK_POLICY},
+        {KUBE_ADJUSTMENT_API, KUBE_ADJUSTMENT_KIND, SOURCE_ADJUSTMENT},
+        {KUBE_DEADLOCK_API, KUBE_DEADLOCK_KIND, SOURCE_DEADLOCK},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(ours); i++) {
+        if (!str_is(meta->kind, ours[i].kind) || !str_is(meta->api_version, ours[i].api_version))
+            continue;
+        out->kind = ours[i].source;
+        out->ns = meta->ns.n ? meta->ns : STR("default");
+        return true;
+    }
+    return false;
+}
 
 static bool classify(const struct kube_meta *meta, struct index_object *out)
 {
@@ -38,7 +63,7 @@ static bool classify(const struct kube_meta *meta, struct index_object *out)
         out->kind = str_is(meta->kind, "Pod") ? SOURCE_POD : SOURCE_WORKLOAD;
         out->ns = meta->ns.n ? meta->ns : STR("default");
     } else {
-        return false;
+        return classify_ours(meta, out);
     }
     return true;
 }

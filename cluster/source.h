@@ -14,7 +14,16 @@
 #include "kube/object.h"
 
 enum source_verb { SOURCE_UPSERT, SOURCE_DELETE };
-enum source_kind { SOURCE_NODE, SOURCE_NRT, SOURCE_POD, SOURCE_WORKLOAD };
+enum source_kind {
+    SOURCE_NODE,
+    SOURCE_NRT,
+    SOURCE_POD,
+    SOURCE_WORKLOAD,
+    /* Of the operator; cluster.c passes them over. */
+    SOURCE_LOCK_POLICY,
+    SOURCE_ADJUSTMENT,
+    SOURCE_DEADLOCK,
+};
 
 /* One change. For SOURCE_DELETE only kind, type, ns and name are set. Borrowed during the call. */
 struct source_delta {

@@ -110,9 +110,7 @@ void kube_adjustment_reference(struct buf *out)
                   "\n"
                   "`" KUBE_ADJUSTMENT_API
                   "`, namespaced, short name `nadj`: other resources that somebody asks for a "
-                  "workload, with the answer in its status. How the answer comes about: [the "
-                  "operator](../operator.md); the schema with its rules: "
-                  "`deploy/crds/resourceadjustments.yaml`.\n"
+                  "workload. The schema with its rules: `deploy/crds/resourceadjustments.yaml`.\n"
                   "\n"
                   "This page is printed from the table in `kube/adjustment.c`; a test fails when "
                   "page, table and schema differ.\n"
