@@ -180,7 +180,7 @@ static int show(struct reading *r, const char *ns, enum draw_format format)
 static int of_directory(const char *path, const char *ns, enum draw_format format)
 {
     struct reading r = {0};
-    const struct source_sink sink = {on_delta, on_settled, &r};
+    const struct source_sink sink = {.delta = on_delta, .settled = on_settled, .ctx = &r};
     struct directory *directory;
     uint64_t key[2] = {0, 0};
     struct err err;
