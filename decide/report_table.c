@@ -314,12 +314,15 @@ static void put_clause(struct buf *out, struct str clause)
     }
 }
 
-/* "zone 3" of "zone 3: cpu needs ..."; empty for other texts. The rest stays in `clause`. */
+/*
+ * "zone 3" of "zone 3: cpu needs ...", "zones 0,1 together"; empty for other texts. The rest stays
+ * in `clause`.
+ */
 static struct str take_zone(struct str *clause)
 {
     const char *const colon = memmem(clause->p, clause->n, ": ", 2);
 
-    if (!str_starts(*clause, "zone ") || !colon)
+    if ((!str_starts(*clause, "zone ") && !str_starts(*clause, "zones ")) || !colon)
         return STR("");
     const struct str zone = {clause->p, (size_t)(colon - clause->p)};
     *clause = (struct str){colon + 2, clause->n - zone.n - 2};

@@ -10,19 +10,12 @@
 #include "scoring/constraint.h"
 #include "scoring/kubelet_request.h"
 #include "scoring/outcome.h"
+#include "scoring/proof_parts.h"
 #include "topology/cpuset.h"
 
-enum { PROOF_BYTES = 4096, PROOF_HOLDERS = 3 };
+enum { PROOF_HOLDERS = 3 };
 
-/* Text that is cut at its end rather than failing. */
-struct text {
-    char p[PROOF_BYTES];
-    size_t n;
-};
-
-static void add(struct text *t, const char *fmt, ...) PRINTF(2, 3);
-
-static void add(struct text *t, const char *fmt, ...)
+void proof_add(struct proof_text *t, const char *fmt, ...)
 {
     va_list ap;
 
@@ -33,12 +26,26 @@ static void add(struct text *t, const char *fmt, ...)
         t->n = t->n + (size_t)n < sizeof(t->p) ? t->n + (size_t)n : sizeof(t->p) - 1;
 }
 
-static void add_lack(struct text *t, uint32_t zone_id, struct str resource, uint64_t need,
+void proof_clause(struct proof_text *t)
+{
+    if (t->n)
+        proof_add(t, "; ");
+}
+
+void proof_zones(struct proof_text *t, const struct node_view *node, uint64_t zones)
+{
+    const char *before = zones & (zones - 1) ? "zones " : "zone ";
+
+    for (uint64_t z = zones; z; z &= z - 1, before = ",")
+        proof_add(t, "%s%u", before, node->machine.zones[__builtin_ctzll(z)].id);
+}
+
+static void add_lack(struct proof_text *t, uint32_t zone_id, struct str resource, uint64_t need,
                      uint64_t have, uint64_t of)
 {
-    add(t, "%szone %u: %.*s needs %llu, free %llu of %llu", t->n ? "; " : "", zone_id,
-        STR_ARG(resource), (unsigned long long)need, (unsigned long long)have,
-        (unsigned long long)of);
+    proof_clause(t);
+    proof_add(t, "zone %u: %.*s needs %llu, free %llu of %llu", zone_id, STR_ARG(resource),
+              (unsigned long long)need, (unsigned long long)have, (unsigned long long)of);
 }
 
 /* The request that met the refusal: the first container without a hint, or the whole pod. */
@@ -55,8 +62,8 @@ static const struct kubelet_wants *refused(const struct node_view *node,
     return &req->whole;
 }
 
-static bool cpu_lacks(struct text *t, const struct node_view *node, const struct node_state *state,
-                      uint32_t need, uint32_t zone)
+static bool cpu_lacks(struct proof_text *t, const struct node_view *node,
+                      const struct node_state *state, uint32_t need, uint32_t zone)
 {
     const uint64_t *const in = &node->cpus.zone_set[(size_t)zone * node->cpu_words];
     uint32_t have = 0, of = 0;
@@ -73,7 +80,7 @@ static bool cpu_lacks(struct text *t, const struct node_view *node, const struct
     return true;
 }
 
-static bool memory_lacks(struct text *t, const struct node_view *node,
+static bool memory_lacks(struct proof_text *t, const struct node_view *node,
                          const struct node_state *state, const struct kubelet_want *want,
                          uint32_t zone)
 {
@@ -90,7 +97,7 @@ static bool memory_lacks(struct text *t, const struct node_view *node,
     return false;
 }
 
-static bool devices_lack(struct text *t, const struct node_view *node,
+static bool devices_lack(struct proof_text *t, const struct node_view *node,
                          const struct node_state *state, const struct kubelet_want *want,
                          uint32_t zone)
 {
@@ -116,7 +123,7 @@ static bool devices_lack(struct text *t, const struct node_view *node,
 
 /* Zones that could take the whole of `wants` by their free amounts; the others say what they lack.
  */
-static uint64_t zones_with_room(struct text *t, const struct node_view *node,
+static uint64_t zones_with_room(struct proof_text *t, const struct node_view *node,
                                 const struct node_state *state, const struct kubelet_wants *wants)
 {
     uint64_t roomy = 0;
@@ -148,7 +155,7 @@ static bool holds_memory_in(const struct node_pod *pod, uint32_t zone)
 
 /* "held by ml/a, ml/b, ml/c and 2 more"; only a number where it is not known whose blocks they are
  */
-static void add_holders(struct text *t, const struct node_view *node,
+static void add_holders(struct proof_text *t, const struct node_view *node,
                         const struct node_state *state, uint32_t zone)
 {
     uint32_t n = 0;
@@ -159,34 +166,33 @@ static void add_holders(struct text *t, const struct node_view *node,
         if (!holds_memory_in(pod, zone))
             continue;
         if (n++ < PROOF_HOLDERS)
-            add(t, "%s%.*s/%.*s", n == 1 ? ", held by " : ", ", STR_ARG(pod->ns),
-                STR_ARG(pod->name));
+            proof_add(t, "%s%.*s/%.*s", n == 1 ? ", held by " : ", ", STR_ARG(pod->ns),
+                      STR_ARG(pod->name));
     }
     if (n > PROOF_HOLDERS)
-        add(t, " and %u more", n - PROOF_HOLDERS);
+        proof_add(t, " and %u more", n - PROOF_HOLDERS);
     if (n == 0)
-        add(t, state->assignments[zone] == 1 ? " until %u block ends" : " until %u blocks end",
-            state->assignments[zone]);
+        proof_add(t,
+                  state->assignments[zone] == 1 ? " until %u block ends" : " until %u blocks end",
+                  state->assignments[zone]);
 }
 
 /* "zone 0: memory is in a group with zone 1, held by ml/a" */
-static void add_group(struct text *t, const struct node_view *node, const struct node_state *state,
-                      uint32_t zone)
+static void add_group(struct proof_text *t, const struct node_view *node,
+                      const struct node_state *state, uint32_t zone)
 {
-    const uint64_t others = state->cells[zone] & ~(UINT64_C(1) << zone);
-    const char *before = (others & (others - 1)) ? "zones " : "zone ";
-
-    add(t, "%szone %u: memory is in a group with ", t->n ? "; " : "", node->machine.zones[zone].id);
-    for (uint64_t z = others; z; z &= z - 1, before = ",")
-        add(t, "%s%u", before, node->machine.zones[__builtin_ctzll(z)].id);
+    proof_clause(t);
+    proof_add(t, "zone %u: memory is in a group with ", node->machine.zones[zone].id);
+    proof_zones(t, node, state->cells[zone] & ~(UINT64_C(1) << zone));
     if (node->state.cells[zone] == state->cells[zone])
         add_holders(t, node, state, zone);
     else
-        add(t, ", made by another container of this pod");
+        proof_add(t, ", made by another container of this pod");
 }
 
 /* Groups that pods keep alive, each told once, at its lowest zone. */
-static bool add_groups(struct text *t, const struct node_view *node, const struct node_state *state)
+static bool add_groups(struct proof_text *t, const struct node_view *node,
+                       const struct node_state *state)
 {
     bool any = false;
 
@@ -202,24 +208,37 @@ static bool add_groups(struct text *t, const struct node_view *node, const struc
     return any;
 }
 
-static const char *policy_rule(const struct node_view *node)
+/* CPUs that init containers leave to the one that was refused; NULL: no memory. */
+static const uint64_t *reuse_of(const struct node_view *node, const struct score_request *req,
+                                const struct kubelet_answer *answer, struct arena *a)
 {
-    return node->kubelet.policy == KUBELET_POLICY_SINGLE_NUMA_NODE
-               ? "single-numa-node: no zone is preferred by every resource at once"
-               : "restricted: no set of zones is preferred by every resource at once (the width "
-                 "that is preferred counts all CPUs and devices, free or not)";
+    uint64_t *const reuse = arena_array(a, node->cpu_words, sizeof(*reuse));
+
+    for (uint32_t i = 0; reuse && answer->containers && i < req->n_containers; i++) {
+        const uint64_t *const cpus = answer->containers[i].cpus;
+
+        if (!answer->containers[i].hinted)
+            break;
+        for (uint32_t w = 0; cpus && w < node->cpu_words; w++)
+            reuse[w] =
+                req->containers[i].kind == POD_INIT ? reuse[w] | cpus[w] : reuse[w] & ~cpus[w];
+    }
+    return reuse;
 }
 
-/* A container that fits by free amounts is refused by a rule. */
-static void add_affinity_proof(struct text *t, const struct node_view *node,
-                               const struct node_state *state, const struct kubelet_wants *wants)
+/* What every zone lacks; else the rule by which a zone that has room, or zones together, are not
+ * taken. */
+static void add_affinity_proof(struct proof_text *t, const struct proof_case *c)
 {
-    const uint64_t roomy = zones_with_room(t, node, state, wants);
+    const uint64_t roomy = zones_with_room(t, c->node, c->state, c->wants);
+    const bool restricted = c->node->kubelet.policy == KUBELET_POLICY_RESTRICTED;
 
-    if (roomy == 0)
+    if (restricted && proof_widths(t, c))
         return;
-    if (wants->n_memory == 0 || !add_groups(t, node, state))
-        add(t, "%s%s", t->n ? "; " : "", policy_rule(node));
+    if (roomy == 0 && !(restricted && proof_is_wide(c)))
+        return;
+    if (c->wants->n_memory == 0 || !add_groups(t, c->node, c->state))
+        proof_rule(t, c, roomy);
 }
 
 /* --- an allocation that failed --- */
@@ -257,7 +276,7 @@ static struct kubelet_wants unmet(const struct node_view *node, const struct kub
  * The kubelet's text speaks of no resource by name: say which zones lack what. What the container
  * got from the managers before the one that failed is not in its way.
  */
-static void add_allocation_proof(struct text *t, const struct node_view *node,
+static void add_allocation_proof(struct proof_text *t, const struct node_view *node,
                                  const struct node_state *state, const struct score_request *req,
                                  const struct kubelet_answer *answer)
 {
@@ -278,12 +297,20 @@ int score_proof(struct str *out, const struct node_view *node, const struct node
                 const struct score_request *req, const struct kubelet_answer *answer,
                 struct arena *a)
 {
-    struct text t = {.n = 0};
+    struct proof_text t = {.n = 0};
 
-    if (answer->reason == SCORE_TOPOLOGY_AFFINITY_ERROR)
-        add_affinity_proof(&t, node, state, refused(node, req, answer));
-    else
-        add(&t, "%s", answer->message);
+    if (answer->reason == SCORE_TOPOLOGY_AFFINITY_ERROR) {
+        const struct proof_case c = {.node = node,
+                                     .state = state,
+                                     .wants = refused(node, req, answer),
+                                     .reuse = reuse_of(node, req, answer, a)};
+
+        if (!c.reuse)
+            return -ENOMEM;
+        add_affinity_proof(&t, &c);
+    } else {
+        proof_add(&t, "%s", answer->message);
+    }
     if (answer->reason == SCORE_UNEXPECTED_ADMISSION_ERROR)
         add_allocation_proof(&t, node, state, req, answer);
     return str_copy(out, (struct str){t.p, t.n}, a);

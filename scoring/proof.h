@@ -13,8 +13,10 @@ struct score_request;
 /*
  * The proof of a rejection, in `a`, clauses joined by "; ":
  *   TopologyAffinityError      "zone N: RESOURCE needs A, free B of T" where zones lack something;
- *                              where one has room, "zone N: memory is in a group with zone M, held
- *                              by NS/POD" (up to three pods), else the rule that refuses
+ *                              where that is not all, "zone N: memory is in a group with zone M,
+ *                              held by NS/POD" (up to three pods), or the rule that refuses: what
+ *                              all zones together lack, the width by total, different widths,
+ *                              CPUs of init containers (docs/scoring.md 2)
  *   UnexpectedAdmissionError   the kubelet's text, then the zones' lack of what was not allocated,
  *                              and groups where that is memory
  *   else                       the kubelet's text

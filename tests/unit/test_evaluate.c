@@ -133,7 +133,8 @@ static void a_width_that_counts_taken_cpus_is_named_as_the_rule(void **state)
     assert_int_equal(score_node_explain(&d, f.req, v, &no_clock, &f.a), 0);
     assert_int_equal(d.result.reason, SCORE_TOPOLOGY_AFFINITY_ERROR);
     assert_string_equal(d.message.p,
-                        "zone 0: cpu needs 4, free 3 of 3; zone 1: cpu needs 4, free 3 of 4");
+                        "zone 0: cpu needs 4, free 3 of 3; zone 1: cpu needs 4, free 3 of 4; "
+                        "restricted: 1 zone has enough cpu, free or not, so 2 are refused");
     end(&f);
 }
 
