@@ -26,12 +26,30 @@ void ext_count_request(struct ext_counters *c, enum ext_verb verb, enum ext_code
     metric_add_duration(&c->durations[verb][code], duration_ns);
 }
 
-void ext_count_decision(struct ext_counters *c, enum ext_verb verb, const struct decision *d)
+/* Most decisions have few reasons: added up first, so that each costs one atomic addition. */
+static void count_reasons(struct ext_counters *c, const struct decision *d, enum decide_mode mode)
+{
+    uint32_t counts[SCORE_REASONS] = {0};
+    atomic_uint_fast64_t *const refused = mode == DECIDE_SHADOW ? c->shadowed : c->rejected;
+
+    for (uint32_t i = 0; i < d->n; i++)
+        counts[d->rows[i].reason] += !(d->rows[i].marks & DECIDE_REPEATED);
+    for (int r = SCORE_REASON_NONE + 1; r < SCORE_REASONS; r++)
+        if (counts[r])
+            bump(score_reason_verdict((enum score_reason)r) == SCORE_REJECTED ? &refused[r]
+                                                                              : &c->unknown[r],
+                 counts[r]);
+}
+
+void ext_count_decision(struct ext_counters *c, enum ext_verb verb, const struct decision *d,
+                        enum decide_mode mode)
 {
     for (int v = 0; v < 3; v++)
         bump(&c->nodes[verb][v], d->counts[v]);
     bump(&c->not_understood, d->pass == DECIDE_NOT_UNDERSTOOD);
     bump(&c->ignored, d->pass == DECIDE_IGNORED);
+    if (verb == EXT_FILTER && d->counts[SCORE_ADMITTED] < d->n)
+        count_reasons(c, d, mode);
 }
 
 static void requests_text(const struct ext_counters *c, struct buf *out)
@@ -69,13 +87,28 @@ static void duration_text(const struct ext_counters *c, struct buf *out)
         }
 }
 
+static void reasons_text(const atomic_uint_fast64_t *counts, enum score_verdict verdict,
+                         struct buf *out, const char *name, const char *help)
+{
+    metric_family(out, name, "counter", help);
+    for (int r = SCORE_REASON_NONE + 1; r < SCORE_REASONS; r++)
+        if (score_reason_verdict((enum score_reason)r) == verdict)
+            buf_printf(out, "%s{reason=\"%s\"} %llu\n", name,
+                       score_reason_text((enum score_reason)r), value(&counts[r]));
+}
+
 void ext_counters_text(const struct ext_counters *c, struct buf *out)
 {
     requests_text(c, out);
     nodes_text(c, out);
     duration_text(c, out);
-    metric_counter(out, "numawise_extender_shadow_rejections_total",
-                   "Rejections that the mode Shadow let pass.", value(&c->shadowed));
+    reasons_text(c->rejected, SCORE_REJECTED, out, "numawise_extender_rejections_total",
+                 "Candidates that filter refused, by reason.");
+    reasons_text(
+        c->shadowed, SCORE_REJECTED, out, "numawise_extender_shadow_rejections_total",
+        "Candidates that the mode Shadow let pass and Enforce would have refused, by reason.");
+    reasons_text(c->unknown, SCORE_UNKNOWN, out, "numawise_extender_unknown_total",
+                 "Candidates that passed filter unjudged, by reason.");
     metric_counter(out, "numawise_extender_pods_not_understood_total",
                    "Calls whose pod did not decode; all their nodes passed.",
                    value(&c->not_understood));

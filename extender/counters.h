@@ -7,9 +7,9 @@
 #include <stdint.h>
 
 #include "base/metric.h"
+#include "decide/decide.h"
 
 struct buf;
-struct decision;
 
 enum ext_verb { EXT_FILTER, EXT_PRIORITIZE, EXT_VERBS };
 enum ext_code { EXT_200, EXT_400, EXT_503, EXT_CODES };
@@ -18,7 +18,8 @@ enum ext_code { EXT_200, EXT_400, EXT_503, EXT_CODES };
 struct ext_counters {
     atomic_uint_fast64_t requests[EXT_VERBS][EXT_CODES];
     atomic_uint_fast64_t nodes[EXT_VERBS][3]; /* by score_verdict */
-    atomic_uint_fast64_t shadowed;            /* rejections that Shadow let pass */
+    /* Of filter, by score_reason: refused, let pass by Shadow, passed unjudged. */
+    atomic_uint_fast64_t rejected[SCORE_REASONS], shadowed[SCORE_REASONS], unknown[SCORE_REASONS];
     atomic_uint_fast64_t not_understood, ignored;
     atomic_uint_fast64_t lost; /* decisions the ring could not keep */
     struct metric_durations durations[EXT_VERBS][EXT_CODES];
@@ -26,7 +27,8 @@ struct ext_counters {
 
 void ext_count_request(struct ext_counters *c, enum ext_verb verb, enum ext_code code,
                        uint64_t duration_ns);
-void ext_count_decision(struct ext_counters *c, enum ext_verb verb, const struct decision *d);
+void ext_count_decision(struct ext_counters *c, enum ext_verb verb, const struct decision *d,
+                        enum decide_mode mode);
 
 /* Append the families in the Prometheus text format 0.0.4. */
 void ext_counters_text(const struct ext_counters *c, struct buf *out);

@@ -122,8 +122,6 @@ static void encode(struct call *c)
         return;
     }
     ext_encode_filter(c->reply, &c->args, &c->decision, c->options.mode);
-    if (c->options.mode == DECIDE_SHADOW)
-        atomic_fetch_add(&c->e->counters.shadowed, c->decision.counts[SCORE_REJECTED]);
 }
 
 static enum ext_code refuse(struct call *c, int rc, const struct err *err)
@@ -155,7 +153,7 @@ static enum ext_code answer(struct call *c, const struct cluster_snapshot *snaps
     if (rc)
         return refuse(c, rc, &err);
     encode(c);
-    ext_count_decision(&c->e->counters, c->verb, &c->decision);
+    ext_count_decision(&c->e->counters, c->verb, &c->decision, c->options.mode);
     keep(c);
     tell(c);
     return EXT_200;

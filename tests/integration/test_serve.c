@@ -631,6 +631,53 @@ static void a_changed_configuration_is_followed_and_a_broken_one_is_not(void **s
     stop_own(&o, SIGINT);
 }
 
+static double sample_of(const struct own *o, const char *name)
+{
+    struct buf b = {0};
+
+    assert_int_equal(test_get(o->server.console, "/metrics", &b), 200);
+    const char *const line = strstr(b.p, name);
+    assert_non_null(line);
+    const double value = strtod(line + strlen(name), NULL);
+    buf_free(&b);
+    return value;
+}
+
+/* What Enforce would have done is counted by reason, and the decision says both. */
+static void shadow_refuses_nothing_and_says_what_it_would_have(void **state)
+{
+    static const char shadowed[] =
+        "\nnumawise_extender_shadow_rejections_total{reason=\"TopologyAffinityError\"} ";
+    static const char rejected[] =
+        "\nnumawise_extender_rejections_total{reason=\"TopologyAffinityError\"} ";
+    struct own o;
+    struct buf b = {0};
+    char target[64];
+
+    start_own(&o, CONFIG "extender:\n  mode: Shadow\n");
+    const int fd = test_connect(o.server.extender);
+    assert_int_equal(post(fd, FILTER, STR(ask_cpu_1), &b), 200);
+    assert_string_equal(b.p, "{\"Nodes\":null,\"NodeNames\":[\"cpu-1\"],\"FailedNodes\":{},"
+                             "\"FailedAndUnresolvableNodes\":{},\"Error\":\"\"}");
+    assert_int_equal(post(fd, FILTER, STR(ask_cpu_1), &b), 200);
+    assert_int_equal(sample_of(&o, shadowed), 2);
+    assert_int_equal(sample_of(&o, rejected), 0);
+    assert_int_equal(test_get(o.server.console, "/v1/decisions", &b), 200);
+    const char *const id = strstr(b.p, "\"decision\": \"");
+    assert_non_null(id);
+    (void)snprintf(target, sizeof(target), "/v1/decisions/%.26s", id + 13);
+    assert_int_equal(test_get(o.server.console, target, &b), 200);
+    assert_non_null(strstr(b.p, "\"mode\": \"Shadow\""));
+    assert_non_null(strstr(b.p, "\"verdict\": \"Rejected\""));
+    assert_non_null(strstr(b.p, "\"reason\": \"TopologyAffinityError\""));
+    test_write(o.config, STR(CONFIG "extender:\n  mode: Enforce\n"));
+    await_answer(&o, "\"cpu-1\":\"numawise: TopologyAffinityError\"");
+    assert_true(sample_of(&o, rejected) >= 1);
+    (void)close(fd);
+    buf_free(&b);
+    stop_own(&o, SIGTERM);
+}
+
 enum { IN_FLIGHT = 8 };
 
 /* Requests were sent before the signal; each is answered whole, or its connection just ends. */
@@ -790,6 +837,7 @@ int main(void)
         cmocka_unit_test(hostile_json_gets_its_status_and_the_next_request_is_served),
         cmocka_unit_test(whatever_is_asked_the_answer_is_one_kube_scheduler_takes),
         cmocka_unit_test(a_changed_cluster_directory_is_picked_up),
+        cmocka_unit_test(shadow_refuses_nothing_and_says_what_it_would_have),
         cmocka_unit_test(a_changed_configuration_is_followed_and_a_broken_one_is_not),
         cmocka_unit_test(on_sigterm_requests_in_flight_are_answered_and_the_exit_code_is_0),
         cmocka_unit_test(commands_say_what_is_wrong_with_them),
