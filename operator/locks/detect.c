@@ -10,24 +10,40 @@
 #include "base/siphash.h"
 #include "operator/locks/book_parts.h"
 
-/* A wait: a node of the graph. Its edges lead to the waits of the threads that hold its lock. */
+/* A wait of some thread. */
 struct wait {
     const struct lock_reporter *reporter;
-    uint32_t item;   /* of reporter->state->waiting */
-    uint32_t number; /* of Tarjan's algorithm; 0 = not yet */
-    uint32_t low;
-    uint32_t part;      /* strong component, LOCK_NONE = not closed */
-    uint32_t distance;  /* of the search for a shortest circle; LOCK_NONE = not reached */
-    uint32_t came_from; /* there */
-    uint64_t rank;      /* an order that does not depend on who reported first */
+    uint32_t item; /* of reporter->state->waiting */
+    uint32_t lock; /* what it waits for; LOCK_NONE = nobody who waits holds it */
+    uint64_t rank; /* an order that does not depend on who reported first; 0 = not yet made */
 };
 
-/* A lock that a waiting thread holds, in a hash table by bucket. */
-struct hold {
-    const struct lock_reporter *reporter;
+/* A lock that a waiting thread holds, and in holders[] the waits of all such threads. */
+struct lock {
+    const struct lock_reporter *reporter; /* of one holder, whose item says which lock it is */
     const struct lock_item *item;
-    uint32_t wait; /* of its thread */
-    uint32_t next;
+    uint32_t first, n; /* of holders[] */
+};
+
+/*
+ * A node of the graph: waits first, then locks. A wait leads to its lock, a lock to the waits of
+ * its holders, so that there are no more edges than items, however many wait for however many.
+ */
+struct node {
+    uint32_t number; /* of Tarjan's algorithm; 0 = not yet */
+    uint32_t low;
+    uint32_t part;      /* strong component; LOCK_NONE = not closed */
+    uint32_t distance;  /* of the search for a shortest circle; LOCK_NONE = not reached */
+    uint32_t came_from; /* there */
+};
+
+struct hold {
+    uint32_t lock, wait;
+};
+
+struct slot {
+    uint64_t hash;
+    uint32_t lock; /* LOCK_NONE = empty */
 };
 
 struct pass {
@@ -35,12 +51,13 @@ struct pass {
     struct lock_space *space;
     uint64_t now_ns, interval_ns;
     struct wait *waits; /* [n_waits] */
-    uint32_t n_waits;
+    struct lock *locks; /* [n_locks] */
     struct hold *holds; /* [n_holds] */
-    uint32_t n_holds;
-    uint32_t *buckets; /* [mask + 1] */
-    uint32_t mask;
-    uint32_t *stack, *call, *edge; /* [n_waits] each */
+    uint32_t *holders;  /* [n_holds] waits, lock by lock */
+    struct node *nodes; /* [n_waits + n_locks] */
+    struct slot *slots; /* [mask + 1] locks by hash, open addressing */
+    uint32_t n_waits, n_locks, n_holds, mask;
+    uint32_t *stack, *call, *edge; /* [n_waits + n_locks] each */
     uint32_t n_numbers, n_stack, depth;
 };
 
@@ -51,38 +68,34 @@ static const struct lock_item *item_of(const struct wait *w)
     return &w->reporter->state->waiting[w->item];
 }
 
-static bool same_lock(const struct wait *w, const struct hold *h)
+static bool same_lock(const struct lock *l, const struct lock_reporter *r,
+                      const struct lock_item *item)
 {
-    const struct lock_item *const a = item_of(w), *const b = h->item;
+    const struct lock_item *const a = l->item;
 
-    return a->hash == b->hash && a->class_index == b->class_index && a->shared == b->shared &&
-           (a->shared || w->reporter == h->reporter) && str_eq(a->instance, b->instance);
+    return a->class_index == item->class_index && a->shared == item->shared &&
+           (a->shared || l->reporter == r) && str_eq(a->instance, item->instance);
 }
 
-/* The first hold from `at` on that is one of the lock that `w` waits for. */
-static uint32_t match(const struct pass *p, const struct wait *w, uint32_t at)
+/*
+ * Where the lock is in the table, or would be. Nobody outside can make two hashes meet, and if two
+ * do by chance, `note` sees it: here the hash says which lock it is, without touching its text.
+ */
+static struct slot *find_slot(const struct pass *p, uint64_t hash)
 {
-    while (at != LOCK_NONE && !same_lock(w, &p->holds[at]))
-        at = p->holds[at].next;
-    return at;
+    uint32_t i = (uint32_t)hash & p->mask;
+
+    while (p->slots[i].lock != LOCK_NONE && p->slots[i].hash != hash)
+        i = (i + 1) & p->mask;
+    return &p->slots[i];
 }
 
-static uint32_t first_edge(const struct pass *p, const struct wait *w)
+/* The wait of the thread that holds the item; LOCK_NONE: it runs, and can let go any moment. */
+static uint32_t wait_of(const struct lock_reporter *r, const struct lock_item *item)
 {
-    return match(p, w, p->buckets[item_of(w)->hash & p->mask]);
-}
+    const uint32_t wait = r->state->threads[item->thread].wait;
 
-static uint32_t next_edge(const struct pass *p, const struct wait *w, uint32_t edge)
-{
-    return match(p, w, p->holds[edge].next);
-}
-
-static uint64_t rank_of(const struct pass *p, const struct lock_reporter *r, uint32_t item)
-{
-    const struct lock_item *const w = &r->state->waiting[item];
-    const uint64_t key[2] = {p->book->key[0] ^ r->serial, p->book->key[1]};
-
-    return siphash13(key, r->state->threads[w->thread].name);
+    return wait == LOCK_NONE ? LOCK_NONE : r->first_wait + wait;
 }
 
 static void collect_waits(struct pass *p)
@@ -90,136 +103,199 @@ static void collect_waits(struct pass *p)
     for (struct lock_reporter *r = p->space->reporters; r; r = r->next) {
         r->first_wait = p->n_waits;
         for (uint32_t i = 0; r->state && i < r->state->n_waiting; i++)
-            p->waits[p->n_waits++] = (struct wait){.reporter = r,
-                                                   .item = i,
-                                                   .part = LOCK_NONE,
-                                                   .distance = LOCK_NONE,
-                                                   .rank = rank_of(p, r, i)};
+            p->waits[p->n_waits++] = (struct wait){.reporter = r, .item = i};
     }
 }
 
-/* What threads hold that do not wait can end any moment: it is no edge. */
-static void collect_holds(struct pass *p)
+/* What waiting threads hold: holds[] for now, in the order of the reports. */
+static void collect_locks(struct pass *p)
 {
     for (const struct lock_reporter *r = p->space->reporters; r; r = r->next) {
         for (uint32_t i = 0; r->state && i < r->state->n_held; i++) {
             const struct lock_item *const item = &r->state->held[i];
-            const uint32_t wait = r->state->threads[item->thread].wait;
-            uint32_t *const bucket = &p->buckets[item->hash & p->mask];
+            const uint32_t wait = wait_of(r, item);
 
             if (wait == LOCK_NONE)
                 continue;
-            p->holds[p->n_holds] = (struct hold){r, item, r->first_wait + wait, *bucket};
-            *bucket = p->n_holds++;
+            struct slot *const slot = find_slot(p, item->hash);
+            if (slot->lock == LOCK_NONE) {
+                *slot = (struct slot){item->hash, p->n_locks};
+                p->locks[p->n_locks++] = (struct lock){.reporter = r, .item = item};
+            }
+            p->locks[slot->lock].n++;
+            p->holds[p->n_holds++] = (struct hold){slot->lock, wait};
         }
     }
 }
 
+/* The same lock by lock, and who waits for which. */
+static void collect_holders(struct pass *p)
+{
+    uint32_t at = 0;
+
+    for (uint32_t i = 0; i < p->n_locks; i++) {
+        p->locks[i].first = at;
+        at += p->locks[i].n;
+        p->locks[i].n = 0;
+    }
+    for (uint32_t i = 0; i < p->n_holds; i++) {
+        struct lock *const l = &p->locks[p->holds[i].lock];
+
+        p->holders[l->first + l->n++] = p->holds[i].wait;
+    }
+    for (uint32_t i = 0; i < p->n_waits; i++)
+        p->waits[i].lock = find_slot(p, item_of(&p->waits[i])->hash)->lock;
+}
+
+/* The k-th node that `node` leads to; LOCK_NONE behind the last. */
+static uint32_t successor(const struct pass *p, uint32_t node, uint32_t k)
+{
+    if (node < p->n_waits)
+        return k == 0 && p->waits[node].lock != LOCK_NONE ? p->n_waits + p->waits[node].lock
+                                                          : LOCK_NONE;
+    const struct lock *const l = &p->locks[node - p->n_waits];
+    return k < l->n ? p->holders[l->first + k] : LOCK_NONE;
+}
+
+/* The same for Tarjan's algorithm, which has no need to stop at locks with one holder. */
+static uint32_t next_node(const struct pass *p, uint32_t node, uint32_t k)
+{
+    const uint32_t to = successor(p, node, k);
+
+    return to != LOCK_NONE && node < p->n_waits && p->locks[to - p->n_waits].n == 1
+               ? p->holders[p->locks[to - p->n_waits].first]
+               : to;
+}
+
 /* --- strong components: Tarjan's algorithm, without recursion --- */
 
-static void discover(struct pass *p, uint32_t w)
+static void discover(struct pass *p, uint32_t node)
 {
-    p->waits[w].number = p->waits[w].low = ++p->n_numbers;
-    p->stack[p->n_stack++] = w;
-    p->call[p->depth] = w;
-    p->edge[p->depth++] = first_edge(p, &p->waits[w]);
+    p->nodes[node].number = p->nodes[node].low = ++p->n_numbers;
+    p->stack[p->n_stack++] = node;
+    p->call[p->depth] = node;
+    p->edge[p->depth++] = 0;
 }
 
 static void close_part(struct pass *p, uint32_t root)
 {
-    uint32_t w;
+    uint32_t node;
 
     do {
-        w = p->stack[--p->n_stack];
-        p->waits[w].part = root;
-    } while (w != root);
+        node = p->stack[--p->n_stack];
+        p->nodes[node].part = root;
+    } while (node != root);
 }
 
-static void back_up(struct pass *p, uint32_t w)
+static void back_up(struct pass *p, uint32_t node)
 {
-    const uint32_t low = p->waits[w].low;
+    const uint32_t low = p->nodes[node].low;
 
     p->depth--;
-    if (low == p->waits[w].number)
-        close_part(p, w);
-    else if (low < p->waits[p->call[p->depth - 1]].low)
-        p->waits[p->call[p->depth - 1]].low = low;
+    if (low == p->nodes[node].number)
+        close_part(p, node);
+    else if (low < p->nodes[p->call[p->depth - 1]].low)
+        p->nodes[p->call[p->depth - 1]].low = low;
 }
 
 static void visit(struct pass *p, uint32_t start)
 {
     discover(p, start);
     while (p->depth > 0) {
-        const uint32_t w = p->call[p->depth - 1], edge = p->edge[p->depth - 1];
+        const uint32_t node = p->call[p->depth - 1];
+        const uint32_t to = next_node(p, node, p->edge[p->depth - 1]++);
 
-        if (edge == LOCK_NONE) {
-            back_up(p, w);
-            continue;
-        }
-        const uint32_t to = p->holds[edge].wait;
-        p->edge[p->depth - 1] = next_edge(p, &p->waits[w], edge);
-        if (p->waits[to].number == 0)
+        if (to == LOCK_NONE)
+            back_up(p, node);
+        else if (p->nodes[to].number == 0)
             discover(p, to);
-        else if (p->waits[to].part == LOCK_NONE && p->waits[to].number < p->waits[w].low)
-            p->waits[w].low = p->waits[to].number;
+        else if (p->nodes[to].part == LOCK_NONE && p->nodes[to].number < p->nodes[node].low)
+            p->nodes[node].low = p->nodes[to].number;
     }
 }
 
 /* --- one circle of a component --- */
 
-static bool less(const struct pass *p, uint32_t a, uint32_t b)
+static uint64_t rank_of(struct pass *p, uint32_t wait)
 {
-    return p->waits[a].rank < p->waits[b].rank || (p->waits[a].rank == p->waits[b].rank && a < b);
+    struct wait *const w = &p->waits[wait];
+
+    if (w->rank == 0) {
+        const uint64_t key[2] = {p->book->key[0] ^ w->reporter->serial, p->book->key[1]};
+
+        w->rank = siphash13(key, w->reporter->state->threads[item_of(w)->thread].name) | 1;
+    }
+    return w->rank;
+}
+
+static bool less(struct pass *p, uint32_t a, uint32_t b)
+{
+    const uint64_t x = rank_of(p, a), y = rank_of(p, b);
+
+    return x < y || (x == y && a < b);
+}
+
+/* Of two ways that are as long, the one by the wait that comes first; locks have one way each. */
+static void reach(struct pass *p, uint32_t from, uint32_t to, uint32_t *queue, uint32_t *n)
+{
+    struct node *const t = &p->nodes[to];
+
+    if (t->part != p->nodes[from].part)
+        return;
+    if (t->distance == LOCK_NONE) {
+        t->distance = p->nodes[from].distance + 1;
+        t->came_from = from;
+        queue[(*n)++] = to;
+    } else if (to >= p->n_waits && t->distance == p->nodes[from].distance + 1 &&
+               less(p, from, t->came_from)) {
+        t->came_from = from;
+    }
 }
 
 /*
- * The shortest circle through `start`, in its component, into stack[], `start` first; of several
- * the one that comes first by rank. Returns its length, 0 when there is none.
+ * The shortest circle through the wait `start`, in its component, into stack[], waits only, `start`
+ * first. Returns how many.
  */
 static uint32_t find_circle(struct pass *p, uint32_t start)
 {
     uint32_t *const queue = p->call, n = 1, last = LOCK_NONE;
 
     queue[0] = start;
-    p->waits[start].distance = 0;
-    for (uint32_t i = 0; i < n; i++) {
-        struct wait *const w = &p->waits[queue[i]];
-
-        if (last != LOCK_NONE && w->distance > p->waits[last].distance)
-            break;
-        for (uint32_t e = first_edge(p, w); e != LOCK_NONE; e = next_edge(p, w, e)) {
-            const uint32_t k = p->holds[e].wait;
-            struct wait *const to = &p->waits[k];
-
-            if (k == start) {
-                last = last == LOCK_NONE || less(p, queue[i], last) ? queue[i] : last;
-            } else if (to->part == w->part && to->distance == LOCK_NONE) {
-                to->distance = w->distance + 1;
-                to->came_from = queue[i];
-                queue[n++] = k;
-            } else if (to->part == w->part && to->distance == w->distance + 1 &&
-                       less(p, queue[i], to->came_from)) {
-                to->came_from = queue[i];
-            }
+    p->nodes[start].distance = 0;
+    for (uint32_t i = 0; i < n && last == LOCK_NONE; i++) {
+        for (uint32_t k = 0, to; (to = successor(p, queue[i], k)) != LOCK_NONE; k++) {
+            if (to == start)
+                last = queue[i]; /* a lock */
+            else
+                reach(p, queue[i], to, queue, &n);
         }
     }
-    if (last == LOCK_NONE)
-        return 0;
-    const uint32_t length = p->waits[last].distance + 1;
-    for (uint32_t i = length; i-- > 0; last = p->waits[last].came_from)
-        p->stack[i] = last;
+    const uint32_t length = (p->nodes[last].distance + 1) / 2;
+    uint32_t at = p->nodes[last].came_from;
+    for (uint32_t i = length; i-- > 0;) {
+        p->stack[i] = at;
+        if (i > 0)
+            at = p->nodes[p->nodes[at].came_from].came_from;
+    }
     return length;
 }
 
 /* --- what is kept of it --- */
 
+/* By what the thread of the wait `holder` holds the lock that `waiter` waits for, or NULL. */
 static const struct lock_item *holding(const struct pass *p, uint32_t waiter, uint32_t holder)
 {
-    uint32_t e = first_edge(p, &p->waits[waiter]);
+    const struct wait *const h = &p->waits[holder];
+    const struct lock *const l = &p->locks[p->waits[waiter].lock];
+    const struct lock_state *const state = h->reporter->state;
+    const uint32_t thread = item_of(h)->thread;
 
-    while (p->holds[e].wait != holder)
-        e = next_edge(p, &p->waits[waiter], e);
-    return p->holds[e].item;
+    for (uint32_t i = 0; i < state->n_held; i++) {
+        if (state->held[i].thread == thread && state->held[i].hash == l->item->hash &&
+            same_lock(l, h->reporter, &state->held[i]))
+            return &state->held[i];
+    }
+    return NULL;
 }
 
 static uint64_t mix(uint64_t h, uint64_t x)
@@ -229,7 +305,7 @@ static uint64_t mix(uint64_t h, uint64_t x)
 }
 
 /* Sums and products do not depend on where the circle begins. */
-static uint64_t fingerprint(const struct pass *p, uint32_t n)
+static uint64_t fingerprint(struct pass *p, uint32_t n)
 {
     uint64_t sum = n;
 
@@ -238,7 +314,7 @@ static uint64_t fingerprint(const struct pass *p, uint32_t n)
         const struct lock_item *const waits = item_of(w), *const held =
                                                               holding(p, p->stack[(i + n - 1) % n],
                                                                       p->stack[i]);
-        uint64_t h = mix(w->rank, w->reporter->epoch);
+        uint64_t h = mix(rank_of(p, p->stack[i]), w->reporter->epoch);
 
         h = mix(mix(h, waits->hash), waits->said_since_ns);
         sum += mix(mix(h, held->hash), held->said_since_ns);
@@ -300,7 +376,7 @@ static size_t text_bytes(const struct pass *p, uint32_t n)
 }
 
 /* The one that has waited longest comes first. */
-static uint32_t first_party(const struct pass *p, uint32_t n)
+static uint32_t first_party(struct pass *p, uint32_t n)
 {
     uint32_t first = 0;
 
@@ -356,12 +432,28 @@ static bool spoke_again(const struct pass *p, uint32_t n, uint64_t first_ns)
     return true;
 }
 
+/* Do the hashes mean what they seem to? */
+static bool is_circle(const struct pass *p, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        const struct wait *const w = &p->waits[p->stack[i]];
+
+        if (!same_lock(&p->locks[w->lock], w->reporter, item_of(w)) ||
+            !holding(p, p->stack[i], p->stack[(i + 1) % n]))
+            return false;
+    }
+    return true;
+}
+
 /* The circle stack[n], known or new. */
 static int note(struct pass *p, uint32_t n)
 {
     struct lock_space *const s = p->space;
-    const uint64_t print = fingerprint(p, n);
     struct lock_deadlock *d = s->deadlocks;
+
+    if (!is_circle(p, n))
+        return 0;
+    const uint64_t print = fingerprint(p, n);
 
     while (d && d->fingerprint != print)
         d = d->next;
@@ -425,12 +517,15 @@ static void *carve(char **at, size_t n, size_t size)
 static int prepare(struct pass *p)
 {
     const uint32_t waits = p->space->n_waiting, holds = p->space->n_items - waits;
-    uint32_t buckets = 16;
+    const size_t nodes = (size_t)waits + holds;
+    uint32_t slots = 16;
 
-    while (buckets < holds)
-        buckets *= 2;
-    const size_t bytes = waits * (sizeof(*p->waits) + 3 * sizeof(uint32_t)) +
-                         holds * sizeof(*p->holds) + buckets * sizeof(uint32_t) + 6 * 16;
+    while (slots / 2 < holds)
+        slots *= 2;
+    const size_t bytes = waits * sizeof(*p->waits) +
+                         holds * (sizeof(*p->locks) + sizeof(*p->holders) + sizeof(*p->holds)) +
+                         nodes * (sizeof(*p->nodes) + 3 * sizeof(uint32_t)) +
+                         slots * sizeof(*p->slots) + 9 * 16;
     const size_t room = bytes / sizeof(uint32_t) + 1;
     if (room > p->book->scratch_room) {
         free(p->book->scratch);
@@ -441,26 +536,52 @@ static int prepare(struct pass *p)
         return -ENOMEM;
     char *at = (char *)p->book->scratch;
     p->waits = carve(&at, waits, sizeof(*p->waits));
+    p->locks = carve(&at, holds, sizeof(*p->locks));
+    p->holders = carve(&at, holds, sizeof(*p->holders));
     p->holds = carve(&at, holds, sizeof(*p->holds));
-    p->buckets = carve(&at, buckets, sizeof(*p->buckets));
-    p->stack = carve(&at, waits, sizeof(*p->stack));
-    p->call = carve(&at, waits, sizeof(*p->call));
-    p->edge = carve(&at, waits, sizeof(*p->edge));
-    p->mask = buckets - 1;
-    memset(p->buckets, 0xff, buckets * sizeof(*p->buckets));
+    p->nodes = carve(&at, nodes, sizeof(*p->nodes));
+    p->slots = carve(&at, slots, sizeof(*p->slots));
+    p->stack = carve(&at, nodes, sizeof(*p->stack));
+    p->call = carve(&at, nodes, sizeof(*p->call));
+    p->edge = carve(&at, nodes, sizeof(*p->edge));
+    p->mask = slots - 1;
+    memset(p->slots, 0xff, slots * sizeof(*p->slots));
     return 0;
 }
 
-/* Of each component the wait that comes first by rank, at its root's place in edge[]. */
+static void find_parts(struct pass *p)
+{
+    const uint32_t n = p->n_waits + p->n_locks;
+
+    for (uint32_t i = 0; i < n; i++)
+        p->nodes[i] = (struct node){.part = LOCK_NONE, .distance = LOCK_NONE};
+    for (uint32_t i = 0; i < p->n_waits; i++) {
+        if (p->nodes[i].number == 0)
+            visit(p, i);
+    }
+    for (uint32_t i = 0; i < p->n_locks; i++) { /* that were passed by */
+        if (p->locks[i].n == 1)
+            p->nodes[p->n_waits + i].part = p->nodes[p->holders[p->locks[i].first]].part;
+    }
+}
+
+/*
+ * Of each component with a circle the wait that comes first by rank, at its root's place in
+ * edge[]. A wait is of one exactly where its lock is of the same.
+ */
 static void choose_starts(struct pass *p)
 {
-    for (uint32_t i = 0; i < p->n_waits; i++)
+    const uint32_t n = p->n_waits + p->n_locks;
+
+    for (uint32_t i = 0; i < n; i++)
         p->edge[i] = LOCK_NONE;
     for (uint32_t i = 0; i < p->n_waits; i++) {
-        uint32_t *const start = &p->edge[p->waits[i].part];
+        const uint32_t lock = p->waits[i].lock, part = p->nodes[i].part;
 
-        if (*start == LOCK_NONE || less(p, i, *start))
-            *start = i;
+        if (lock == LOCK_NONE || p->nodes[p->n_waits + lock].part != part)
+            continue;
+        if (p->edge[part] == LOCK_NONE || less(p, i, p->edge[part]))
+            p->edge[part] = i;
     }
 }
 
@@ -473,17 +594,13 @@ static int look_at(struct pass *p)
     for (struct lock_deadlock *d = p->space->deadlocks; d; d = d->next)
         d->seen = false;
     collect_waits(p);
-    collect_holds(p);
-    for (uint32_t i = 0; i < p->n_waits; i++) {
-        if (p->waits[i].number == 0)
-            visit(p, i);
-    }
+    collect_locks(p);
+    collect_holders(p);
+    find_parts(p);
     choose_starts(p);
-    for (uint32_t i = 0; rc == 0 && i < p->n_waits; i++) {
-        const uint32_t n = p->edge[i] == LOCK_NONE ? 0 : find_circle(p, p->edge[i]);
-
-        if (n)
-            rc = note(p, n);
+    for (uint32_t i = 0; rc == 0 && i < p->n_waits + p->n_locks; i++) {
+        if (p->edge[i] != LOCK_NONE)
+            rc = note(p, find_circle(p, p->edge[i]));
     }
     if (rc == 0)
         forget_unseen(p);
