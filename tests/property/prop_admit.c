@@ -328,6 +328,37 @@ static void arrive(struct world *w, struct pod *p)
     }
 }
 
+/*
+ * What holds of memory whatever came and went, where its history decides how it is spread: nothing
+ * appears or vanishes in a zone, each surviving block counts in each of its zones, and a zone
+ * without blocks is in no group.
+ */
+static void expect_memory_is_accounted_for(const struct world *w)
+{
+    const struct node_view *const v = &w->node;
+
+    for (uint32_t z = 0; z < v->machine.n_zones; z++) {
+        uint32_t blocks = 0;
+
+        for (uint32_t i = 0; i < LIVE; i++) {
+            const struct score_container *const c = w->live[i].containers;
+
+            for (uint32_t k = 0; c && k < w->live[i].req->n_containers; k++) {
+                for (uint32_t n = 0; n < c[k].n_blocks; n++)
+                    blocks += c[k].blocks[n].zones >> z & 1;
+            }
+        }
+        assert_int_equal(v->state.assignments[z], blocks);
+        assert_true(blocks > 0 || v->state.cells[z] == UINT64_C(1) << z);
+        for (uint32_t t = 0; t < v->n_memory_types; t++) {
+            const size_t at = (size_t)z * v->n_memory_types + t;
+
+            assert_int_equal(v->state.memory_free[at] + v->state.memory_reserved[at],
+                             w->empty.memory_free[at]);
+        }
+    }
+}
+
 /* The empty node, less what the survivors hold. */
 static void expect_what_survivors_hold(struct world *w)
 {
@@ -375,6 +406,7 @@ static void step(struct world *w)
         arrive(w, p);
     }
     expect_what_survivors_hold(w);
+    expect_memory_is_accounted_for(w);
 }
 
 static void pods_come_and_go_without_a_trace(void **state)

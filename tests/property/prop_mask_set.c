@@ -113,6 +113,15 @@ static uint64_t naive_sum(const uint64_t *by_zone, uint64_t m)
     return sum;
 }
 
+/* Counts up to 65535 that saturate in sums, bytes up to 2^64 that wrap; small ones most often. */
+static uint64_t some_amount(uint64_t *seed, bool bytes, bool wide)
+{
+    if (!wide)
+        return test_random(seed, 9);
+    return bytes ? test_random(seed, UINT64_MAX) << 11 | test_random(seed, 2048)
+                 : test_random(seed, 65536);
+}
+
 static void sums_over_zones_equal_adding_them_up(void **state)
 {
     uint64_t seed = test_seed(13);
@@ -124,11 +133,8 @@ static void sums_over_zones_equal_adding_them_up(void **state)
         const bool bytes = test_random(&seed, 2), wide = test_random(&seed, 4) == 0;
         uint64_t by_zone[MASK_SET_ZONES], strided[MASK_SET_ZONES * 3] = {0};
         uint16_t counts[MASK_SET_ZONES];
-        /* both ends of the range: small counts, and those whose sums saturate or wrap */
-        const uint64_t limit = !wide ? 9 : bytes ? UINT64_MAX : 65536;
-
         for (uint32_t z = 0; z < n; z++) {
-            by_zone[z] = strided[(size_t)z * stride] = test_random(&seed, limit);
+            by_zone[z] = strided[(size_t)z * stride] = some_amount(&seed, bytes, wide);
             counts[z] = (uint16_t)by_zone[z];
         }
         const uint64_t near = naive_sum(by_zone, test_random(&seed, UINT64_C(1) << n)),

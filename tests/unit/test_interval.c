@@ -12,18 +12,21 @@
 enum { ROOM = 1 << 20 };
 
 /* Two zones, each a socket of 4 cores without SMT (0-3, 4-7), 8 GiB less 1, a GPU and a NIC. */
-#define TWO_ZONES(kubelet)                                                                         \
+#define TWO_ZONES(devices, kubelet)                                                                \
     "{'zones':[{'id':0,'distances':[10,21],'cores':[{'socket':0,'uncore':0,'cpus':[0]},"           \
     "{'socket':0,'uncore':0,'cpus':[1]},{'socket':0,'uncore':0,'cpus':[2]},"                       \
     "{'socket':0,'uncore':0,'cpus':[3]}],'memory':{'total':8589934592,'reserved':1073741824}},"    \
     "{'id':1,'distances':[21,10],'cores':[{'socket':1,'uncore':1,'cpus':[4]},"                     \
     "{'socket':1,'uncore':1,'cpus':[5]},{'socket':1,'uncore':1,'cpus':[6]},"                       \
     "{'socket':1,'uncore':1,'cpus':[7]}],'memory':{'total':8589934592,'reserved':1073741824}}],"   \
-    "'devices':[{'resource':'example.com/gpu','id':'g0','zones':[0],'healthy':true},"              \
+    "'devices':[" devices "{'resource':'example.com/gpu','id':'g0','zones':[0],'healthy':true},"   \
     "{'resource':'example.com/gpu','id':'g1','zones':[1],'healthy':true}],"                        \
     "'kubelet':{" kubelet                                                                          \
     ",'cpuManagerPolicy':'static','reservedCPUs':'0','memoryManagerPolicy':'Static'}}"
-#define SINGLE TWO_ZONES("'topologyManagerPolicy':'single-numa-node'")
+#define SINGLE TWO_ZONES("", "'topologyManagerPolicy':'single-numa-node'")
+#define WITH_NIC                                                                                   \
+    TWO_ZONES("{'resource':'a.com/nic','id':'n0','zones':[0],'healthy':true},",                    \
+              "'topologyManagerPolicy':'single-numa-node'")
 
 #define POD(limits) "{'uid':'p','containers':[{'name':'main','limits':{" limits "}}]}"
 
@@ -152,6 +155,21 @@ static void devices_are_taken_too(void **state)
     end(&f);
 }
 
+/* a/lost asks for more GPUs than there are: at worst it has both, and no device of another kind. */
+static void only_devices_of_the_resource_are_taken(void **state)
+{
+    struct fixture f;
+    struct node_pod pod;
+    const uint32_t devices[] = {0, 3}; /* NICs, GPUs */
+
+    ask(&f, WITH_NIC, POD("'cpu':'1','memory':'1Gi','a.com/nic':'1'"));
+    give_unplaced(&f, &pod, 0, devices);
+    const struct score_result r = judge(&f);
+    assert_int_equal(r.verdict, SCORE_ADMITTED);
+    assert_int_equal(r.term[SCORE_LOCALITY], 1000); /* 0 where it is refused at worst */
+    end(&f);
+}
+
 static void what_is_known_to_be_placed_costs_nothing(void **state)
 {
     struct fixture f;
@@ -198,6 +216,7 @@ int main(void)
         cmocka_unit_test(at_worst_the_pod_finds_its_zone_taken),
         cmocka_unit_test(a_pod_that_would_not_fit_at_worst_passes_with_terms_of_0),
         cmocka_unit_test(devices_are_taken_too),
+        cmocka_unit_test(only_devices_of_the_resource_are_taken),
         cmocka_unit_test(what_is_known_to_be_placed_costs_nothing),
         cmocka_unit_test(an_interval_is_judged_in_any_arena_or_not_at_all),
     };

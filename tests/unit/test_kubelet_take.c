@@ -296,6 +296,19 @@ static void distributed_thinks_zones_are_even(void **state)
     end(&f);
 }
 
+/* Zones of 5 and 4 CPUs hold 4.5 on average, rounded up 5: so many are looked for in one zone. */
+static void distributed_rounds_the_size_of_a_zone_up(void **state)
+{
+    static struct fixture f;
+
+    blank(&f, 2, KUBELET_DISTRIBUTE_ACROSS_NUMA);
+    for (uint16_t c = 0; c < 9; c++)
+        put(&f, c, (struct topo_cpu){c > 4, c > 4, c, c > 4});
+    ready(&f);
+    expect(&f, "0-8", 5, "0-4");
+    end(&f);
+}
+
 static void distributed_moves_whole_cores_when_told(void **state)
 {
     static struct fixture f;
@@ -394,6 +407,7 @@ int main(void)
         cmocka_unit_test(distributed_takes_even_shares),
         cmocka_unit_test(distributed_balances_what_is_left),
         cmocka_unit_test(distributed_thinks_zones_are_even),
+        cmocka_unit_test(distributed_rounds_the_size_of_a_zone_up),
         cmocka_unit_test(distributed_moves_whole_cores_when_told),
         cmocka_unit_test(four_of_six_zones_are_not_those_that_were_best),
         cmocka_unit_test(reserved_cpus_are_chosen_as_any_others),

@@ -86,6 +86,27 @@ static void units_know_their_sizes_and_absent_cpus_count_nowhere(void **state)
     assert_int_equal(c->zone_set[1], 1 << 0 | 1 << 4);
     assert_int_equal(c->zones, 3);
     assert_int_equal(c->spread, 1);
+    assert_false(c->regular); /* sockets of 3 and 2, cores of 2 and 1 */
+    arena_rewind(&f.a, 0);
+}
+
+/* Regular is what has sockets of one size and cores of one size, whatever its zones. */
+static void a_machine_is_regular_where_its_averages_are_true(void **state)
+{
+    static struct fixture f;
+    struct topo_cpu cpus[] = {{0, 0, 0, 0}, {0, 0, 0, 0}, {0, 0, 2, 0}, {0, 0, 2, 0},
+                              {1, 1, 4, 1}, {1, 1, 4, 1}, {2, 1, 6, 1}, {2, 1, 6, 1}};
+
+    complete(&f, cpus, ARRAY_LEN(cpus), 3);
+    assert_true(f.v.cpus.regular);
+    arena_rewind(&f.a, 0);
+    cpus[7].core = 7; /* a core less, a core more */
+    complete(&f, cpus, ARRAY_LEN(cpus), 3);
+    assert_false(f.v.cpus.regular);
+    arena_rewind(&f.a, 0);
+    cpus[7] = (struct topo_cpu){2, 0, 6, 1}; /* sockets of 5 and 3 */
+    complete(&f, cpus, ARRAY_LEN(cpus), 3);
+    assert_false(f.v.cpus.regular);
     arena_rewind(&f.a, 0);
 }
 
@@ -219,6 +240,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(units_are_numbered_in_the_order_of_their_ids),
         cmocka_unit_test(units_know_their_sizes_and_absent_cpus_count_nowhere),
+        cmocka_unit_test(a_machine_is_regular_where_its_averages_are_true),
         cmocka_unit_test(sets_of_zones_go_on_in_the_next_word),
         cmocka_unit_test(the_largest_zones_come_first_in_the_sums),
         cmocka_unit_test(a_reserved_cpu_reserves_its_whole_core),

@@ -44,6 +44,20 @@ static void resource_names_have_kinds(void **state)
     assert_int_equal(pod_resource_kind((struct str){0}), POD_OTHER);
 }
 
+/* A limit without a request is none that the API server stores; it counts all the same. */
+static void a_limit_alone_is_enough_to_be_no_best_effort(void **state)
+{
+    const struct pod_amount memory = {STR("memory"), POD_MEMORY, 1}, cpu = {STR("cpu"), POD_CPU, 1};
+    struct pod_container c = {.kind = POD_APP, .limits = &memory, .n_limits = 1};
+    const struct score_pod pod = {.containers = &c, .n_containers = 1};
+
+    assert_int_equal(pod_qos_of(&pod), POD_BURSTABLE);
+    c.limits = &cpu;
+    assert_int_equal(pod_qos_of(&pod), POD_BURSTABLE);
+    c.n_limits = 0;
+    assert_int_equal(pod_qos_of(&pod), POD_BEST_EFFORT);
+}
+
 static void qos_follows_cpu_and_memory_of_every_container(void **state)
 {
     static const struct {
@@ -167,6 +181,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(resource_names_have_kinds),
+        cmocka_unit_test(a_limit_alone_is_enough_to_be_no_best_effort),
         cmocka_unit_test(qos_follows_cpu_and_memory_of_every_container),
         cmocka_unit_test(pod_level_resources_decide_the_class_alone),
         cmocka_unit_test(only_whole_cpus_of_guaranteed_pods_are_exclusive),
