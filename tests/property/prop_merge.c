@@ -227,6 +227,22 @@ static bool one_round(uint64_t *seed, bool holes)
     return false;
 }
 
+/* {0,1} or {2,3,4}, {5,6} or {2,3,4}: two zones are what each needs, and they meet in three. */
+static void lists_may_meet_in_more_zones_than_any_needs(void **state)
+{
+    uint64_t a[2] = {UINT64_C(1) << 0x03 | UINT64_C(1) << 0x1c, 0},
+             b[2] = {UINT64_C(1) << 0x1c, UINT64_C(1) << (0x60 - 64)}, none[2] = {0};
+    static uint32_t counts[2 << 7];
+    const struct kubelet_hints lists[] = {{.masks = a, .preferred = none},
+                                          {.masks = b, .preferred = none}};
+    const struct node_view node = {.machine = {.n_zones = 7},
+                                   .kubelet = {.policy = KUBELET_POLICY_BEST_EFFORT}};
+    const struct kubelet_merge_result r = kubelet_merge(&node, lists, 2, counts);
+
+    assert_true(r.admit && r.hint.has_affinity && !r.hint.preferred);
+    assert_int_equal(r.hint.affinity, 0x1c);
+}
+
 static void the_fold_equals_the_product(void **state)
 {
     uint64_t seed = test_seed(20261124);
@@ -248,6 +264,7 @@ static void holes_in_the_ids_crash_just_where_the_kubelet_does(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(lists_may_meet_in_more_zones_than_any_needs),
         cmocka_unit_test(the_fold_equals_the_product),
         cmocka_unit_test(holes_in_the_ids_crash_just_where_the_kubelet_does)};
 
