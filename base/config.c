@@ -311,6 +311,8 @@ static int check_tls(const struct config_listener *l, enum config_role role, str
 
 int config_check(const struct numawise_config *c, struct err *err)
 {
+    if (c->cluster.p[0] && c->kubeconfig.p[0])
+        return err_set(err, -EINVAL, "source.kubeconfig: source.cluster is given, too");
     for (int i = 0; i < CONFIG_ROLES; i++) {
         const int rc = check_tls(&c->listeners[i], (enum config_role)i, err);
         if (rc)

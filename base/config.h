@@ -62,8 +62,8 @@ struct config_limits {
 /* Every setting that this version acts on. A plain value: copy it as you like. */
 struct numawise_config {
     struct config_listener listeners[CONFIG_ROLES];
-    struct config_text cluster; /* directory; empty: another source */
-    int mode;                   /* enum config_mode */
+    struct config_text cluster, kubeconfig; /* both empty: whatever is found, see serve --help */
+    int mode;                               /* enum config_mode */
     int64_t max_score;
     int64_t shortlist; /* 0 = none */
     int64_t decisions_max_bytes;

@@ -77,8 +77,8 @@ const struct config_setting config_settings[] = {
      CONFIG_LIST, .reloadable = true, AT(listeners[CONFIG_ADMISSION].allowed_names)},
 
     {"source.cluster", "Directory of manifests that is the cluster.", CONFIG_TEXT, AT(cluster)},
-    {"source.kubeconfig", "How to reach the API server that is the cluster.", CONFIG_TEXT,
-     .later = true},
+    {"source.kubeconfig", "File that says how to reach the API server that is the cluster.",
+     CONFIG_TEXT, AT(kubeconfig)},
 
     {"extender.mode", "Shadow: filter passes every node and counts what it would have refused.",
      CONFIG_CHOICE, .words = modes, .initial = CONFIG_ENFORCE, .reloadable = true, AT(mode)},

@@ -357,7 +357,7 @@ int cmd_explain(int argc, char **argv)
     rc = settings_read(&config, &options.settings, &err);
     const bool is_usage = rc == -EINVAL;
     if (rc == 0)
-        rc = settings_need_directory(&config, &options.settings, &err);
+        rc = settings_need_directory(&config, &err);
     if (rc == 0)
         rc = answer(&run, &config, &err);
     if (rc == 0)

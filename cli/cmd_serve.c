@@ -14,17 +14,17 @@
 #include "cli/certificate_watch.h"
 #include "cli/commands.h"
 #include "cli/roles.h"
+#include "cli/serve_source.h"
 #include "cli/settings.h"
 #include "cli/watch.h"
 #include "cluster/cluster.h"
-#include "cluster/directory.h"
 
 enum { CONFIG, CLUSTER, KUBECONFIG, LISTEN, ADDRESSES_FILE };
 
 static const struct args_flag flags[] = {
     [CONFIG] = {"config", 0, "FILE", "configuration (kind NumawiseConfiguration)"},
     [CLUSTER] = {"cluster", 0, "DIR", "directory of manifests that is the cluster"},
-    [KUBECONFIG] = {"kubeconfig", 0, "FILE", "how to reach the API server (not yet available)"},
+    [KUBECONFIG] = {"kubeconfig", 0, "FILE", "how to reach the API server that is the cluster"},
     [LISTEN] = {"listen", 0, "ROLE=ADDR:PORT",
                 "address of a listener, or ROLE=off; repeatable; "
                 "port 0: the kernel chooses"},
@@ -34,9 +34,11 @@ static const struct args_flag flags[] = {
 };
 
 static const struct args_command command = {
-    "serve", "[--config FILE] [--cluster DIR] [--listen ROLE=ADDR:PORT]...",
+    "serve", "[--config FILE] [--cluster DIR | --kubeconfig FILE] [--listen ROLE=ADDR:PORT]...",
     "Answers kube-scheduler's filter and prioritize (role extender) and people (role console)\n"
-    "from a directory of Kubernetes manifests. Roles: extender, operator, console, admission.\n"
+    "from an API server, or from a directory of Kubernetes manifests. Without either: what the\n"
+    "variable KUBECONFIG lists, else the ServiceAccount of the pod it runs in.\n"
+    "Roles: extender, operator, console, admission.\n"
     "Prints one line a listener when all of them accept. SIGTERM: answers what is in flight\n"
     "and ends. SIGHUP, or a changed configuration file: reads it again.\n",
     flags, ARRAY_LEN(flags)};
@@ -52,7 +54,10 @@ struct serve {
     struct numawise_config config; /* in force */
     struct event_base *base;
     struct cluster *cluster;
-    struct directory *directory;
+    struct serve_source source;
+    bool started, synced, announced;
+    int rc; /* what ended the loop */
+    struct err err;
     struct roles roles;
     struct watch *config_watch;
     struct certificate_watch certificates;
@@ -90,11 +95,6 @@ static int complain(const struct err *err)
 {
     (void)fprintf(stderr, "numawise serve: %s\n", err->text);
     return err->code == -EINVAL ? EXIT_USAGE : EXIT_UNREADABLE;
-}
-
-static void on_problem(void *ctx, const char *text)
-{
-    log_line(LOG_LEVEL_WARN, "cluster", "%s", text);
 }
 
 static void on_stop(evutil_socket_t fd, short what, void *ctx)
@@ -140,11 +140,9 @@ static void reload(void *ctx)
 static void on_hangup(evutil_socket_t fd, short what, void *ctx)
 {
     struct serve *const s = ctx;
-    struct err err;
 
     reload(s);
-    if (directory_rescan(s->directory, &err))
-        log_line(LOG_LEVEL_ERROR, "cluster", "%s", err.text);
+    serve_source_rescan(&s->source);
 }
 
 static void on_tick(evutil_socket_t fd, short what, void *ctx)
@@ -160,6 +158,28 @@ static uint64_t scramble(uint64_t x)
     return x ^ (x >> 29);
 }
 
+/* Once all listeners accept and everything was read: the world may know. */
+static void announce(struct serve *s)
+{
+    if (!s->started || !s->synced || s->announced)
+        return;
+    s->announced = true;
+    if (s->options->addresses_file)
+        s->rc = roles_write_addresses(&s->roles, s->options->addresses_file, &s->err);
+    if (s->rc)
+        (void)event_base_loopbreak(s->base);
+    else
+        roles_announce(&s->roles);
+}
+
+static void on_synced(void *ctx)
+{
+    struct serve *const s = ctx;
+
+    s->synced = true;
+    announce(s);
+}
+
 static int open_cluster(struct serve *s, struct err *err)
 {
     const struct cluster_options options = {
@@ -167,13 +187,10 @@ static int open_cluster(struct serve *s, struct err *err)
         /* Unknown outside: the clock in nanoseconds and where the loader put us. */
         .hash_key = {scramble(clock_monotonic_ns()), scramble((uint64_t)(uintptr_t)s)},
     };
-    int rc = cluster_new(&s->cluster, &options, err);
+    const int rc = cluster_new(&s->cluster, &options, err);
 
-    if (rc)
-        return rc;
-    const struct source_sink sink = cluster_sink(s->cluster);
-    rc = directory_open(&s->directory, s->config.cluster.p, &sink, on_problem, NULL, err);
-    return rc ? rc : directory_follow(s->directory, s->base, err);
+    return rc ? rc
+              : serve_source_open(&s->source, &s->config, s->base, s->cluster, on_synced, s, err);
 }
 
 static int watch_signals(struct serve *s, struct err *err)
@@ -212,7 +229,7 @@ static void close_all(struct serve *s)
 {
     watch_free(s->config_watch);
     certificate_watch_done(&s->certificates);
-    directory_close(s->directory);
+    serve_source_done(&s->source);
     cluster_free(s->cluster);
     for (size_t i = 0; i < ARRAY_LEN(s->signals); i++)
         if (s->signals[i])
@@ -223,19 +240,6 @@ static void close_all(struct serve *s)
         event_base_free(s->base);
 }
 
-static void say_state(const struct serve *s)
-{
-    struct cluster_snapshot *const snapshot = cluster_get(s->cluster);
-    struct directory_stats stats;
-
-    directory_stats(s->directory, &stats);
-    log_line(LOG_LEVEL_INFO, "cluster", "%s: %u nodes; %llu objects in %llu files, %llu problems",
-             s->config.cluster.p, cluster_snapshot_nodes(snapshot),
-             (unsigned long long)stats.objects, (unsigned long long)stats.files,
-             (unsigned long long)stats.problems);
-    cluster_snapshot_unref(snapshot);
-}
-
 /* Until a signal. 0, or what kept it from starting. */
 static int run(struct serve *s, struct err *err)
 {
@@ -243,20 +247,18 @@ static int run(struct serve *s, struct err *err)
 
     if (rc)
         return rc;
-    say_state(s);
-    rc = roles_start(&s->roles, &s->config, s->cluster, err);
+    rc = roles_start(&s->roles, &s->config, s->cluster, s->source.server, err);
     if (rc)
         return rc;
-    if (s->options->addresses_file)
-        rc = roles_write_addresses(&s->roles, s->options->addresses_file, err);
-    if (rc == 0) {
-        certificate_watch_set(&s->certificates, &s->config, s->base, on_certificate, s);
-        roles_renew_certificates(&s->roles, &s->config); /* changed since they were read */
-        roles_announce(&s->roles);
+    certificate_watch_set(&s->certificates, &s->config, s->base, on_certificate, s);
+    roles_renew_certificates(&s->roles, &s->config); /* changed since they were read */
+    s->started = true;
+    announce(s);
+    if (s->rc == 0)
         (void)event_base_dispatch(s->base);
-    }
     roles_stop(&s->roles);
-    return rc;
+    *err = s->err;
+    return s->rc;
 }
 
 int cmd_serve(int argc, char **argv)
@@ -272,8 +274,6 @@ int cmd_serve(int argc, char **argv)
     }
     s->options = &options;
     rc = settings_read(&s->config, &options.settings, &err);
-    if (rc == 0)
-        rc = settings_need_directory(&s->config, &options.settings, &err);
     if (rc == 0) {
         log_setup((enum log_level)s->config.log_verbosity, s->config.log_format == CONFIG_LOG_JSON);
         rc = run(s, &err);

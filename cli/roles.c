@@ -9,6 +9,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "cluster/apiserver.h"
 #include "cluster/cluster.h"
 #include "console/console.h"
 #include "decide/ring.h"
@@ -93,13 +94,31 @@ static int make_roles(struct roles *r, const struct numawise_config *c, struct c
 static const enum config_role order[CONFIG_ROLES] = {CONFIG_EXTENDER, CONFIG_OPERATOR,
                                                      CONFIG_ADMISSION, CONFIG_CONSOLE};
 
+static bool is_kind_ready(void *ctx, char *why)
+{
+    return apiserver_kind_ready(ctx, why, HEALTH_WHY_BYTES);
+}
+
+static void tell_of_source(struct roles *r, struct apiserver *source)
+{
+    console_add_metrics(r->console, (struct console_metrics){apiserver_metrics, source});
+    for (unsigned i = 0; i < APISERVER_KINDS; i++) {
+        struct api_part *const kind = apiserver_kind(source, i);
+
+        health_add(&r->health,
+                   (struct health_check){apiserver_kind_check(kind), false, is_kind_ready, kind});
+    }
+}
+
 int roles_start(struct roles *r, const struct numawise_config *config, struct cluster *cluster,
-                struct err *err)
+                struct apiserver *source, struct err *err)
 {
     *r = (struct roles){0};
     health_init(&r->health, cluster);
     int rc = make_roles(r, config, cluster, err);
 
+    if (rc == 0 && source)
+        tell_of_source(r, source);
     for (int i = 0; rc == 0 && i < CONFIG_ROLES; i++)
         if (!config_is_off(&config->listeners[order[i]]))
             rc = start_role(r, config, order[i], err);

@@ -9,6 +9,7 @@
 #include "cli/health.h"
 #include "cli/listener.h"
 
+struct apiserver;
 struct cluster;
 struct console;
 struct err;
@@ -23,9 +24,10 @@ struct roles {
     struct listener listeners[CONFIG_ROLES];
 };
 
-/* Listen and serve. On failure nothing is left running. 0, -EINVAL, -EADDRINUSE, -ENOMEM, ... */
+/* Listen and serve; `source` may be NULL: a directory. On failure nothing is left running. 0,
+ * -EINVAL, -EADDRINUSE, -ENOMEM, ... */
 int roles_start(struct roles *r, const struct numawise_config *config, struct cluster *cluster,
-                struct err *err) MUST_CHECK;
+                struct apiserver *source, struct err *err) MUST_CHECK;
 
 /* Take over what a running server can change. */
 void roles_reload(struct roles *r, const struct numawise_config *config);

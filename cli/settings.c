@@ -90,14 +90,27 @@ static int set_listen(struct numawise_config *c, const char *text, struct err *e
     return rc ? err_wrap(err, rc, "--listen %s", text) : 0;
 }
 
+/* One source takes the place of the other. */
+static int set_source(struct numawise_config *c, const char *cluster, const char *kubeconfig,
+                      struct err *err)
+{
+    if (cluster && kubeconfig)
+        return err_set(err, -EINVAL, "--cluster and --kubeconfig: one of them");
+    if (!cluster && !kubeconfig)
+        return 0;
+    const int rc = config_set_text(c, config_find(STR("source.cluster")), str_of(cluster), err);
+    return rc ? rc
+              : config_set_text(c, config_find(STR("source.kubeconfig")), str_of(kubeconfig), err);
+}
+
 static int read_flags(struct numawise_config *c, const struct settings_flags *flags,
                       struct err *err)
 {
-    const char *const cluster = flags->cluster ? flags->cluster : environment("NUMAWISE_CLUSTER");
-    int rc = 0;
+    int rc = flags->cluster || flags->kubeconfig
+                 ? set_source(c, flags->cluster, flags->kubeconfig, err)
+                 : set_source(c, environment("NUMAWISE_CLUSTER"),
+                              environment("NUMAWISE_KUBECONFIG"), err);
 
-    if (cluster)
-        rc = config_set_text(c, config_find(STR("source.cluster")), str_of(cluster), err);
     for (unsigned i = 0; rc == 0 && i < flags->n_listen; i++)
         rc = set_listen(c, flags->listen[i], err);
     return rc;
@@ -120,17 +133,11 @@ int settings_read(struct numawise_config *out, const struct settings_flags *flag
     return rc;
 }
 
-int settings_need_directory(const struct numawise_config *config,
-                            const struct settings_flags *flags, struct err *err)
+int settings_need_directory(const struct numawise_config *config, struct err *err)
 {
-    if (flags->kubeconfig)
-        return err_set(err, -ENOTSUP,
-                       "--kubeconfig: not available in this version: print the cluster with "
-                       "kubectl into a directory and give --cluster DIR");
     if (!config->cluster.p[0])
-        return err_set(err, -ENOTSUP,
-                       "no --cluster DIR: the API server as a source is not available in this "
-                       "version");
+        return err_set(err, -ENOENT,
+                       "no --cluster DIR: this command reads a directory, or asks a server");
     return 0;
 }
 

@@ -20,8 +20,8 @@ struct settings_flags {
 };
 
 /*
- * NUMAWISE_CONFIG and NUMAWISE_CLUSTER stand for the flags of that name; every setting has a
- * variable of its own: NUMAWISE_EXTENDER_MAXSCORE for extender.maxScore.
+ * NUMAWISE_CONFIG, NUMAWISE_CLUSTER and NUMAWISE_KUBECONFIG stand for the flags; every setting has
+ * a variable of its own: NUMAWISE_EXTENDER_MAXSCORE for extender.maxScore.
  *
  * 0; -EINVAL: a flag, a variable or the file is wrong (`err`; a file's further errors on stderr);
  * another errno: the file cannot be read. `out` is written only on success.
@@ -32,12 +32,8 @@ int settings_read(struct numawise_config *out, const struct settings_flags *flag
 /* The configuration file that is in use: flag, else environment, else NULL. */
 const char *settings_config_path(const struct settings_flags *flags);
 
-/*
- * 0 when `config` names a cluster directory; -ENOTSUP when it is to be an API server, which this
- * version cannot talk to (`err` says what to do).
- */
-int settings_need_directory(const struct numawise_config *config,
-                            const struct settings_flags *flags, struct err *err) MUST_CHECK;
+/* For commands that only read a directory: 0, or -ENOENT when `config` names none. */
+int settings_need_directory(const struct numawise_config *config, struct err *err) MUST_CHECK;
 
 /* Calls `differs` for every setting that is not the same in both. */
 void settings_compare(const struct numawise_config *a, const struct numawise_config *b,

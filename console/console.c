@@ -97,7 +97,7 @@ static void own_metrics(const struct console *c, struct buf *out)
     metric_family(out, "numawise_build_info", "gauge", "Which numawise this is.");
     buf_text(out, "numawise_build_info{version=\"" NUMAWISE_VERSION
                   "\",revision=\"" NUMAWISE_REVISION "\",compiler=\"" COMPILER "\"} 1\n");
-    metric_gauge(out, "numawise_cache_synced",
+    metric_gauge(out, "numawise_state_synced",
                  "1 when the first listing of the cluster is through.",
                  cluster_is_synced(c->cluster));
     metric_gauge(out, "numawise_snapshot_nodes", "Nodes in the newest snapshot.",

@@ -736,8 +736,10 @@ static void commands_say_what_is_wrong_with_them(void **state)
         {{"numawise", "serve", "--clustr", "x"}, 2, "did you mean \"--cluster\"?"},
         {{"numawise", "serve", "--cluster"}, 2, "a value is missing"},
         {{"numawise", "serve", "--cluster", "/no/such"}, 3, "/no/such"},
-        {{"numawise", "serve"}, 3, "not available in this version"},
-        {{"numawise", "serve", "--kubeconfig", "x"}, 3, "not available in this version"},
+        {{"numawise", "serve"}, 3, "no source: give --cluster DIR or --kubeconfig FILE"},
+        {{"numawise", "serve", "--kubeconfig", "/no/such"}, 3, "/no/such: No such file"},
+        {{"numawise", "serve", "--kubeconfig", "x", "--cluster", "y"}, 2, "one of them"},
+        {{"numawise", "explain", "a"}, 3, "no --cluster DIR"},
         {{"numawise", "serve", "--listen", "extnder=off"}, 2, "did you mean \"extender\"?"},
         {{"numawise", "serve", "--listen", "extender=here"}, 2, "extender"},
         {{"numawise", "serve", "--config", "/no/such.yaml"}, 3, "/no/such.yaml"},
@@ -757,6 +759,8 @@ static void commands_say_what_is_wrong_with_them(void **state)
         {{"numawise", "topology", "-o", "svg"}, 3, "not available in this version"},
     };
 
+    (void)unsetenv("KUBECONFIG"); /* whoever tests may have a cluster */
+    (void)unsetenv("KUBERNETES_SERVICE_HOST");
     for (size_t i = 0; i < ARRAY_LEN(runs); i++)
         expect_run(runs[i].args, runs[i].code, runs[i].text);
 }

@@ -33,6 +33,12 @@ unsigned history_kind(struct history *h, const char *path, const char *api_versi
  */
 uint64_t history_put(struct history *h, unsigned kind, const char *ns, const char *name,
                      const char *uid, const char *rest);
+/*
+ * The same with the whole text of an object, which has no resourceVersion; its first "metadata":{
+ * is its own.
+ */
+uint64_t history_put_text(struct history *h, unsigned kind, const char *ns, const char *name,
+                          struct str text);
 /* Its deletion's version; 0: there is none. */
 uint64_t history_delete(struct history *h, unsigned kind, const char *ns, const char *name);
 

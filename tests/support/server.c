@@ -124,7 +124,7 @@ static void wait_for(struct test_server *s, const char *path)
     fail_msg("the server did not start within %d ms", START_MS);
 }
 
-void test_server_start(struct test_server *out, const char *cluster, const char *const *extra)
+void test_server_run(struct test_server *out, const char *const *source, const char *const *extra)
 {
     struct test_server s = {0};
     char addresses[TEST_PATH_BYTES], stdout_path[TEST_PATH_BYTES], stderr_path[TEST_PATH_BYTES];
@@ -134,18 +134,42 @@ void test_server_start(struct test_server *out, const char *cluster, const char 
     path_in(stdout_path, s.work, "stdout");
     path_in(stderr_path, s.work, "stderr");
     const char *args[MAX_ARGS + 1] = {"numawise",         "serve",
-                                      "--cluster",        cluster,
                                       "--addresses-file", addresses,
                                       "--listen",         "extender=127.0.0.1:0",
                                       "--listen",         "operator=127.0.0.1:0",
                                       "--listen",         "console=127.0.0.1:0"};
-    size_t n = 12;
+    size_t n = 10;
+    for (; *source && n < MAX_ARGS; source++)
+        args[n++] = *source;
     for (; extra && *extra && n < MAX_ARGS; extra++)
         args[n++] = *extra;
     s.pid = spawn(args, stdout_path, stderr_path);
-    wait_for(&s, addresses);
-    read_addresses(&s, addresses);
     *out = s;
+}
+
+void test_server_wait(struct test_server *s)
+{
+    char addresses[TEST_PATH_BYTES];
+
+    path_in(addresses, s->work, "addresses");
+    wait_for(s, addresses);
+    read_addresses(s, addresses);
+}
+
+void test_server_start(struct test_server *out, const char *cluster, const char *const *extra)
+{
+    const char *const source[] = {"--cluster", cluster, NULL};
+
+    test_server_run(out, source, extra);
+    test_server_wait(out);
+}
+
+void test_server_log(const struct test_server *s, struct buf *out)
+{
+    char log[TEST_PATH_BYTES];
+
+    path_in(log, s->work, "stderr");
+    assert_int_equal(test_file_read(log, out), 0);
 }
 
 static int exit_code(pid_t pid)

@@ -25,6 +25,16 @@ struct test_server {
  */
 void test_server_start(struct test_server *out, const char *cluster, const char *const *extra);
 
+/*
+ * The same in two steps: with these flags for the source ("--kubeconfig", FILE, NULL), and not
+ * waiting for anything; then until it has read its cluster.
+ */
+void test_server_run(struct test_server *out, const char *const *source, const char *const *extra);
+void test_server_wait(struct test_server *s);
+
+/* What it has said on stderr so far. */
+void test_server_log(const struct test_server *s, struct buf *out);
+
 /* Send `signal`, wait, remove the directory. Returns the exit code, or 128 + the signal. */
 int test_server_stop(struct test_server *s, int signal);
 

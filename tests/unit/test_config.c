@@ -118,7 +118,7 @@ static void choices_and_addresses_are_checked(void **state)
 
 static void what_is_not_built_yet_says_so(void **state)
 {
-    static const char *const texts[] = {"source.kubeconfig", "signals.prometheus.address"};
+    static const char *const texts[] = {"signals.prometheus.address"};
     static const char *const numbers[] = {"extender.bind", "extender.preempt", "extender.decide"};
     struct numawise_config c;
     struct err err;

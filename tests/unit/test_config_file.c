@@ -153,14 +153,22 @@ static void names_with_dots_are_no_paths(void **state)
 
 static void features_of_later_versions_are_refused_never_ignored(void **state)
 {
-    refused(HEAD "source: {kubeconfig: /etc/kubeconfig}\n",
-            "c.yaml:3:22: source.kubeconfig: not available in this version\n");
     refused(HEAD "extender: {decide: true}\n",
             "c.yaml:3:20: extender.decide: not available in this version\n");
     refused(HEAD "signals: {prometheus: {address: 'http://p'}}\n",
             "c.yaml:3:33: signals.prometheus.address: not available in this version\n");
     (void)accepted(HEAD "source: {kubeconfig: ''}\nextender: {shortlist: 0, decide: false}\n"
                         "listeners: {extender: {tls: {allowedNames: []}}}\n");
+}
+
+static void there_is_one_source(void **state)
+{
+    const struct numawise_config c = accepted(HEAD "source: {kubeconfig: /etc/kubeconfig}\n");
+
+    assert_string_equal(c.kubeconfig.p, "/etc/kubeconfig");
+    assert_string_equal(c.cluster.p, "");
+    refused(HEAD "source:\n  cluster: /a\n  kubeconfig: /b\n",
+            "c.yaml:5:15: source.kubeconfig: source.cluster is given, too\n");
 }
 
 static void tls_of_a_listener_is_read(void **state)
@@ -277,6 +285,7 @@ int main(void)
         cmocka_unit_test(values_must_have_their_type_and_range),
         cmocka_unit_test(names_with_dots_are_no_paths),
         cmocka_unit_test(features_of_later_versions_are_refused_never_ignored),
+        cmocka_unit_test(there_is_one_source),
         cmocka_unit_test(tls_of_a_listener_is_read),
         cmocka_unit_test(the_header_is_checked),
         cmocka_unit_test(what_is_not_yaml_is_told_with_its_place),

@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cluster/apiserver.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "cluster/apiserver_parts.h"
+#include "kube/api.h"
+#include "kube/reflector.h"
+
+/*
+ * Changes wait for more of them this many times as long as the last settling took, so that it takes
+ * a fifth of the thread at most; within these bounds.
+ */
+enum { SETTLE_REST = 4, SETTLE_LEAST_MS = 5, SETTLE_MOST_MS = 200 };
+
+/* What is odd about objects is said so often; what was left unsaid is counted. */
+enum { SAY_EVERY_S = 10 };
+
+const struct api_kind api_kinds[APISERVER_KINDS] = {
+    {SOURCE_NODE, "nodes", "nodes-synced", "Node", "/api/v1/nodes", "", true,
+     "numawise knows no node, and every one passes"},
+    {SOURCE_POD, "pods", "pods-synced", "Pod", "/api/v1/pods", "", true,
+     "nobody knows which pods have ended, and reports are all there is"},
+    {SOURCE_NRT, "noderesourcetopologies", "noderesourcetopologies-synced", "NodeResourceTopology",
+     "/apis/topology.node.k8s.io/v1alpha2/noderesourcetopologies", "topology.node.k8s.io", false,
+     "the topology of every node is unknown, and each passes with score 0"},
+};
+
+static uint64_t now_ns(void)
+{
+    return clock_monotonic_ns() | 1; /* 0 means never */
+}
+
+/* --- settling --- */
+
+static bool is_complete(const struct apiserver *s)
+{
+    for (unsigned i = 0; i < APISERVER_KINDS; i++)
+        if (!atomic_load(&s->parts[i].ready))
+            return false;
+    return true;
+}
+
+static void wait_to_settle(struct apiserver *s)
+{
+    const uint64_t us = s->settle_wait_us;
+    const struct timeval t = {(time_t)(us / 1000000), (suseconds_t)(us % 1000000)};
+
+    if (!evtimer_pending(s->settle, NULL))
+        (void)evtimer_add(s->settle, &t);
+}
+
+static void on_settle(evutil_socket_t fd, short what, void *ctx)
+{
+    struct apiserver *const s = ctx;
+    const uint64_t from = clock_monotonic_ns();
+
+    const bool first = !s->complete;
+
+    if (first && !is_complete(s))
+        return; /* whoever completes it comes back */
+    s->complete = true;
+    s->sink.settled(s->sink.ctx);
+    if (first)
+        log_line(LOG_LEVEL_INFO, "cluster", "%s: all that is needed was read",
+                 kube_api_server(s->api));
+    if (first && s->options.synced)
+        s->options.synced(s->options.ctx);
+    const uint64_t took_us = (clock_monotonic_ns() - from) / 1000, wait_us = took_us * SETTLE_REST;
+    s->settle_wait_us = wait_us < SETTLE_LEAST_MS * 1000  ? SETTLE_LEAST_MS * 1000
+                        : wait_us > SETTLE_MOST_MS * 1000 ? SETTLE_MOST_MS * 1000
+                                                          : wait_us;
+}
+
+/* --- what a reflector tells --- */
+
+static void say_odd(struct api_part *p, struct str ns, struct str name, const char *why)
+{
+    const uint64_t now = now_ns();
+
+    p->unsaid++;
+    if (p->said_ns && now - p->said_ns < SAY_EVERY_S * UINT64_C(1000000000))
+        return;
+    log_line(LOG_LEVEL_WARN, "cluster", "%s %.*s%s%.*s: %s%s", p->kind->resource, STR_ARG(ns),
+             ns.n ? "/" : "", STR_ARG(name), why,
+             p->unsaid > 1 ? " (as more of them, which are counted)" : "");
+    p->unsaid = 0;
+    p->said_ns = now;
+}
+
+static void on_begin(void *ctx, bool again)
+{
+    struct api_part *const p = ctx;
+
+    if (again)
+        log_line(LOG_LEVEL_ERROR, "cluster",
+                 "%s: the API server went back to an older state, as after a backup was put back: "
+                 "everything is read again",
+                 p->kind->resource);
+    p->list_ns = now_ns();
+    p->named = 0;
+    p->s->sink.begin(p->s->sink.ctx, p->kind->kind, again);
+}
+
+static int on_upsert(void *ctx, const struct kube_name *name, struct str object)
+{
+    struct api_part *const p = ctx;
+    const struct source_delta delta = {.verb = SOURCE_UPSERT,
+                                       .kind = p->kind->kind,
+                                       .type = str_of(p->kind->name),
+                                       .ns = name->ns,
+                                       .name = name->name,
+                                       .resource_version = name->version,
+                                       .version = name->number,
+                                       .json = object};
+    struct err err = {0};
+    const int rc = p->s->sink.delta(p->s->sink.ctx, &delta, &err);
+
+    p->named++;
+    if (rc && rc != -ENOMEM) {
+        atomic_fetch_add(&p->undecodable, 1);
+        say_odd(p, name->ns, name->name, err.text);
+    }
+    wait_to_settle(p->s);
+    return rc == -ENOMEM ? rc : 0;
+}
+
+static void on_remove(void *ctx, const struct kube_name *name)
+{
+    struct api_part *const p = ctx;
+    const struct source_delta delta = {.verb = SOURCE_DELETE,
+                                       .kind = p->kind->kind,
+                                       .type = str_of(p->kind->name),
+                                       .ns = name->ns,
+                                       .name = name->name};
+
+    (void)p->s->sink.delta(p->s->sink.ctx, &delta, NULL);
+    wait_to_settle(p->s);
+}
+
+static void on_end(void *ctx)
+{
+    struct api_part *const p = ctx;
+
+    p->s->sink.end(p->s->sink.ctx, p->kind->kind);
+    log_line(LOG_LEVEL_INFO, "cluster", "%s: %u listed in %llu ms", p->kind->resource, p->named,
+             (unsigned long long)((now_ns() - p->list_ns) / 1000000));
+    wait_to_settle(p->s);
+}
+
+static void on_odd(void *ctx, const struct kube_name *name, const char *why)
+{
+    say_odd(ctx, name->ns, name->name, why);
+}
+
+/* --- what is said of a kind --- */
+
+static void say_rule(const struct api_part *p)
+{
+    log_line(LOG_LEVEL_WARN, "cluster",
+             "%s: a rule is missing in the ClusterRole of this ServiceAccount or user: "
+             "{apiGroups: [\"%s\"], resources: [%s], verbs: [list, watch]}; until then %s",
+             p->reflector.last.text, p->kind->group, p->kind->resource, p->kind->without);
+}
+
+static void say_trouble(const struct api_part *p)
+{
+    const struct kube_reflector *const r = &p->reflector;
+
+    switch (r->state.trouble) {
+    case KUBE_REFLECT_FINE:
+        log_line(LOG_LEVEL_INFO, "cluster", "%s: followed again", p->kind->resource);
+        break;
+    case KUBE_REFLECT_FORBIDDEN:
+        say_rule(p);
+        break;
+    case KUBE_REFLECT_ABSENT:
+        log_line(LOG_LEVEL_WARN, "cluster",
+                 "%s: this API server has no %s: its CustomResourceDefinition is not installed; "
+                 "until then %s",
+                 r->last.text, p->kind->resource, p->kind->without);
+        break;
+    case KUBE_REFLECT_UNREACHABLE:
+        log_line(LOG_LEVEL_WARN, "cluster", "%s: %s", p->kind->resource, r->last.text);
+        break;
+    }
+}
+
+/* What is missing is waited for only where nothing works without it. */
+static bool is_ready(const struct api_part *p)
+{
+    const struct kube_reflector_state *const r = &p->reflector.state;
+
+    return r->synced || (!p->kind->needed && (r->trouble == KUBE_REFLECT_FORBIDDEN ||
+                                              r->trouble == KUBE_REFLECT_ABSENT));
+}
+
+/* Make known to other threads, and to people, how the part stands now. */
+static void publish(struct api_part *p)
+{
+    const struct kube_reflector_state *const r = &p->reflector.state;
+    const uint64_t figures[API_FIGURES] = {
+        [API_LISTS] = r->lists,           [API_WATCHES] = r->watches,
+        [API_SHORT] = r->short_watches,   [API_EVENTS] = r->events,
+        [API_BOOKMARKS] = r->bookmarks,   [API_FAILURES] = r->failures,
+        [API_EXPIRED] = r->expired,       [API_REPEATED] = r->repeated,
+        [API_REWOUND] = r->rewound,       [API_LEFT_OUT] = r->left_out,
+        [API_CURRENT_NS] = r->current_ns, [API_VERSION] = p->reflector.version.number,
+        [API_SYNCED] = r->synced,
+    };
+
+    for (int i = 0; i < API_FIGURES; i++)
+        atomic_store_explicit(&p->figures[i], figures[i], memory_order_relaxed);
+    if (r->trouble != p->said) {
+        p->said = r->trouble;
+        atomic_store(&p->trouble, (unsigned)r->trouble);
+        say_trouble(p);
+    }
+    if (!atomic_load(&p->ready) && is_ready(p)) {
+        atomic_store(&p->ready, true);
+        wait_to_settle(p->s);
+    }
+}
+
+/* --- asking --- */
+
+static void drive(struct api_part *p);
+
+static void on_started(void *ctx)
+{
+    struct api_part *const p = ctx;
+
+    kube_reflector_started(&p->reflector, now_ns());
+    publish(p);
+}
+
+static int on_data(void *ctx, const char *bytes, size_t n)
+{
+    struct api_part *const p = ctx;
+    const int rc = kube_reflector_data(&p->reflector, now_ns(), bytes, n);
+
+    publish(p);
+    return rc;
+}
+
+static void on_answer(void *ctx, const struct kube_answer *answer)
+{
+    struct api_part *const p = ctx;
+
+    p->call = NULL;
+    kube_reflector_answered(&p->reflector, now_ns(), answer);
+    publish(p);
+    drive(p);
+}
+
+static void wake_at(struct api_part *p, uint64_t now, uint64_t due)
+{
+    const uint64_t us = due > now ? (due - now) / 1000 + 1 : 0;
+    const struct timeval t = {(time_t)(us / 1000000), (suseconds_t)(us % 1000000)};
+
+    (void)evtimer_add(p->timer, &t);
+}
+
+static void drive(struct api_part *p)
+{
+    const uint64_t now = now_ns();
+    struct kube_reflector_ask ask;
+    uint64_t due;
+
+    if (!kube_reflector_next(&p->reflector, now, &ask, &due)) {
+        if (due < UINT64_MAX)
+            wake_at(p, now, due);
+        return;
+    }
+    const struct kube_request request = {.path = ask.path,
+                                         .timeout_ms = ask.timeout_ms,
+                                         .idle_ms = ask.idle_ms,
+                                         .started = on_started,
+                                         .data = on_data,
+                                         .done = on_answer,
+                                         .ctx = p};
+    struct kube_answer refused = {.retry_after_ms = -1, .details = {.retry_after_s = -1}};
+    if (kube_api_send(p->s->api, &request, &p->call, &refused.err) == 0)
+        return;
+    p->call = NULL;
+    kube_reflector_answered(&p->reflector, now, &refused);
+    publish(p);
+    wake_at(p, now, now + UINT64_C(1000000000));
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *ctx)
+{
+    drive(ctx);
+}
+
+/* --- apiserver.h --- */
+
+static int open_part(struct apiserver *s, unsigned i, uint64_t seed)
+{
+    static const struct timeval at_once;
+    struct api_part *const p = &s->parts[i];
+    const struct kube_reflector_sink sink = {on_begin, on_upsert, on_remove, on_end, on_odd, p};
+
+    p->s = s;
+    p->kind = &api_kinds[i];
+    p->said = KUBE_REFLECT_FINE;
+    kube_reflector_init(&p->reflector, p->kind->path, &sink, seed + i);
+    p->timer = evtimer_new(s->base, on_timer, p);
+    return p->timer && evtimer_add(p->timer, &at_once) == 0 ? 0 : -ENOMEM;
+}
+
+int apiserver_new(struct apiserver **out, struct event_base *base, struct kube_api *api,
+                  const struct source_sink *sink, const struct apiserver_options *options,
+                  struct err *err)
+{
+    struct apiserver *const s = calloc(1, sizeof(*s));
+    /* Different in each replica, so that they do not all come back at once. */
+    const uint64_t seed = (clock_monotonic_ns() ^ (uintptr_t)s) * UINT64_C(0x9e3779b97f4a7c15);
+    int rc = 0;
+
+    if (!s)
+        return err_set(err, -ENOMEM, "no memory to follow an API server");
+    s->base = base;
+    s->api = api;
+    s->sink = *sink;
+    s->options = *options;
+    s->settle_wait_us = SETTLE_LEAST_MS * 1000;
+    s->settle = evtimer_new(base, on_settle, s);
+    rc = s->settle ? 0 : -ENOMEM;
+    for (unsigned i = 0; rc == 0 && i < APISERVER_KINDS; i++)
+        rc = open_part(s, i, seed);
+    if (rc) {
+        apiserver_free(s);
+        return err_set(err, rc, "no memory to follow an API server");
+    }
+    *out = s;
+    return 0;
+}
+
+void apiserver_free(struct apiserver *s)
+{
+    if (!s)
+        return;
+    for (unsigned i = 0; i < APISERVER_KINDS; i++) {
+        struct api_part *const p = &s->parts[i];
+
+        if (p->call)
+            kube_call_cancel(p->call);
+        if (p->timer)
+            event_free(p->timer);
+        kube_reflector_done(&p->reflector);
+    }
+    if (s->settle)
+        event_free(s->settle);
+    free(s);
+}
+
+struct api_part *apiserver_kind(struct apiserver *s, unsigned i)
+{
+    return &s->parts[i];
+}
+
+const char *apiserver_kind_check(const struct api_part *kind)
+{
+    return kind->kind->check;
+}
+
+bool apiserver_kind_ready(const struct api_part *kind, char *why, size_t room)
+{
+    static const char *const whys[] = {
+        [KUBE_REFLECT_FINE] = "they have not been listed yet",
+        [KUBE_REFLECT_UNREACHABLE] = "the API server does not answer",
+        [KUBE_REFLECT_FORBIDDEN] = "a rule to list and watch them is missing",
+        [KUBE_REFLECT_ABSENT] = "the API server has none",
+    };
+
+    if (atomic_load(&kind->ready))
+        return true;
+    (void)snprintf(why, room, "%s", whys[atomic_load(&kind->trouble)]);
+    return false;
+}

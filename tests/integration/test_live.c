@@ -1,0 +1,595 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The real program over an API server, a real one as far as sockets go, which changes, misbehaves
+ * and goes away: what kube-scheduler is answered is what it would be over a directory with the same
+ * objects, and it is answered all the time.
+ */
+#include "tests/support/test.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "kube/file.h"
+#include "tests/support/data.h"
+#include "tests/support/fake_api.h"
+#include "tests/support/prometheus.h"
+#include "tests/support/server.h"
+
+enum { WAIT_MS = 30000, NODES = 0, PODS = 1, TOPOLOGIES = 2, KINDS = 3 };
+
+static const struct {
+    const char *path, *api_version, *kind;
+    bool sorted;
+} kinds[KINDS] = {
+    {"/api/v1/nodes", "v1", "Node", false},
+    {"/api/v1/pods", "v1", "Pod", false},
+    {"/apis/topology.node.k8s.io/v1alpha2/noderesourcetopologies", "topology.node.k8s.io/v1alpha2",
+     "NodeResourceTopology", true},
+};
+
+/* --- an API server with the example cluster, and the program over it --- */
+
+struct bench {
+    struct fake_api *api;
+    struct test_server server;
+    char kubeconfig[TEST_PATH_BYTES];
+    struct buf question; /* a filter request of the examples */
+};
+
+static int put_document(void *ctx, const struct kube_document *doc)
+{
+    struct history *const h = ctx;
+
+    for (unsigned k = 0; k < KINDS; k++) {
+        if (!str_is(doc->meta.kind, kinds[k].kind))
+            continue;
+        char *const ns = strndup(doc->meta.ns.n ? doc->meta.ns.p : "", doc->meta.ns.n);
+        char *const name = strndup(doc->meta.name.p, doc->meta.name.n);
+
+        (void)history_put_text(h, k, ns, name, doc->json);
+        free(ns);
+        free(name);
+    }
+    return 0;
+}
+
+static void no_problem(void *ctx, const char *path, uint32_t line, uint32_t column,
+                       const char *text)
+{
+    fail_msg("%s:%u:%u: %s", path, line, column, text);
+}
+
+static void put_file(struct bench *b, const char *name)
+{
+    char path[TEST_PATH_BYTES];
+    struct history *const h = fake_api_lock(b->api);
+    const struct kube_visitor visitor = {put_document, no_problem, h};
+
+    (void)snprintf(path, sizeof(path), "%s/cluster/%s.yaml", TEST_EXAMPLES, name);
+    assert_int_equal(kube_file_visit(path, &visitor, NULL), 0);
+    fake_api_unlock(b->api);
+}
+
+static void put_example(struct bench *b)
+{
+    static const char *const names[] = {"cpu-1",  "cpu-2", "edge-1", "epyc-1",
+                                        "epyc-2", "gpu-1", "gpu-2",  "gpu-3"};
+    char path[64];
+
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        (void)snprintf(path, sizeof(path), "nodes/%s", names[i]);
+        put_file(b, path);
+        (void)snprintf(path, sizeof(path), "pods/%s", names[i]);
+        put_file(b, path);
+    }
+}
+
+static void write_kubeconfig(struct bench *b)
+{
+    struct buf text = {0};
+    const char *const tmp = getenv("TMPDIR");
+
+    (void)snprintf(b->kubeconfig, sizeof(b->kubeconfig), "%s/numawise-live-%d", tmp ? tmp : "/tmp",
+                   (int)getpid());
+    buf_printf(&text,
+               "current-context: a\ncontexts: [{name: a, context: {cluster: c}}]\n"
+               "clusters: [{name: c, cluster: {server: '%s'}}]\n",
+               fake_api_url(b->api));
+    test_write(b->kubeconfig, buf_view(&text));
+    buf_free(&text);
+}
+
+static int setup(void **state)
+{
+    static const struct fake_api_options options = {.bookmark_ms = 200, .page = 3};
+    struct bench *const b = calloc(1, sizeof(*b));
+    char path[TEST_PATH_BYTES];
+
+    b->api = fake_api_new(&options);
+    struct history *const h = fake_api_lock(b->api);
+    for (unsigned k = 0; k < KINDS; k++)
+        (void)history_kind(h, kinds[k].path, kinds[k].api_version, kinds[k].kind, kinds[k].sorted);
+    fake_api_unlock(b->api);
+    put_example(b);
+    write_kubeconfig(b);
+    (void)snprintf(path, sizeof(path), "%s/requests/filter.body", TEST_EXAMPLES);
+    assert_int_equal(test_file_read(path, &b->question), 0);
+    *state = b;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct bench *const b = *state;
+
+    if (b->server.pid)
+        assert_int_equal(test_server_stop(&b->server, SIGTERM), 0);
+    fake_api_free(b->api);
+    (void)unlink(b->kubeconfig);
+    buf_free(&b->question);
+    free(b);
+    return 0;
+}
+
+static void run(struct bench *b, const char *const *extra)
+{
+    const char *const source[] = {"--kubeconfig", b->kubeconfig, NULL};
+
+    test_server_run(&b->server, source, extra);
+}
+
+static void start(struct bench *b)
+{
+    run(b, NULL);
+    test_server_wait(&b->server);
+}
+
+/* A port that was free just now, for a listener that must be known before it is announced. */
+static uint16_t free_port(void)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET};
+    socklen_t n = sizeof(at);
+    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    assert_int_equal(bind(fd, (const struct sockaddr *)&at, n), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &n), 0);
+    (void)close(fd);
+    return ntohs(at.sin_port);
+}
+
+/* --- asking --- */
+
+static void filter_at(uint16_t port, struct str question, struct buf *out)
+{
+    const int fd = test_connect(port);
+    struct test_reply r;
+
+    assert_true(fd >= 0);
+    assert_true(test_send(fd, "POST", "/scheduler/filter", question));
+    assert_true(test_receive(fd, &r));
+    assert_int_equal(r.status, 200);
+    out->n = 0;
+    buf_str(out, buf_view(&r.body));
+    test_reply_done(&r);
+    (void)close(fd);
+}
+
+static void filter(struct bench *b, struct buf *out)
+{
+    filter_at(b->server.extender, buf_view(&b->question), out);
+}
+
+static bool metric_is(uint16_t console, const char *line)
+{
+    struct buf page = {0};
+
+    assert_int_equal(test_get(console, "/metrics", &page), 200);
+    const char *const at = strstr(page.p, line);
+    const bool is = at && (at == page.p || at[-1] == '\n') && at[strlen(line)] == '\n';
+    buf_free(&page);
+    return is;
+}
+
+static bool log_has(const struct test_server *s, const char *words)
+{
+    struct buf log = {0};
+
+    test_server_log(s, &log);
+    const bool has = log.n && strstr(log.p, words);
+    buf_free(&log);
+    return has;
+}
+
+struct wait {
+    struct bench *b;
+    const char *text;
+};
+
+static void wait_until(bool (*is_so)(struct wait *w), struct wait *w)
+{
+    const uint64_t limit = clock_monotonic_ns() + WAIT_MS * UINT64_C(1000000);
+
+    while (!is_so(w)) {
+        if (clock_monotonic_ns() > limit) {
+            struct buf log = {0};
+
+            test_server_log(&w->b->server, &log);
+            fail_msg("not within %d ms: %s\n%s", WAIT_MS, w->text, log.p ? log.p : "");
+        }
+        (void)poll(NULL, 0, 10);
+    }
+}
+
+static bool filter_says(struct wait *w)
+{
+    struct buf answer = {0};
+
+    filter(w->b, &answer);
+    const bool says = strstr(answer.p, w->text) != NULL;
+    buf_free(&answer);
+    return says;
+}
+
+static bool metric_says(struct wait *w)
+{
+    return metric_is(w->b->server.console, w->text);
+}
+
+static bool log_says(struct wait *w)
+{
+    return log_has(&w->b->server, w->text);
+}
+
+static void expect_filter(struct bench *b, const char *text)
+{
+    struct wait w = {b, text};
+
+    wait_until(filter_says, &w);
+}
+
+static void expect_metric(struct bench *b, const char *line)
+{
+    struct wait w = {b, line};
+
+    wait_until(metric_says, &w);
+}
+
+static void expect_log(struct bench *b, const char *words)
+{
+    struct wait w = {b, words};
+
+    wait_until(log_says, &w);
+}
+
+static void expect_verbose(uint16_t port, int status, const char *line)
+{
+    struct buf text = {0};
+
+    assert_int_equal(test_get(port, "/readyz?verbose", &text), status);
+    if (!strstr(text.p, line))
+        fail_msg("no line \"%s\" in:\n%s", line, text.p);
+    buf_free(&text);
+}
+
+/* --- tests --- */
+
+static void the_answer_is_that_over_a_directory_with_the_same_objects(void **state)
+{
+    struct bench *const b = *state;
+    struct test_server directory;
+    struct buf live = {0}, read = {0};
+
+    start(b);
+    test_server_start(&directory, TEST_EXAMPLES "/cluster", NULL);
+    filter(b, &live);
+    filter_at(directory.extender, buf_view(&b->question), &read);
+    assert_string_equal(live.p, read.p);
+    assert_non_null(strstr(live.p, "numawise: TopologyAffinityError")); /* it is a real one */
+    expect_verbose(b->server.extender, 200,
+                   "[+]nodes-synced ok\n[+]pods-synced ok\n[+]noderesourcetopologies-synced ok\n");
+    expect_metric(b, "numawise_cache_synced{resource=\"pods\"} 1");
+    expect_metric(b, "numawise_cache_degraded{resource=\"pods\",reason=\"unreachable\"} 0");
+    char why[PROMETHEUS_WHY_BYTES];
+    assert_int_equal(test_get(b->server.console, "/metrics", &live), 200);
+    if (!prometheus_check(buf_view(&live), why))
+        fail_msg("%s", why);
+    buf_free(&live);
+    buf_free(&read);
+    assert_int_equal(test_server_stop(&directory, SIGTERM), 0);
+}
+
+/* A topology on which the pod fits nowhere. */
+static void shrink(struct bench *b, const char *node)
+{
+    struct history *const h = fake_api_lock(b->api);
+
+    (void)history_put(h, TOPOLOGIES, "", node, NULL,
+                      "'attributes':[{'name':'topologyManagerPolicy','value':'single-numa-node'}],"
+                      "'zones':[{'name':'node-0','type':'Node','resources':[{'name':'cpu',"
+                      "'capacity':'2','allocatable':'2','available':'2'}]}]");
+    (void)history_put(h, NODES, "", node, NULL,
+                      "'status':{'capacity':{'cpu':'2'},'allocatable':{'cpu':'2'}}");
+    fake_api_unlock(b->api);
+}
+
+static void change_is_followed(struct bench *b, const char *node)
+{
+    char text[64];
+
+    (void)snprintf(text, sizeof(text), "\"%s\":\"numawise: TopologyAffinityError\"", node);
+    shrink(b, node);
+    expect_filter(b, text);
+}
+
+static void changes_are_followed(void **state)
+{
+    struct bench *const b = *state;
+
+    start(b);
+    change_is_followed(b, "epyc-2");
+    change_is_followed(b, "gpu-1");
+    struct history *const h = fake_api_lock(b->api);
+    assert_true(history_delete(h, TOPOLOGIES, "", "gpu-1") > 0); /* then nothing is known of it */
+    fake_api_unlock(b->api);
+    struct wait w = {b, "\"gpu-1\":"};
+    const uint64_t limit = clock_monotonic_ns() + WAIT_MS * UINT64_C(1000000);
+    while (filter_says(&w))
+        assert_true(clock_monotonic_ns() < limit);
+    assert_int_equal(fake_api_asked(b->api, "GET /api/v1/nodes?limit="), 3); /* eight, by three */
+}
+
+static void readiness_follows_what_was_read(void **state)
+{
+    struct bench *const b = *state;
+    const uint16_t port = free_port();
+    char listen[64];
+
+    (void)snprintf(listen, sizeof(listen), "console=127.0.0.1:%u", port);
+    const char *const extra[] = {"--listen", listen, NULL};
+    fake_api_fault(b->api, FAKE_HANG, "/api/v1/pods", FAKE_LISTS, FAKE_ALWAYS, 0, 0);
+    run(b, extra);
+    const uint64_t limit = clock_monotonic_ns() + WAIT_MS * UINT64_C(1000000);
+    for (int fd; (fd = test_connect(port)) < 0 || close(fd);)
+        assert_true(clock_monotonic_ns() < limit);
+    while (!metric_is(port, "numawise_cache_synced{resource=\"nodes\"} 1"))
+        assert_true(clock_monotonic_ns() < limit);
+    expect_verbose(port, 503, "[-]state-synced failed: the cluster has not been listed yet\n");
+    expect_verbose(port, 503,
+                   "[+]nodes-synced ok\n[-]pods-synced failed: they have not been listed yet\n");
+    expect_verbose(port, 503, "readyz check failed\n");
+    struct buf text = {0};
+    assert_int_equal(test_get(port, "/readyz", &text), 503); /* and says why, asked or not */
+    assert_non_null(strstr(text.p, "[-]pods-synced failed"));
+    assert_int_equal(test_get(port, "/livez", &text), 200);
+    buf_free(&text);
+    fake_api_heal(b->api);
+    test_server_wait(&b->server);
+    expect_verbose(b->server.console, 200, "[+]pods-synced ok\n");
+    expect_verbose(b->server.console, 200, "readyz check passed\n");
+}
+
+static void a_missing_definition_degrades_what_needs_it_and_nothing_else(void **state)
+{
+    struct bench *const b = *state;
+    struct buf answer = {0};
+
+    fake_api_fault(b->api, FAKE_STATUS, kinds[TOPOLOGIES].path, FAKE_BOTH, FAKE_ALWAYS, 404, 0);
+    start(b);
+    filter(b, &answer);
+    assert_non_null(strstr(answer.p, "\"FailedAndUnresolvableNodes\":{}")); /* all pass */
+    expect_verbose(b->server.console, 200, "[+]noderesourcetopologies-synced ok\n");
+    expect_metric(b, "numawise_cache_degraded{resource=\"noderesourcetopologies\","
+                     "reason=\"absent\"} 1");
+    expect_metric(b, "numawise_cache_synced{resource=\"noderesourcetopologies\"} 0");
+    expect_log(b, "this API server has no noderesourcetopologies: its CustomResourceDefinition is "
+                  "not installed");
+    fake_api_heal(b->api); /* it was installed meanwhile */
+    expect_filter(b, "numawise: TopologyAffinityError");
+    expect_metric(b, "numawise_cache_degraded{resource=\"noderesourcetopologies\","
+                     "reason=\"absent\"} 0");
+    buf_free(&answer);
+}
+
+static void a_missing_rule_is_named(void **state)
+{
+    struct bench *const b = *state;
+
+    fake_api_fault(b->api, FAKE_STATUS, kinds[TOPOLOGIES].path, FAKE_BOTH, FAKE_ALWAYS, 403, 0);
+    start(b);
+    expect_log(b, "{apiGroups: [\\\"topology.node.k8s.io\\\"], resources: "
+                  "[noderesourcetopologies], verbs: [list, watch]}");
+    expect_metric(b, "numawise_cache_degraded{resource=\"noderesourcetopologies\","
+                     "reason=\"forbidden\"} 1");
+    fake_api_heal(b->api);
+    expect_filter(b, "numawise: TopologyAffinityError");
+}
+
+static void an_object_that_is_broken_is_told_and_the_rest_works(void **state)
+{
+    struct bench *const b = *state;
+
+    start(b);
+    struct history *const h = fake_api_lock(b->api);
+    (void)history_put(h, PODS, "ml", "broken", NULL, "'spec':{'priority':'high'}");
+    fake_api_unlock(b->api);
+    expect_log(b, "pods ml/broken: spec.priority: expected a number, found a string");
+    expect_metric(b, "numawise_cache_undecodable_total{resource=\"pods\"} 1");
+    change_is_followed(b, "epyc-2");
+}
+
+/* Down, or only silent: kube-scheduler is answered as before, from what is known. */
+static void answers_do_not_wait_for_the_api_server(void **state)
+{
+    struct bench *const b = *state;
+    struct buf before = {0}, answer = {0};
+
+    start(b);
+    filter(b, &before);
+    fake_api_down(b->api);
+    expect_log(b, "nodes: GET /api/v1/nodes: ");
+    for (int i = 0; i < 20; i++) {
+        filter(b, &answer);
+        assert_string_equal(answer.p, before.p);
+    }
+    expect_metric(b, "numawise_cache_degraded{resource=\"pods\",reason=\"unreachable\"} 1");
+    expect_verbose(b->server.extender, 200, "[+]pods-synced ok\n"); /* stale, and said so */
+    shrink(b, "epyc-2");                                            /* while nobody looks */
+    fake_api_up(b->api);
+    expect_filter(b, "\"epyc-2\":\"numawise: TopologyAffinityError\"");
+    expect_log(b, "nodes: followed again");
+    fake_api_fault(b->api, FAKE_HANG, "/", FAKE_BOTH, FAKE_ALWAYS, 0, 0);
+    fake_api_cut(b->api);
+    filter(b, &before);
+    for (int i = 0; i < 20; i++) {
+        filter(b, &answer);
+        assert_string_equal(answer.p, before.p);
+    }
+    fake_api_heal(b->api);
+    change_is_followed(b, "gpu-1");
+    buf_free(&before);
+    buf_free(&answer);
+}
+
+struct misbehaviour {
+    enum fake_fault fault;
+    enum fake_which which;
+    int arg, seconds;
+};
+
+/* Nodes, pods and topologies meet one each, when they come back after their connections were cut.
+ */
+static void misbehave(struct bench *b, const struct misbehaviour *three)
+{
+    for (unsigned k = 0; k < KINDS; k++)
+        fake_api_fault(b->api, three[k].fault, kinds[k].path, three[k].which, 1, three[k].arg,
+                       three[k].seconds);
+    fake_api_cut(b->api);
+}
+
+/* Everything is followed again, each kind by itself. */
+static void expect_health(struct bench *b)
+{
+    char line[128];
+
+    for (unsigned k = 0; k < KINDS; k++) {
+        (void)snprintf(line, sizeof(line),
+                       "numawise_cache_degraded{resource=\"%s\",reason=\"unreachable\"} 0",
+                       strrchr(kinds[k].path, '/') + 1);
+        expect_metric(b, line);
+    }
+}
+
+static void whatever_the_server_did_it_is_followed_afterwards(void **state)
+{
+    static const struct misbehaviour all[][KINDS] = {
+        {{FAKE_STATUS, FAKE_BOTH, 429, 1},
+         {FAKE_STATUS, FAKE_BOTH, 500, 0},
+         {FAKE_GONE, FAKE_WATCHES, 0, 0}},
+        {{FAKE_GONE_EVENT, FAKE_WATCHES, 0, 0},
+         {FAKE_STATUS, FAKE_BOTH, 401, 0},
+         {FAKE_ERROR_EVENT, FAKE_WATCHES, 0, 0}},
+        {{FAKE_TOO_LARGE, FAKE_BOTH, 0, 0},
+         {FAKE_RESET, FAKE_BOTH, 0, 0},
+         {FAKE_HTML, FAKE_BOTH, 0, 0}},
+        {{FAKE_EMPTY, FAKE_BOTH, 0, 0},
+         {FAKE_REDIRECT, FAKE_BOTH, 0, 0},
+         {FAKE_NOT_JSON, FAKE_BOTH, 0, 0}},
+        {{FAKE_GARBAGE, FAKE_BOTH, 0, 0},
+         {FAKE_GZIP, FAKE_BOTH, 0, 0},
+         {FAKE_CLOSE, FAKE_BOTH, 0, 0}},
+    };
+    struct bench *const b = *state;
+
+    for (size_t i = 0; i < ARRAY_LEN(all); i++) {
+        start(b);
+        misbehave(b, all[i]);
+        change_is_followed(b, "epyc-2");
+        expect_health(b);
+        assert_int_equal(test_server_stop(&b->server, SIGTERM), 0);
+        b->server.pid = 0;
+        put_file(b, "nodes/epyc-2");
+    }
+}
+
+static void a_server_that_went_back_is_followed(void **state)
+{
+    struct bench *const b = *state;
+    struct buf before = {0};
+
+    start(b);
+    filter(b, &before);
+    struct history *h = fake_api_lock(b->api);
+    const uint64_t version = history_version(h);
+    fake_api_unlock(b->api);
+    change_is_followed(b, "epyc-2");
+    h = fake_api_lock(b->api);
+    history_rewind(h, version);
+    fake_api_unlock(b->api);
+    expect_filter(b, before.p);
+    expect_log(b, "noderesourcetopologies: the API server went back to an older state");
+    expect_metric(b, "reflector_rewound_total{resource=\"noderesourcetopologies\"} 1");
+    change_is_followed(b, "gpu-1");
+    buf_free(&before);
+}
+
+static void sigterm_ends_it_whatever_is_awaited(void **state)
+{
+    struct bench *const b = *state;
+
+    start(b);
+    fake_api_fault(b->api, FAKE_HANG, "/", FAKE_BOTH, FAKE_ALWAYS, 0, 0);
+    fake_api_cut(b->api);
+    expect_log(b, "nodes: ");
+    const uint64_t from = clock_monotonic_ns();
+    assert_int_equal(test_server_stop(&b->server, SIGTERM), 0);
+    b->server.pid = 0;
+    assert_true(clock_monotonic_ns() - from < UINT64_C(10000000000));
+    const unsigned asked = fake_api_asked(b->api, "GET /api/v1/pods");
+    run(b, NULL); /* and before it has read anything */
+    while (fake_api_asked(b->api, "GET /api/v1/pods") == asked)
+        (void)poll(NULL, 0, 5);
+    assert_int_equal(test_server_stop(&b->server, SIGTERM), 0);
+    b->server.pid = 0;
+}
+
+static void without_flags_the_variable_says_where(void **state)
+{
+    struct bench *const b = *state;
+    const char *const source[] = {NULL};
+
+    assert_int_equal(setenv("KUBECONFIG", b->kubeconfig, 1), 0);
+    test_server_run(&b->server, source, NULL);
+    test_server_wait(&b->server);
+    assert_int_equal(unsetenv("KUBECONFIG"), 0);
+    expect_filter(b, "numawise: TopologyAffinityError");
+    expect_log(b, ": reading, as context a of ");
+}
+
+int main(void)
+{
+#define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        T(the_answer_is_that_over_a_directory_with_the_same_objects),
+        T(changes_are_followed),
+        T(readiness_follows_what_was_read),
+        T(a_missing_definition_degrades_what_needs_it_and_nothing_else),
+        T(a_missing_rule_is_named),
+        T(an_object_that_is_broken_is_told_and_the_rest_works),
+        T(answers_do_not_wait_for_the_api_server),
+        T(whatever_the_server_did_it_is_followed_afterwards),
+        T(a_server_that_went_back_is_followed),
+        T(sigterm_ends_it_whatever_is_awaited),
+        T(without_flags_the_variable_says_where),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
