@@ -261,3 +261,43 @@ bool prometheus_check(struct str text, char *why)
     free(p);
     return good;
 }
+
+/* --- families in a document --- */
+
+static bool stands(struct str text, const char *before, struct str name, char after)
+{
+    char want[160];
+    const int n = snprintf(want, sizeof(want), "%s%.*s%c", before, STR_ARG(name), after);
+
+    return memmem(text.p, text.n, want, (size_t)n) != NULL;
+}
+
+static bool is_ours(struct str name)
+{
+    return str_starts(name, "numawise_") || str_starts(name, "process_") ||
+           str_starts(name, "reflector_") || str_starts(name, "rest_client_");
+}
+
+bool prometheus_documented(struct str page, struct str document, char *why)
+{
+    for (struct str rest = page, line, name; rest.n;) {
+        line = str_cut(&rest, '\n');
+        if (!str_starts(line, "# TYPE "))
+            continue;
+        line.p += 7, line.n -= 7;
+        name = str_cut(&line, ' ');
+        if (!stands(document, "`", name, '`')) {
+            (void)snprintf(why, PROMETHEUS_WHY_BYTES, "%.*s is not documented", STR_ARG(name));
+            return false;
+        }
+    }
+    for (struct str rest = document, name; rest.n;) {
+        (void)str_cut(&rest, '`');
+        name = str_cut(&rest, '`');
+        if (is_ours(name) && !stands(page, "# TYPE ", name, ' ')) {
+            (void)snprintf(why, PROMETHEUS_WHY_BYTES, "%.*s is not on the page", STR_ARG(name));
+            return false;
+        }
+    }
+    return true;
+}

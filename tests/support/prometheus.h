@@ -17,4 +17,10 @@ enum { PROMETHEUS_WHY_BYTES = 256 };
  */
 bool prometheus_check(struct str text, char *why);
 
+/*
+ * Do a page and what a document says between backticks name the same families? Of the document,
+ * those that begin like a family of ours. Else `why` names one that only one of them has.
+ */
+bool prometheus_documented(struct str page, struct str document, char *why);
+
 #endif
