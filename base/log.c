@@ -44,6 +44,9 @@ bool log_is_on(enum log_level level)
     return level <= log_verbosity;
 }
 
+static void write_line(enum log_level level, const char *component, uint64_t request,
+                       const char *fmt, va_list ap) PRINTF(4, 0);
+
 /* `request` 0 = about none. */
 static void write_line(enum log_level level, const char *component, uint64_t request,
                        const char *fmt, va_list ap)
