@@ -3,10 +3,13 @@
  * bench/scoring [--json]: nanoseconds a decision, by zones and by providers, beside the kubelet's
  * own way, the cartesian product of all hints, written plainly and timed in the same run.
  *
- *   merge    hints of all providers and their merge, for one container
+ *   merge    hints of all providers and their merge, for one container: what the goals are about
  *   product  the same hints merged permutation by permutation (up to 10^7 of them)
  *   choice   which CPUs the static CPU manager takes
  *   node     score_node: verdict and terms of one node, all of the above and the terms included
+ *
+ * Machines differ, and so does one machine by what else runs on it. So the same run also times a
+ * fixed loop (`yardstick`), and each merge is told in iterations of it, too: those figures compare.
  */
 #include <assert.h>
 #include <inttypes.h>
@@ -22,8 +25,39 @@
 #include "scoring/mask_set.h"
 #include "tests/vectors/vector_case.h"
 
-enum { ROOM = 16 << 20, CORES = 16, PROVIDERS = 4, BATCH = 1000, PRODUCT_MAX = 10000000 };
+enum {
+    ROOM = 16 << 20,
+    CORES = 16,
+    PROVIDERS = 4,
+    BATCH_NS = 30000,
+    BATCH_MAX = 1000,
+    YARDSTICKS = 1000,
+    PRODUCT_MAX = 10000000
+};
 static const uint64_t measure_ns = 50000000; /* a figure is the best batch of this long */
+
+/*
+ * What a merge may take, in ns on the machine that the goals were set on, with CPU, memory and two
+ * device resources.
+ */
+static const struct goal {
+    uint32_t zones, providers;
+    const char *policy;
+    double ns;
+} goals[] = {
+    {2, 4, "single-numa-node", 300}, {8, 4, "single-numa-node", 450}, {2, 4, "restricted", 300},
+    {8, 4, "restricted", 450},       {8, 4, "best-effort", 2000},
+};
+
+/* One line of the table. product_ns < 0: not run. */
+struct row {
+    uint32_t zones, providers;
+    const char *policy;
+    double merge, product, permutations, choice, node;
+    const struct goal *goal; /* NULL: none is set */
+};
+
+enum { ROWS = 3 * 4 * PROVIDERS };
 
 struct bench {
     struct arena a;
@@ -173,73 +207,167 @@ static double permutations(const struct bench *b)
     return n;
 }
 
-/* Nanoseconds a call: the best of several batches, as other work can only make it slower. */
-static double best_ns(struct bench *b, void (*call)(struct bench *), uint32_t batch)
+/* A chain of shifts and exclusive ors, each of which waits for the one before: no memory. */
+static void time_yardstick(struct bench *b)
+{
+    uint64_t x = sink | 1;
+
+    (void)b;
+    for (int i = 0; i < YARDSTICKS; i++) {
+        x ^= x >> 12;
+        x ^= x << 25;
+        x ^= x >> 27;
+    }
+    sink = x;
+}
+
+static double batch_ns(struct bench *b, void (*call)(struct bench *), uint32_t n)
+{
+    const uint64_t start = clock_monotonic_ns();
+
+    for (uint32_t i = 0; i < n; i++)
+        call(b);
+    return (double)(clock_monotonic_ns() - start);
+}
+
+/*
+ * Nanoseconds a call: the best of many batches, as other work can only make it slower. A batch is
+ * long enough for the clock and short enough to fall between two interruptions.
+ */
+static double best_ns(struct bench *b, void (*call)(struct bench *))
 {
     const uint64_t end = clock_monotonic_ns() + measure_ns;
     double best = 1e18;
+    uint32_t n = 1;
 
+    while (batch_ns(b, call, n) < BATCH_NS && n < BATCH_MAX)
+        n *= 2;
     do {
-        const uint64_t start = clock_monotonic_ns();
+        const double ns = batch_ns(b, call, n) / n;
 
-        for (uint32_t i = 0; i < batch; i++)
-            call(b);
-        const double ns = (double)(clock_monotonic_ns() - start) / batch;
         best = ns < best ? ns : best;
     } while (clock_monotonic_ns() < end);
     return best;
 }
 
-static void one_row(struct bench *b, uint32_t zones, uint32_t providers, const char *policy,
-                    bool json, bool first)
+static const struct goal *goal_of(uint32_t zones, uint32_t providers, const char *policy)
 {
-    setup(b, zones, providers, policy);
-    const double merge = best_ns(b, time_merge, BATCH);
-    const double n = permutations(b);
-    const double product = n <= PRODUCT_MAX ? best_ns(b, time_product, n < 1000 ? BATCH : 1) : -1;
-    const double choice = best_ns(b, time_choice, BATCH), node = best_ns(b, time_node, BATCH);
+    for (size_t i = 0; i < ARRAY_LEN(goals); i++) {
+        if (goals[i].zones == zones && goals[i].providers == providers &&
+            strcmp(goals[i].policy, policy) == 0)
+            return &goals[i];
+    }
+    return NULL;
+}
 
-    if (json)
-        printf("%s{\"zones\": %u, \"providers\": %u, \"policy\": \"%s\", \"merge_ns\": %.0f, "
-               "\"product_ns\": %.0f, \"permutations\": %.0f, \"choice_ns\": %.0f, \"node_ns\": "
-               "%.0f}",
-               first ? "" : ",\n", zones, providers, policy, merge, product, n, choice, node);
-    else if (product >= 0)
-        printf("%5u %9u  %-16s %9.0f %14.0f %9.1fx %8.0f %8.0f\n", zones, providers, policy, merge,
-               product, product / merge, choice, node);
-    else
-        printf("%5u %9u  %-16s %9.0f %14s %10s %8.0f %8.0f\n", zones, providers, policy, merge,
-               "not run", "", choice, node);
+static struct row measure(struct bench *b, uint32_t zones, uint32_t providers, const char *policy)
+{
+    struct row r = {.zones = zones,
+                    .providers = providers,
+                    .policy = policy,
+                    .goal = goal_of(zones, providers, policy)};
+
+    setup(b, zones, providers, policy);
+    r.merge = best_ns(b, time_merge);
+    r.permutations = permutations(b);
+    r.product = r.permutations <= PRODUCT_MAX ? best_ns(b, time_product) : -1;
+    r.choice = best_ns(b, time_choice);
+    r.node = best_ns(b, time_node);
     teardown(b);
+    return r;
+}
+
+/* --- what is printed --- */
+
+static void print_json(const struct row *r, double yardstick, bool first)
+{
+    printf("%s{\"zones\": %u, \"providers\": %u, \"policy\": \"%s\", \"merge_ns\": %.0f, "
+           "\"product_ns\": %.0f, \"permutations\": %.0f, \"choice_ns\": %.0f, \"node_ns\": %.0f, "
+           "\"yardstick_ns\": %.3f, \"goal_ns\": ",
+           first ? "" : ",\n", r->zones, r->providers, r->policy, r->merge, r->product,
+           r->permutations, r->choice, r->node, yardstick);
+    printf(r->goal ? "%.0f}" : "null}", r->goal ? r->goal->ns : 0);
+}
+
+static void print_head(double yardstick)
+{
+    printf("yardstick: %.2f ns an iteration of a fixed loop\n\n", yardstick);
+    printf("zones providers  policy            merge ns  iterations     product ns      ratio   "
+           "choice     node\n");
+}
+
+static void print_row(const struct row *r, double yardstick)
+{
+    printf("%5u %9u  %-16s %9.0f %11.0f ", r->zones, r->providers, r->policy, r->merge,
+           r->merge / yardstick);
+    if (r->product >= 0)
+        printf("%14.0f %9.1fx", r->product, r->product / r->merge);
+    else
+        printf("%14s %10s", "not run", "");
+    printf(" %8.0f %8.0f%s\n", r->choice, r->node, r->goal ? "  <- goal" : "");
+}
+
+/* The rows that are asked about. */
+static void print_goals(const struct row *rows, double yardstick)
+{
+    printf(
+        "\nthe goals, in ns on the machine they were set on: hints and merge, of CPU, memory and "
+        "two devices\n\n");
+    printf("zones providers  policy               goal  merge ns  iterations\n");
+    for (uint32_t i = 0; i < ROWS; i++) {
+        const struct row *const r = &rows[i];
+
+        if (r->goal)
+            printf("%5u %9u  %-16s %8.0f  %8.0f %11.0f  %s\n", r->zones, r->providers, r->policy,
+                   r->goal->ns, r->merge, r->merge / yardstick,
+                   r->merge <= r->goal->ns ? "met here" : "not met here");
+    }
+}
+
+static void measure_all(struct bench *b, struct row *rows)
+{
+    static const char *const policies[] = {"single-numa-node", "restricted", "best-effort"};
+    static const uint32_t zones[] = {1, 2, 4, 8};
+
+    for (size_t p = 0; p < ARRAY_LEN(policies); p++) {
+        for (size_t z = 0; z < ARRAY_LEN(zones); z++) {
+            for (uint32_t k = 1; k <= PROVIDERS; k++)
+                *rows++ = measure(b, zones[z], k, policies[p]);
+        }
+    }
 }
 
 int main(int argc, char **argv)
 {
-    static const char *const policies[] = {"single-numa-node", "restricted", "best-effort"};
-    static const uint32_t zones[] = {1, 2, 4, 8};
     const bool json = argc == 2 && strcmp(argv[1], "--json") == 0;
+    static struct row rows[ROWS];
     struct bench b = {.room = malloc(ROOM)};
-    bool first = true;
 
     if (argc > 1 && !json) {
         fprintf(stderr, "usage: bench/scoring [--json]\n");
         return 2;
     }
     assert(b.room);
+    /* before and after: the quieter moment counts, as it does for the rows */
+    const double before = best_ns(&b, time_yardstick) / YARDSTICKS;
+    measure_all(&b, rows);
+    const double after = best_ns(&b, time_yardstick) / YARDSTICKS;
+    const double yardstick = after < before ? after : before;
+
     if (json)
         printf("[");
     else
-        printf("zones providers  policy            merge ns     product ns      ratio   choice     "
-               "node\n");
-    for (size_t p = 0; p < ARRAY_LEN(policies); p++) {
-        for (size_t z = 0; z < ARRAY_LEN(zones); z++) {
-            for (uint32_t k = 1; k <= PROVIDERS; k++) {
-                one_row(&b, zones[z], k, policies[p], json, first);
-                first = false;
-            }
-        }
+        print_head(yardstick);
+    for (uint32_t i = 0; i < ROWS; i++) {
+        if (json)
+            print_json(&rows[i], yardstick, i == 0);
+        else
+            print_row(&rows[i], yardstick);
     }
-    printf("%s", json ? "]\n" : "");
+    if (json)
+        printf("]\n");
+    else
+        print_goals(rows, yardstick);
     free(b.room);
     return 0;
 }
