@@ -159,7 +159,9 @@ static void time_choice(struct bench *b)
     uint64_t *const into = b->run.cpu_scratch;
 
     memset(into, 0, b->node.cpu_words * sizeof(*into));
-    (void)kubelet_take_cpus(&b->run.take, b->node.cpus.zone_set, 8, into);
+    const enum kubelet_taken taken =
+        kubelet_take_cpus(&b->run.take, b->node.cpus.zone_set, 8, into);
+    assert(taken == KUBELET_TAKEN);
 }
 
 static void time_node(struct bench *b)

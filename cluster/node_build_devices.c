@@ -15,7 +15,7 @@ enum { MAX_DEVICES = 65536 };
 struct draft {
     struct str resource, id;
     uint64_t zones;
-    bool healthy, held;
+    bool elsewhere, healthy, held;
 };
 
 struct drafts {
@@ -126,8 +126,11 @@ static void take_over(struct node_build *b, struct drafts *d)
     for (uint32_t i = 0; i < b->nrt->n_devices; i++) {
         const struct kube_nrt_device *const from = &b->nrt->devices[i];
 
-        d->at[d->n++] =
-            (struct draft){from->resource, from->id, from->zones & all, from->healthy, false};
+        d->at[d->n++] = (struct draft){.resource = from->resource,
+                                       .id = from->id,
+                                       .zones = from->zones & all,
+                                       .elsewhere = from->elsewhere,
+                                       .healthy = from->healthy};
     }
 }
 
@@ -162,7 +165,9 @@ static int write_devices(struct node_build *b, const struct drafts *d)
                 return -ENOMEM;
         }
         r->zones |= from->zones;
-        devices[i] = (struct node_device){.zones = from->zones, .healthy = from->healthy};
+        r->elsewhere = r->elsewhere || from->elsewhere;
+        devices[i] = (struct node_device){
+            .zones = from->zones, .elsewhere = from->elsewhere, .healthy = from->healthy};
         if (str_copy(&devices[i].id, from->id, b->a))
             return -ENOMEM;
         if (from->held)

@@ -245,6 +245,15 @@ static void reserve_lowest(const struct node_build *b, uint64_t *set, uint32_t z
     }
 }
 
+static bool all_present(const struct node_build *b, const uint64_t *set)
+{
+    for (uint32_t c = 0; c < b->v.cpu_words * 64; c++) {
+        if (cpuset_has(set, c) && (c >= b->v.machine.n_cpus || b->cpus[c].zone == TOPO_NONE))
+            return false;
+    }
+    return true;
+}
+
 static int fill_reserved(struct node_build *b)
 {
     uint64_t *const set = arena_array(b->a, b->v.cpu_words, sizeof(*set));
@@ -253,7 +262,8 @@ static int fill_reserved(struct node_build *b)
         return -ENOMEM;
     b->v.cpu_reserved = set;
     if (b->nrt->has_reserved) {
-        if (cpuset_parse(set, b->v.cpu_words, b->nrt->reserved_cpus, NULL) < 0)
+        if (cpuset_parse(set, b->v.cpu_words, b->nrt->reserved_cpus, NULL) < 0 ||
+            !all_present(b, set))
             return node_build_refuse(b, NODE_NOT_MODELLED,
                                      "reserved-cpus %.*s names CPUs that no zone has",
                                      STR_ARG(b->nrt->reserved_cpus));

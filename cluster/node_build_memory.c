@@ -34,6 +34,33 @@ static uint32_t insert_type(struct str *names, uint32_t n, struct str name)
     return n + 1;
 }
 
+/* The attribute memory-free or hugepages-*-free of the zone; NULL where it has none. */
+static const struct kube_nrt_free *find_free(const struct kube_nrt_zone *z, struct str type)
+{
+    for (uint32_t i = 0; i < z->n_free; i++) {
+        if (str_eq(z->free[i].type, type))
+            return &z->free[i];
+    }
+    return NULL;
+}
+
+/*
+ * Zones that do not know a page size. What a zone has free, it lists for all sizes that it knows;
+ * without that list, a size that is not there may just have no pages.
+ */
+static uint64_t lacking(const struct kube_nrt *nrt, struct str type)
+{
+    uint64_t zones = 0;
+
+    for (uint32_t i = 0; i < nrt->n_zones; i++) {
+        const struct kube_nrt_zone *const z = &nrt->zones[i];
+
+        if (find_free(z, STR("memory")) && !find_free(z, type) && !node_build_resource(z, type))
+            zones |= UINT64_C(1) << i;
+    }
+    return zones;
+}
+
 static int fill_types(struct node_build *b)
 {
     const struct kube_nrt *const nrt = b->nrt;
@@ -57,20 +84,11 @@ static int fill_types(struct node_build *b)
     for (uint32_t t = 0; t < n; t++) {
         if (str_copy(&types[t].name, names[t], b->a))
             return -ENOMEM;
+        types[t].lacking = lacking(nrt, types[t].name);
     }
     b->v.memory_types = types;
     b->v.n_memory_types = n;
     return 0;
-}
-
-/* The attribute memory-free or hugepages-*-free of the zone; NULL where it has none. */
-static const struct kube_nrt_free *find_free(const struct kube_nrt_zone *z, struct str type)
-{
-    for (uint32_t i = 0; i < z->n_free; i++) {
-        if (str_eq(z->free[i].type, type))
-            return &z->free[i];
-    }
-    return NULL;
 }
 
 /*

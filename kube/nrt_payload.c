@@ -101,8 +101,11 @@ static int read_text(struct str *out, const json_t *j, const struct at *at, stru
     return copy_text(out, json_string_value(j), json_string_length(j), a, err);
 }
 
-/* Zone ids to a set of indices; absent and null are the empty set. */
-static int read_zone_set(uint64_t *out, const json_t *j, const struct at *at,
+/*
+ * Zone ids to a set of indices; absent and null are the empty set. An id that no zone has is an
+ * error, or noted in `elsewhere` where that is not NULL.
+ */
+static int read_zone_set(uint64_t *out, bool *elsewhere, const json_t *j, const struct at *at,
                          const struct kube_nrt *nrt, struct err *err)
 {
     const struct nrt_zone_ids ids = {nrt->zones, nrt->n_zones};
@@ -116,9 +119,12 @@ static int read_zone_set(uint64_t *out, const json_t *j, const struct at *at,
         const json_int_t v = json_is_integer(id) ? json_integer_value(id) : -1;
         const int index = v >= 0 ? nrt_zone_index(&ids, (uint64_t)v) : -1;
 
-        if (index < 0)
+        if (index >= 0)
+            zones |= UINT64_C(1) << index;
+        else if (elsewhere && json_is_integer(id))
+            *elsewhere = true;
+        else
             return fail(&item, err, "there is no such zone");
-        zones |= UINT64_C(1) << index;
     }
     *out = zones;
     return 0;
@@ -136,7 +142,8 @@ static int read_device(struct kube_nrt_device *out, const json_t *j, const struc
         return fail(at, err, "expected an object");
     int rc = read_text(&out->id, json_object_get(j, "id"), &id, a, err);
     if (rc == 0)
-        rc = read_zone_set(&out->zones, json_object_get(j, "zones"), &zones, nrt, err);
+        rc = read_zone_set(&out->zones, &out->elsewhere, json_object_get(j, "zones"), &zones, nrt,
+                           err);
     if (rc == 0 && health && !json_is_boolean(health))
         rc = fail(&healthy, err, "expected true or false");
     out->healthy = !health || json_is_true(health);
@@ -244,7 +251,7 @@ static int read_block(struct kube_nrt_block *out, const json_t *j, const struct 
         return fail(at, err, "expected an object");
     int rc = read_text(&out->type, json_object_get(j, "type"), &type, a, err);
     if (rc == 0)
-        rc = read_zone_set(&out->zones, json_object_get(j, "zones"), &zones, nrt, err);
+        rc = read_zone_set(&out->zones, NULL, json_object_get(j, "zones"), &zones, nrt, err);
     if (rc == 0 && out->zones == 0)
         rc = fail(&zones, err, "no zone");
     if (rc == 0 && (!json_is_integer(amount) || json_integer_value(amount) < 0))

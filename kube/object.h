@@ -70,6 +70,7 @@ struct kube_nrt_zone {
 struct kube_nrt_device {
     struct str resource, id;
     uint64_t zones; /* indices */
+    bool elsewhere; /* names a zone, too, that the machine does not have */
     bool healthy;
 };
 

@@ -13,6 +13,8 @@ bool kubelet_run_merge(struct kubelet_run *run, const struct kubelet_wants *want
                        struct kubelet_hint *out)
 {
     run->n_lists = 0;
+    if (!kubelet_zones_fit(run))
+        return false;
     kubelet_device_hints(run, wants, whole);
     kubelet_cpu_hints(run, wants);
     if (!kubelet_memory_hints(run, wants))
@@ -190,7 +192,8 @@ const char *kubelet_start_error(const struct node_view *node)
     /* Nobody published what is reserved: the kubelet knows better than a guess. */
     const bool reserved_known = !(node->assumed & NODE_ASSUMED_RESERVED);
 
-    if (k->max_zones < 8)
+    /* With policy none nobody looks at the topology manager's options. */
+    if (k->policy != KUBELET_POLICY_NONE && k->max_zones < 8)
         return "max-allowable-numa-nodes is below 8";
     if (k->policy != KUBELET_POLICY_NONE && node->machine.n_zones > k->max_zones)
         return "more zones than max-allowable-numa-nodes";
@@ -200,6 +203,9 @@ const char *kubelet_start_error(const struct node_view *node)
         return "the Static memory manager policy needs reserved memory";
     if (o & KUBELET_ALIGN_BY_SOCKET && k->policy == KUBELET_POLICY_SINGLE_NUMA_NODE)
         return "align-by-socket does not go with single-numa-node";
+    if (o & KUBELET_ALIGN_BY_SOCKET &&
+        node->cpus.n_sockets > (uint32_t)__builtin_popcountll(node->cpus.zones))
+        return "align-by-socket does not go with more sockets than zones with CPUs";
     if (o & KUBELET_DISTRIBUTE_ACROSS_CORES &&
         o & (KUBELET_FULL_PCPUS_ONLY | KUBELET_DISTRIBUTE_ACROSS_NUMA |
              KUBELET_ALIGN_BY_UNCORECACHE))
@@ -222,7 +228,10 @@ int kubelet_choose_reserved(uint64_t *out, const struct node_view *node, uint32_
             if (node->cpus.cpu[c].zone != TOPO_NONE)
                 cpuset_add(all, c);
         }
-        rc = kubelet_take_cpus(&take, all, count, out) ? 0 : -ENOENT;
+        rc = kubelet_take_cpus(&take, all, count, out) == KUBELET_TAKEN &&
+                     cpuset_count(out, node->cpu_words) == count
+                 ? 0
+                 : -ENOENT;
     }
     arena_rewind(a, mark);
     return rc;

@@ -79,7 +79,8 @@ const char *kubelet_start_error(const struct node_view *node);
 
 /*
  * The CPUs that a static CPU manager reserves when it is told a number only
- * (cpumanager NewStaticPolicy), into `out` [W]. 0; -ENOMEM; -ENOENT when there are too few.
+ * (cpumanager NewStaticPolicy), into `out` [W]. 0; -ENOMEM; -ENOENT when it cannot reserve just
+ * that many, and does not start.
  */
 int kubelet_choose_reserved(uint64_t *out, const struct node_view *node, uint32_t count,
                             struct arena *a) MUST_CHECK;

@@ -21,6 +21,10 @@ bool kubelet_can_compact(const struct node_view *node, bool memory)
 {
     const uint32_t n = node->machine.n_zones;
 
+    for (uint32_t r = 0; r < node->n_resources; r++) {
+        if (!node->resources[r].zones && node->resources[r].elsewhere)
+            return false; /* offers sets of all zones */
+    }
     return !memory && node->machine.zones[n - 1].id == n - 1 &&
            __builtin_popcountll(offered(node)) < MASK_SET_ZONES;
 }

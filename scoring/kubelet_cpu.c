@@ -123,11 +123,26 @@ static void aligned_pool(const struct kubelet_run *run, const uint64_t *from, ui
 
 static bool take(struct kubelet_run *run, const uint64_t *from, uint32_t count, uint64_t *into)
 {
-    if (kubelet_take_cpus(&run->take, from, count, into))
+    switch (kubelet_take_cpus(&run->take, from, count, into)) {
+    case KUBELET_TAKEN:
         return true;
-    return kubelet_fail_unexpected(
-        run, "not enough cpus available to satisfy request: requested=%u, available=%u", count,
-        cpuset_count(from, run->node->cpu_words));
+    case KUBELET_TAKE_TOO_FEW:
+        return kubelet_fail_unexpected(
+            run, "not enough cpus available to satisfy request: requested=%u, available=%u", count,
+            cpuset_count(from, run->node->cpu_words));
+    case KUBELET_TAKE_UNEVEN:
+        return kubelet_fail_unexpected(run, "accounting error, %s CPUs allocated, remaining: %lld",
+                                       run->take.remaining > 0 ? "not enough" : "too many",
+                                       (long long)run->take.remaining);
+    case KUBELET_TAKE_TOO_MANY:
+        return kubelet_fail(run, SCORE_TOO_MANY_ZONES,
+                            "distribute-cpus-across-numa: too many ways to choose zones");
+    case KUBELET_TAKE_ENDLESS:
+        break;
+    }
+    return kubelet_fail(run, SCORE_KUBELET_CRASH,
+                        "the kubelet never answers: distribute-cpus-across-numa goes round for "
+                        "ever where half cores are free");
 }
 
 /* full-pcpus-only: whole cores or nothing. CPUs left by init containers do not count here. */

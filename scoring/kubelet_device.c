@@ -84,6 +84,8 @@ static uint32_t device_width(const struct kubelet_run *run, const struct node_re
     const uint32_t n = run->node->machine.n_zones, hosts = (uint32_t)__builtin_popcountll(r->zones);
     uint64_t could[MASK_SET_WORDS];
 
+    if (want == 0)
+        return 1;
     if (!lies_across(run->node, r))
         return kubelet_width(largest_of(run->node, r), hosts, want);
     mask_set_subsets(could, n, r->zones);
@@ -93,19 +95,21 @@ static uint32_t device_width(const struct kubelet_run *run, const struct node_re
 }
 
 /*
- * Masks run over the zones that host a device of the resource (v1.36). A limit of 0 makes hints
- * like any other.
+ * Masks run over the zones that host a device of the resource (v1.36), over all where every device
+ * names zones that are not there. A limit of 0 makes hints like any other.
  */
 static void resource_hints(struct kubelet_run *run, const struct node_resource *r, uint64_t want,
                            bool whole, struct kubelet_hints *list)
 {
     const uint32_t n = run->node->machine.n_zones;
 
-    mask_set_subsets(list->masks, n, r->zones);
+    mask_set_subsets(list->masks, n, r->zones ? r->zones : (UINT64_C(1) << n) - 1);
     keep_touched(run, r, whole ? is_free : is_usable, want, list->masks);
     for (uint32_t d = r->first; !whole && run->any_reuse_devices && d < r->first + r->n; d++) {
-        if (is_reused(run, d) && run->node->devices[d].zones)
-            mask_set_keep_touching(list->masks, n, run->node->devices[d].zones);
+        const struct node_device *const device = &run->node->devices[d];
+
+        if (is_reused(run, d) && (device->zones || device->elsewhere))
+            mask_set_keep_touching(list->masks, n, device->zones);
     }
     list->impossible = kubelet_prefer(list, n, device_width(run, r, want));
 }
@@ -119,7 +123,7 @@ void kubelet_device_hints(struct kubelet_run *run, const struct kubelet_wants *w
         if (!r)
             continue;
         struct kubelet_hints *const list = kubelet_new_list(run);
-        if (!r->zones) {
+        if (!r->zones && !r->elsewhere) {
             list->any = true;
             continue;
         }

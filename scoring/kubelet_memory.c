@@ -88,11 +88,6 @@ static void add_reusable(const struct kubelet_run *run, uint64_t *set, uint64_t 
     }
 }
 
-/*
- * One list for all types together (calculateHints): a mask must hold each type. False where
- * nothing is left: the kubelet then offers an empty map, which the Topology Manager reads as "does
- * not care". The width is that of the masks that could hold it all if nothing were taken.
- */
 /* Does every zone have it all? Then every set of zones does, and no sums are needed. */
 static bool everywhere(const struct node_view *node, const uint64_t *by_zone, uint64_t want)
 {
@@ -106,6 +101,11 @@ static bool everywhere(const struct node_view *node, const uint64_t *by_zone, ui
     return all;
 }
 
+/*
+ * The list of each type, for all have the same (calculateHints): a mask must hold each type. False
+ * where nothing is left: the kubelet then offers an empty map, which the Topology Manager reads as
+ * "does not care". The width is that of the masks that could hold it all if nothing were taken.
+ */
 static bool calculate(struct kubelet_run *run, const struct kubelet_wants *wants,
                       struct kubelet_hints *list)
 {
@@ -137,13 +137,23 @@ static bool calculate(struct kubelet_run *run, const struct kubelet_wants *wants
     return !kubelet_prefer(list, n, mask_set_width(fits, n));
 }
 
-/* A page size that the machine lacks is a nil dereference in the kubelet. */
-static bool types_exist(struct kubelet_run *run, const struct kubelet_wants *wants)
+/*
+ * A page size that the machine lacks is a nil dereference in the kubelet, also where only one of
+ * the zones lacks it that are looked at: zones without memory do.
+ */
+static bool types_exist(struct kubelet_run *run, const struct kubelet_wants *wants, uint64_t zones)
 {
     for (uint32_t i = 0; i < wants->n_memory; i++) {
-        if (type_index(run->node, wants->memory[i].name) == no_type)
+        const uint32_t type = type_index(run->node, wants->memory[i].name);
+
+        if (type == no_type)
             return kubelet_fail(run, SCORE_KUBELET_CRASH,
                                 "the kubelet dies of %.*s, which this machine does not have",
+                                STR_ARG(wants->memory[i].name));
+        if (run->node->memory_types[type].lacking & zones)
+            return kubelet_fail(run, SCORE_KUBELET_CRASH,
+                                "the kubelet dies of %.*s, which a zone of this machine does not "
+                                "have",
                                 STR_ARG(wants->memory[i].name));
     }
     return true;
@@ -153,14 +163,14 @@ bool kubelet_memory_hints(struct kubelet_run *run, const struct kubelet_wants *w
 {
     if (!run->node->kubelet.memory_static || run->req->qos != POD_GUARANTEED)
         return true;
-    if (!types_exist(run, wants))
+    if (!types_exist(run, wants, UINT64_MAX))
         return false;
     if (wants->n_memory > 0) {
         struct kubelet_hints *const list = kubelet_new_list(run);
 
-        /* All types have the same hints: one list stands for all, except that nothing at all is
-           the empty map. */
-        list->any = !calculate(run, wants, list);
+        list->any = !calculate(run, wants, list); /* nothing at all is the empty map */
+        for (uint32_t i = 1; i < wants->n_memory; i++)
+            kubelet_repeat_list(run, list);
     }
     return true;
 }
@@ -211,7 +221,11 @@ static bool choose_zones(struct kubelet_run *run, const struct kubelet_wants *wa
     struct kubelet_hints *const list = &run->lists[0]; /* the merge is over: its room is free */
     struct kubelet_hint hint = *stored;
 
+    if (!types_exist(run, wants, hint.has_affinity ? hint.affinity : UINT64_MAX))
+        return false;
     if (!hint.has_affinity) {
+        if (!kubelet_zones_fit(run))
+            return false;
         if (!calculate(run, wants, list) || !best_hint(list, zones, 0, &hint))
             return kubelet_fail_unexpected(run, "[memorymanager] failed to get the default NUMA "
                                                 "affinity, no NUMA nodes with enough memory is "
@@ -223,6 +237,8 @@ static bool choose_zones(struct kubelet_run *run, const struct kubelet_wants *wa
     if (!has_free(run, wants, hint.affinity)) {
         const struct kubelet_hint was = hint;
 
+        if (!types_exist(run, wants, UINT64_MAX))
+            return false;
         if (!calculate(run, wants, list) || !best_hint(list, zones, was.affinity, &hint))
             return kubelet_fail_unexpected(run, "[memorymanager] failed to find NUMA nodes to "
                                                 "extend the current topology hint");
@@ -306,7 +322,7 @@ bool kubelet_memory_allocate(struct kubelet_run *run, uint32_t i)
 
     if (!run->node->kubelet.memory_static || run->req->qos != POD_GUARANTEED)
         return true;
-    if (!types_exist(run, wants) || !choose_zones(run, wants, &run->hint[i], &zones))
+    if (!choose_zones(run, wants, &run->hint[i], &zones))
         return false;
     for (uint32_t k = 0; k < wants->n_memory; k++) {
         const uint32_t type = type_index(run->node, wants->memory[k].name);

@@ -37,6 +37,14 @@ bool kubelet_fail_unexpected(struct kubelet_run *run, const char *fmt, ...)
                         "Allocate failed due to %s, which is unexpected", why);
 }
 
+bool kubelet_zones_fit(struct kubelet_run *run)
+{
+    const struct topo_machine *const m = &run->node->machine;
+
+    return m->zones[m->n_zones - 1].id < 64 ||
+           kubelet_fail(run, SCORE_KUBELET_CRASH, "the kubelet dies of zone ids beyond 63");
+}
+
 struct kubelet_hints *kubelet_new_list(struct kubelet_run *run)
 {
     struct kubelet_hints *const list = &run->lists[run->n_lists++];
@@ -46,6 +54,17 @@ struct kubelet_hints *kubelet_new_list(struct kubelet_run *run)
     memset(list->masks, 0, bytes);
     memset(list->preferred, 0, bytes);
     return list;
+}
+
+void kubelet_repeat_list(struct kubelet_run *run, const struct kubelet_hints *list)
+{
+    struct kubelet_hints *const again = &run->lists[run->n_lists++];
+    const size_t bytes = mask_set_words(run->node->machine.n_zones) * sizeof(uint64_t);
+
+    again->any = list->any;
+    again->impossible = list->impossible;
+    memcpy(again->masks, list->masks, bytes);
+    memcpy(again->preferred, list->preferred, bytes);
 }
 
 uint32_t kubelet_width(const uint32_t *largest, uint32_t zones, uint64_t want)
@@ -73,18 +92,19 @@ bool kubelet_needs_hints(const struct kubelet_run *run)
            (run->node->kubelet.memory_static && run->req->qos == POD_GUARANTEED);
 }
 
-/* Room for the widest request: CPU, memory, and one list per device resource. */
+/* Room for the widest request: CPU, and one list for each type of memory and device resource. */
 static int lists_init(struct kubelet_run *run, struct arena *a)
 {
     const uint32_t zones = run->node->machine.n_zones, words = mask_set_words(zones);
-    uint32_t most = run->req->whole.n_devices;
+    uint32_t most = run->req->whole.n_devices + run->req->whole.n_memory;
 
     for (uint32_t i = 0; i < run->req->n_containers; i++) {
-        const uint32_t n = run->req->containers[i].wants.n_devices;
+        const struct kubelet_wants *const wants = &run->req->containers[i].wants;
+        const uint32_t n = wants->n_devices + wants->n_memory;
 
         most = n > most ? n : most;
     }
-    most += 2;
+    most += 2; /* CPU; and the memory manager may look for itself where nothing was asked for */
     run->lists = arena_array(a, most, sizeof(*run->lists));
     run->sums = arena_array(a, (size_t)1 << zones, sizeof(*run->sums));
     run->counts = arena_array(a, (size_t)2 << zones, sizeof(*run->counts));

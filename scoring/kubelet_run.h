@@ -69,8 +69,16 @@ bool kubelet_fail(struct kubelet_run *run, enum score_reason reason, const char 
 /* "Allocate failed due to ..., which is unexpected" */
 bool kubelet_fail_unexpected(struct kubelet_run *run, const char *fmt, ...) PRINTF(2, 3);
 
+/* Its sets of zones have 64 bits, by id: false, with the crash as the answer, where ids reach
+ * beyond.
+ */
+bool kubelet_zones_fit(struct kubelet_run *run);
+
 /* The next unused hint list, cleared. */
 struct kubelet_hints *kubelet_new_list(struct kubelet_run *run);
+
+/* Add a list that is the same as another one. Hints of both that differ meet in smaller masks. */
+void kubelet_repeat_list(struct kubelet_run *run, const struct kubelet_hints *list);
 
 /*
  * The fewest zones that have `want` of something, all of it counted, free or not: largest[k] is

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "scoring/kubelet_take.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <stddef.h>
 #include <string.h>
@@ -125,6 +124,12 @@ static void sort_units(struct list *l, uint32_t from, const uint32_t *counts)
     }
 }
 
+/* Units of any kind: there may be more zones than CPUs. */
+static size_t most_units(const struct topo_machine *m)
+{
+    return m->n_cpus > m->n_zones ? m->n_cpus : m->n_zones;
+}
+
 /*
  * Append the units `inner` that have a free CPU inside the unit `id` of kind `outer`, ordered by
  * their free CPUs (in the whole unit, also outside of `outer`), then by id.
@@ -135,7 +140,7 @@ static void add_units(struct take_acc *a, struct list *l, enum unit inner, enum 
     uint32_t *const counts = a->room->counts;
     const uint32_t from = l->n;
 
-    memset(counts, 0, a->node->machine.n_cpus * sizeof(*counts));
+    memset(counts, 0, most_units(&a->node->machine) * sizeof(*counts));
     for (uint32_t c = first_cpu(a, a->free); c < end_cpu(a); c = next_cpu(a, a->free, c)) {
         const uint16_t unit = unit_of(a, c, inner);
         const bool inside = outer == UNIT_ALL || unit_of(a, c, outer) == id;
@@ -304,7 +309,8 @@ uint32_t take_zones(struct take_acc *a, uint16_t *zones)
 {
     const struct list l = ordered(a, UNIT_ZONE, a->room->units, a->room->inner);
 
-    assert(l.n <= TOPO_MAX_ZONES);
+    if (l.n > TOPO_MAX_ZONES)
+        return 0;
     memcpy(zones, l.id, l.n * sizeof(*zones));
     return l.n;
 }
@@ -322,7 +328,7 @@ int kubelet_take_init(struct kubelet_take *t, const struct node_view *node, stru
         .free = {arena_array(a, words, sizeof(uint64_t)), arena_array(a, words, sizeof(uint64_t))},
         .chosen = {arena_array(a, words, sizeof(uint64_t)),
                    arena_array(a, words, sizeof(uint64_t))},
-        .counts = arena_array(a, n + 1, sizeof(uint32_t)),
+        .counts = arena_array(a, most_units(&node->machine), sizeof(uint32_t)),
         .units = arena_array(a, 2 * n * node->cpus.spread + TOPO_MAX_ZONES, sizeof(uint16_t)),
         .inner = arena_array(a, n * node->cpus.spread + TOPO_MAX_ZONES, sizeof(uint16_t)),
     };
@@ -334,8 +340,8 @@ int kubelet_take_init(struct kubelet_take *t, const struct node_view *node, stru
     return 0;
 }
 
-bool kubelet_take_cpus(struct kubelet_take *t, const uint64_t *available, uint32_t count,
-                       uint64_t *into)
+enum kubelet_taken kubelet_take_cpus(struct kubelet_take *t, const uint64_t *available,
+                                     uint32_t count, uint64_t *into)
 {
     const struct kubelet_config *const k = &t->node->kubelet;
     const uint32_t words = t->node->cpu_words;
@@ -343,12 +349,16 @@ bool kubelet_take_cpus(struct kubelet_take *t, const uint64_t *available, uint32
 
     memcpy(a.free, available, words * sizeof(*a.free));
     memset(a.chosen, 0, words * sizeof(*a.chosen));
-    const bool done = k->cpu_options & KUBELET_DISTRIBUTE_ACROSS_NUMA
-                          ? take_distributed(&a)
-                          : take_packed(&a, k->cpu_options & KUBELET_ALIGN_BY_UNCORECACHE);
-    if (!done)
-        return false;
-    for (uint32_t w = 0; w < words; w++)
+    enum kubelet_taken taken;
+
+    if (k->cpu_options & KUBELET_DISTRIBUTE_ACROSS_NUMA)
+        taken = take_distributed(&a);
+    else
+        taken = take_packed(&a, k->cpu_options & KUBELET_ALIGN_BY_UNCORECACHE)
+                    ? KUBELET_TAKEN
+                    : KUBELET_TAKE_TOO_FEW;
+    t->remaining = a.needed;
+    for (uint32_t w = 0; w < words && taken == KUBELET_TAKEN; w++)
         into[w] |= a.chosen[w];
-    return true;
+    return taken;
 }

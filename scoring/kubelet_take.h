@@ -14,26 +14,34 @@
 
 struct arena;
 
+enum kubelet_taken {
+    KUBELET_TAKEN,
+    KUBELET_TAKE_TOO_FEW, /* "not enough cpus available to satisfy request" */
+    KUBELET_TAKE_UNEVEN,  /* the kubelet's bookkeeping does not come out even: "accounting error" */
+    KUBELET_TAKE_TOO_MANY, /* more ways to choose zones than are tried here */
+    KUBELET_TAKE_ENDLESS,  /* the kubelet turns in circles and never answers */
+};
+
 /* Room for one choice; reused from call to call. */
 struct kubelet_take {
     const struct node_view *node;
     uint64_t *free[2];   /* [W] what is left to take: of the choice, and of one packed inside it */
     uint64_t *chosen[2]; /* [W] */
-    uint32_t *counts;    /* [n_cpus] free CPUs per unit */
+    uint32_t *counts;    /* [n_cpus or n_zones, the larger] free CPUs per unit */
     uint16_t *units;     /* [2 * n_cpus * spread] ids in order of preference */
     uint16_t *inner;     /* [same] */
+    int64_t remaining;   /* after KUBELET_TAKE_UNEVEN: CPUs too few, negative: too many */
 };
 
 int kubelet_take_init(struct kubelet_take *t, const struct node_view *node,
                       struct arena *a) MUST_CHECK;
 
 /*
- * Choose `count` of the `available` CPUs [W] by the node's options and add them to `into` [W].
- * False when there are too few, or when the kubelet's own bookkeeping would not come out even; then
- * `into` is untouched. On an irregular machine the kubelet may choose CPUs that are not available:
- * so does this.
+ * Choose `count` of the `available` CPUs [W] by the node's options and add them to `into` [W],
+ * which is untouched on anything but KUBELET_TAKEN. On an irregular machine the kubelet may choose
+ * CPUs that are not available, and more or fewer than asked for: so does this.
  */
-bool kubelet_take_cpus(struct kubelet_take *t, const uint64_t *available, uint32_t count,
-                       uint64_t *into);
+enum kubelet_taken kubelet_take_cpus(struct kubelet_take *t, const uint64_t *available,
+                                     uint32_t count, uint64_t *into) MUST_CHECK;
 
 #endif

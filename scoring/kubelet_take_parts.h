@@ -18,7 +18,10 @@ struct take_acc {
 
 bool take_satisfied(const struct take_acc *a);
 
-/* The zones with free CPUs in the order of preference into `zones`; returns how many. */
+/*
+ * The zones with free CPUs in the order of preference into `zones` [TOPO_MAX_ZONES]; returns how
+ * many, 0 when one is there so often (odd machines) that they are more.
+ */
 uint32_t take_zones(struct take_acc *a, uint16_t *zones);
 uint32_t take_zone_free(const struct take_acc *a, uint16_t zone);
 
@@ -26,6 +29,6 @@ uint32_t take_zone_free(const struct take_acc *a, uint16_t zone);
 bool take_packed(struct take_acc *a, bool by_l3);
 
 /* takeByTopologyNUMADistributed: even shares over as few zones as will do. */
-bool take_distributed(struct take_acc *a);
+enum kubelet_taken take_distributed(struct take_acc *a);
 
 #endif

@@ -7,6 +7,12 @@
 #include "topology/cpuset.h"
 
 /*
+ * Choices of zones tried before we give up, which takes more than 10 zones: the kubelet itself
+ * would be busy for minutes.
+ */
+enum { MOST_TRIALS = 1 << 18 };
+
+/*
  * The kubelet builds the combinations of zones by appending to one Go slice, whose array is shared
  * by all combinations with the same first elements: a combination it has stored as the best is
  * overwritten by later ones. Arrays are replaced only when they are full, at lengths 0, 1, 2, 4, 8,
@@ -81,30 +87,40 @@ static double round3(double x)
     return round(x * 1000) / 1000;
 }
 
-static double deviation(const int64_t *free, const uint16_t *zones, uint32_t n)
+static double deviation(const int64_t *free, uint64_t zones)
 {
+    const int n = __builtin_popcountll(zones);
     double sum = 0, squares = 0;
 
-    for (uint32_t i = 0; i < n; i++)
-        sum += (double)free[zones[i]];
+    for (uint64_t z = zones; z; z &= z - 1)
+        sum += (double)free[__builtin_ctzll(z)];
     const double mean = round3(sum / n);
-    for (uint32_t i = 0; i < n; i++)
-        squares += ((double)free[zones[i]] - mean) * ((double)free[zones[i]] - mean);
+    for (uint64_t z = zones; z; z &= z - 1) {
+        const double off = (double)free[__builtin_ctzll(z)] - mean;
+
+        squares += off * off;
+    }
     return round3(sqrt(squares / n));
 }
 
 /* What is known while one number k of zones is tried. */
 struct spread_try {
-    const uint16_t *zones; /* all zones with free CPUs, in order */
-    uint32_t n_zones;
+    /* All zones with free CPUs, in order; where sockets reach over zones one may be there twice. */
+    const uint16_t *zones;
+    uint32_t n_zones, trials;
+    uint64_t all; /* the same as a set */
     int64_t needed, group;
     int64_t free[TOPO_MAX_ZONES]; /* free CPUs by zone */
     struct combos combo, subset;
     double best;
     struct stored best_combo, best_rest;
+    enum kubelet_taken stop; /* TAKEN: go on */
 };
 
-/* Take the rest in groups, round about, from the zones that still have one; false = it never ends
+/*
+ * Take the rest in groups, round about, from the zones that still have one. False: none has, and
+ * the kubelet goes round for ever. It only asked whether the zones have that many CPUs, not whether
+ * they are in whole groups.
  */
 static bool deal_rest(int64_t *free, const uint16_t *zones, uint32_t n, int64_t rest, int64_t group)
 {
@@ -132,6 +148,20 @@ static int64_t sum_of(const int64_t *free, const uint16_t *zones, uint32_t n)
     return sum;
 }
 
+/* CPUs of zones, of which one that is there twice counts once. */
+static int64_t free_in(const struct spread_try *t, const uint16_t *zones, uint32_t n)
+{
+    uint64_t seen = 0;
+    int64_t sum = 0;
+
+    for (uint32_t i = 0; i < n; i++) {
+        if (!(seen >> zones[i] & 1))
+            sum += t->free[zones[i]];
+        seen |= UINT64_C(1) << zones[i];
+    }
+    return sum;
+}
+
 /* The best zones for the rest of one combination; `after` is what an even share leaves. */
 static double best_rest(struct spread_try *t, const int64_t *after, int64_t rest,
                         struct stored *out)
@@ -141,7 +171,7 @@ static double best_rest(struct spread_try *t, const int64_t *after, int64_t rest
     double best = HUGE_VAL;
 
     if (rest == 0)
-        return deviation(after, t->zones, t->n_zones);
+        return deviation(after, t->all);
     for (uint32_t i = 0; i < t->combo.k; i++) {
         if (after[t->combo.ids[i]] >= t->group)
             roomy[n++] = t->combo.ids[i];
@@ -154,11 +184,15 @@ static double best_rest(struct spread_try *t, const int64_t *after, int64_t rest
             int64_t left[TOPO_MAX_ZONES];
 
             stored_follow(&here, &t->subset);
+            t->trials++;
             memcpy(left, after, sizeof(left));
-            if (sum_of(left, t->subset.ids, k) < rest ||
-                !deal_rest(left, t->subset.ids, k, rest, t->group))
+            if (sum_of(left, t->subset.ids, k) < rest)
                 continue;
-            const double balance = deviation(left, t->zones, t->n_zones);
+            if (!deal_rest(left, t->subset.ids, k, rest, t->group)) {
+                t->stop = KUBELET_TAKE_ENDLESS;
+                return best;
+            }
+            const double balance = deviation(left, t->all);
             if (balance < best) {
                 best = balance;
                 stored_set(&here, &t->subset);
@@ -179,7 +213,8 @@ static void try_combo(struct spread_try *t)
     struct stored rest = {0};
 
     memcpy(after, t->free, sizeof(after));
-    if (sum_of(t->free, t->combo.ids, t->combo.k) < t->needed)
+    t->trials++;
+    if (free_in(t, t->combo.ids, t->combo.k) < t->needed)
         return;
     for (uint32_t i = 0; i < t->combo.k; i++) {
         groups += t->free[t->combo.ids[i]] / t->group;
@@ -210,7 +245,9 @@ static void try_k(struct spread_try *t, uint32_t k)
         if (t->best == 0)
             return; /* looked at only after one more combination was written */
         try_combo(t);
-    } while (combos_next(&t->combo));
+        if (t->trials > MOST_TRIALS)
+            t->stop = KUBELET_TAKE_TOO_MANY;
+    } while (t->stop == KUBELET_TAKEN && combos_next(&t->combo));
 }
 
 /* Pick `count` packed CPUs out of one zone's free ones. */
@@ -233,7 +270,7 @@ static void take_in_zone(struct take_acc *a, uint16_t zone, int64_t count)
     }
 }
 
-static bool take_spread(struct take_acc *a, struct spread_try *t)
+static enum kubelet_taken take_spread(struct take_acc *a, struct spread_try *t)
 {
     const struct stored combo = t->best_combo, rest_zones = t->best_rest;
     const int64_t share = t->needed / combo.n / t->group * t->group;
@@ -251,9 +288,9 @@ static bool take_spread(struct take_acc *a, struct spread_try *t)
             rest -= t->group;
         }
         if (rest == before)
-            return false; /* the kubelet would turn in circles here */
+            return KUBELET_TAKE_ENDLESS;
     }
-    return take_satisfied(a);
+    return a->needed == 0 ? KUBELET_TAKEN : KUBELET_TAKE_UNEVEN;
 }
 
 /* The least and most zones worth trying (rangeNUMANodesNeededToSatisfy). */
@@ -269,7 +306,12 @@ static void zone_range(const struct take_acc *a, uint32_t n_free_zones, int64_t 
     *out_max = (uint32_t)(needed < n_free_zones ? needed : n_free_zones);
 }
 
-bool take_distributed(struct take_acc *a)
+static enum kubelet_taken packed_instead(struct take_acc *a)
+{
+    return take_packed(a, false) ? KUBELET_TAKEN : KUBELET_TAKE_TOO_FEW;
+}
+
+enum kubelet_taken take_distributed(struct take_acc *a)
 {
     const struct node_cpus *const cpus = &a->node->cpus;
     const bool cores = a->node->kubelet.cpu_options & KUBELET_FULL_PCPUS_ONLY;
@@ -279,20 +321,26 @@ bool take_distributed(struct take_acc *a)
     uint32_t least, most;
 
     if (a->needed % t.group != 0)
-        return take_packed(a, false);
+        return packed_instead(a);
     if (take_satisfied(a))
-        return true;
+        return KUBELET_TAKEN;
     if (a->needed > (int64_t)cpuset_count(a->free, a->node->cpu_words))
-        return false;
+        return KUBELET_TAKE_TOO_FEW;
     t.n_zones = take_zones(a, zones);
     t.zones = zones;
-    for (uint32_t i = 0; i < t.n_zones; i++)
+    if (t.n_zones == 0)
+        return KUBELET_TAKE_TOO_MANY;
+    for (uint32_t i = 0; i < t.n_zones; i++) {
         t.free[zones[i]] = take_zone_free(a, zones[i]);
-    zone_range(a, t.n_zones, t.group, &least, &most);
+        t.all |= UINT64_C(1) << zones[i];
+    }
+    zone_range(a, (uint32_t)__builtin_popcountll(t.all), t.group, &least, &most);
     for (uint32_t k = least; k <= most; k++) {
         try_k(&t, k);
+        if (t.stop != KUBELET_TAKEN)
+            return t.stop;
         if (t.best_combo.set)
             return take_spread(a, &t);
     }
-    return take_packed(a, false);
+    return packed_instead(a);
 }

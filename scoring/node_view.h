@@ -53,20 +53,23 @@ struct kubelet_config {
 /* One memory resource: "memory" is always type 0, then hugepages-* in byte order of the name. */
 struct node_memory_type {
     struct str name;
+    uint64_t lacking; /* zones that do not know the page size at all, not even with 0 pages */
 };
 
 /* One resource of the device manager. */
 struct node_resource {
     struct str name;   /* "nvidia.com/gpu" */
     uint32_t first, n; /* its devices: node_view.devices[first .. first+n-1] */
-    uint64_t zones;    /* zones that host at least one of them; 0 = none has topology */
+    uint64_t zones;    /* zones that host at least one of them */
+    bool elsewhere;    /* some device is; without it, zones == 0 means that none has topology */
 };
 
 enum node_device_kind { NODE_DEVICE_OTHER, NODE_DEVICE_GPU, NODE_DEVICE_NIC };
 
 struct node_device {
     struct str id;
-    uint64_t zones; /* by index, 0 = no topology */
+    uint64_t zones; /* by index, 0 = no topology, or */
+    bool elsewhere; /* in zones that the machine does not have */
     bool healthy;
     uint8_t kind;  /* enum node_device_kind; OTHER also where nobody says */
     uint8_t place; /* 1.. of the places of node_view.links; 0 = not known on PCI */

@@ -76,9 +76,10 @@ static void add_kubelet(struct world *w, struct buf *b)
 
     buf_printf(b, "'kubelet':{'topologyManagerPolicy':'%s','topologyManagerScope':'%s'",
                policies[some(w, 5)], some(w, 2) ? "pod" : "container");
+    const bool exclusive = some(w, 4);
     buf_printf(b, ",'cpuManagerPolicy':'%s','memoryManagerPolicy':'%s','reservedCPUs':'0'",
-               some(w, 4) ? "static" : "none", some(w, 4) ? "Static" : "None");
-    if (option)
+               exclusive ? "static" : "none", some(w, 4) ? "Static" : "None");
+    if (option && exclusive) /* none takes no options */
         buf_printf(b, ",'cpuManagerPolicyOptions':{'%s':'true'}", options[option]);
     if (some(w, 3) == 0)
         buf_text(b, ",'topologyManagerPolicyOptions':{'prefer-closest-numa-nodes':'true'}");

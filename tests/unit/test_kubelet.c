@@ -394,14 +394,24 @@ static void a_page_size_of_an_init_container_alone_is_not_in_the_pods_hint(void 
 
     /* 64 MiB of huge pages in zone 1 only. The pod is hinted to zone 0, where its init container
        finds none: extended to {0,1}, which is wider than need be. */
-    begin(&f, "{'zones':[" ZONE("0", "10,21", "0", "1", "2", "3", "") "," ZONE(
-                  "1", "21,10", "4", "5", "6", "7",
-                  ",'hugepages':{'hugepages-2Mi':{'total':67108864,'reserved':0}"
-                  "}") "],"
-                       "'kubelet':{'topologyManagerPolicy':'restricted','"
-                       "topologyManagerScope':'pod',"
-                       "'cpuManagerPolicy':'static','reservedCPUs':'0','"
-                       "memoryManagerPolicy':'Static'}}");
+    begin(
+        &f,
+        "{'zones':[" ZONE(
+            "0", "10,21", "0", "1", "2", "3",
+            ",'hugepages':{'hugepages-2Mi':{'total':0}}") "," ZONE("1", "21,10", "4", "5", "6", "7",
+                                                                   ",'hugepages':{'hugepages-2Mi':{"
+                                                                   "'total':67108864,'reserved':0}"
+                                                                   "}") "],"
+                                                                        "'kubelet':{'"
+                                                                        "topologyManagerPolicy':'"
+                                                                        "restricted','"
+                                                                        "topologyManagerScope':'"
+                                                                        "pod',"
+                                                                        "'cpuManagerPolicy':'"
+                                                                        "static','reservedCPUs':'0'"
+                                                                        ",'"
+                                                                        "memoryManagerPolicy':'"
+                                                                        "Static'}}");
     expect_refused(&f, 0,
                    "{'uid':'p','initContainers':[" C(
                        "i", "'cpu':'1','memory':'1Gi','hugepages-2Mi'"
@@ -517,6 +527,98 @@ static void without_hints_any_number_of_zones_is_served(void **state)
     end(&f);
 }
 
+/* --- kubelets that die --- */
+
+/* The sets of zones of the topology manager have 64 bits, one for each id. */
+static void zone_ids_beyond_63_kill_the_kubelet(void **state)
+{
+    static const char machine[] = "{'zones':[" ZONE("0", "10,21", "0", "1", "2", "3", "") "," ZONE(
+        "63", "21,10", "4", "5", "6", "7",
+        "") "],"
+            "'kubelet':{'topologyManagerPolicy':'best-effort','cpuManagerPolicy':'static',"
+            "'reservedCPUs':'0','memoryManagerPolicy':'Static'}}";
+    struct fixture f;
+
+    begin(&f, machine);
+    expect_admitted(&f, 0, POD("'cpu':'1','memory':'1Gi'"));
+    ((struct topo_zone *)(uintptr_t)f.node.machine.zones)[1].id = 64;
+    expect_refused(&f, 1, POD("'cpu':'1'"), SCORE_KUBELET_CRASH,
+                   "the kubelet dies of zone ids beyond 63");
+    f.node.kubelet.policy = KUBELET_POLICY_NONE; /* only the memory manager thinks in sets */
+    expect_admitted(&f, 2, POD("'cpu':'1'"));
+    expect_refused(&f, 3, POD("'cpu':'1','memory':'1Gi'"), SCORE_KUBELET_CRASH,
+                   "the kubelet dies of zone ids beyond 63");
+    end(&f);
+}
+
+/* A zone without memory has no list of page sizes: looking one up there is a nil dereference. */
+static void a_page_size_that_one_zone_does_not_know_kills_the_kubelet(void **state)
+{
+    static const char dies[] =
+        "the kubelet dies of hugepages-2Mi, which a zone of this machine does not have";
+    struct fixture f;
+
+    begin(&f,
+          "{'zones':[" ZONE(
+              "0", "10,21", "0", "1", "2", "3",
+              ",'hugepages':{'hugepages-2Mi':{'total':67108864}}") "," ZONE("1", "21,10", "4", "5",
+                                                                            "6", "7",
+                                                                            "") "],"
+                                                                                "'kubelet':{'"
+                                                                                "topologyManagerPol"
+                                                                                "icy':'restricted',"
+                                                                                "'topologyManagerSc"
+                                                                                "ope':'pod',"
+                                                                                "'cpuManagerPolicy'"
+                                                                                ":'static','"
+                                                                                "reservedCPUs':'0',"
+                                                                                "'memoryManagerPoli"
+                                                                                "cy':'Static'}}");
+    expect_admitted(&f, 0, POD("'cpu':'1','memory':'1Gi'"));
+    expect_refused(&f, 1, POD("'cpu':'1','memory':'1Gi','hugepages-2Mi':'2Mi'"),
+                   SCORE_KUBELET_CRASH, dies);
+    /* Asked for by an init container alone, scope pod: only the hinted zone is looked at ... */
+    expect_admitted(
+        &f, 2,
+        "{'uid':'p','initContainers':[" C(
+            "i",
+            "'cpu':'1','memory':'1Gi','hugepages-2Mi':'2Mi'") "],"
+                                                              "'containers':[" C(
+                                                                  "x",
+                                                                  "'cpu':'1','memory':'1Gi'") "]}");
+    f.node.kubelet.policy = KUBELET_POLICY_NONE; /* ... and with policy none there is no hint */
+    expect_refused(&f, 3, POD("'cpu':'1','memory':'1Gi','hugepages-2Mi':'2Mi'"),
+                   SCORE_KUBELET_CRASH, dies);
+    end(&f);
+}
+
+/* --- devices in zones that are not there --- */
+
+static void devices_of_zones_that_are_not_there_fit_no_set_of_zones(void **state)
+{
+    static const char machine[] = "{'zones':[" ZONE("0", "10,21", "0", "1", "2", "3", "") "," ZONE(
+        "1", "21,10", "4", "5", "6", "7",
+        "") "],"
+            "'devices':[{'resource':'x.com/gpu','id':'g0','zones':[7],'healthy':true}],"
+            "'kubelet':{'topologyManagerPolicy':'restricted','cpuManagerPolicy':'static',"
+            "'reservedCPUs':'0','memoryManagerPolicy':'None'}}";
+    struct fixture f;
+
+    begin(&f, machine);
+    expect_refused(&f, 0, POD("'cpu':'1','memory':'1Gi','x.com/gpu':'1'"),
+                   SCORE_TOPOLOGY_AFFINITY_ERROR,
+                   "Resources cannot be allocated with Topology locality");
+    /* None of them is in any zone, and one zone is the narrowest set: five CPUs need two. */
+    expect_refused(&f, 1, POD("'cpu':'5','memory':'1Gi','x.com/gpu':'0'"),
+                   SCORE_TOPOLOGY_AFFINITY_ERROR,
+                   "Resources cannot be allocated with Topology locality");
+    expect_admitted(&f, 2, POD("'cpu':'4','memory':'1Gi','x.com/gpu':'0'"));
+    f.node.kubelet.policy = KUBELET_POLICY_BEST_EFFORT;
+    expect_admitted(&f, 3, POD("'cpu':'1','memory':'1Gi','x.com/gpu':'1'"));
+    assert_false(f.answer[3].containers[0].preferred);
+    end(&f);
+}
+
 /* --- kubelets that do not start --- */
 
 static void every_reason_not_to_start_has_its_words(void **state)
@@ -535,6 +637,9 @@ static void every_reason_not_to_start_has_its_words(void **state)
     k->policy = KUBELET_POLICY_NONE;
     k->memory_static = false;
     assert_null(kubelet_start_error(&f.node)); /* nobody asks about zones */
+    k->max_zones = 7;
+    assert_null(kubelet_start_error(&f.node)); /* nor reads the option */
+    k->max_zones = 8;
     k->policy = KUBELET_POLICY_RESTRICTED;
     k->memory_static = true;
     f.node.machine.n_zones = 2;
@@ -596,6 +701,11 @@ static void options_that_exclude_each_other_have_their_words(void **state)
                    "the kubelet does not start: align-by-socket does not go with "
                    "single-numa-node");
     assert_null(f.answer[0].containers);
+    k->policy = KUBELET_POLICY_RESTRICTED;
+    assert_null(kubelet_start_error(&f.node));
+    f.node.cpus.n_sockets = 3; /* of two zones with CPUs */
+    assert_string_equal(kubelet_start_error(&f.node),
+                        "align-by-socket does not go with more sockets than zones with CPUs");
     end(&f);
 }
 
@@ -620,6 +730,9 @@ int main(void)
         cmocka_unit_test(whole_cores_are_asked_for_in_whole_cores),
         cmocka_unit_test(beyond_twelve_zones_hints_are_not_worked_out),
         cmocka_unit_test(without_hints_any_number_of_zones_is_served),
+        cmocka_unit_test(zone_ids_beyond_63_kill_the_kubelet),
+        cmocka_unit_test(a_page_size_that_one_zone_does_not_know_kills_the_kubelet),
+        cmocka_unit_test(devices_of_zones_that_are_not_there_fit_no_set_of_zones),
         cmocka_unit_test(every_reason_not_to_start_has_its_words),
         cmocka_unit_test(options_that_exclude_each_other_have_their_words),
     };

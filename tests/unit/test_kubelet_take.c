@@ -16,7 +16,7 @@ struct fixture {
     struct arena a;
     struct node_view v;
     struct topo_cpu cpus[CPUS];
-    struct topo_zone zones[8];
+    struct topo_zone zones[12];
     struct kubelet_take take;
     uint64_t reserved[1];
     _Alignas(max_align_t) char room[ROOM];
@@ -79,11 +79,11 @@ static void expect(struct fixture *f, const char *free, uint32_t count, const ch
 
     assert_int_equal(cpuset_parse(available, 1, str_of(free), NULL), 0);
     if (!want) {
-        assert_false(kubelet_take_cpus(&f->take, available, count, into));
+        assert_int_equal(kubelet_take_cpus(&f->take, available, count, into), KUBELET_TAKE_TOO_FEW);
         assert_true(into[0] == UINT64_C(1) << 63); /* untouched */
         return;
     }
-    assert_true(kubelet_take_cpus(&f->take, available, count, into));
+    assert_int_equal(kubelet_take_cpus(&f->take, available, count, into), KUBELET_TAKEN);
     assert_true(into[0] >> 63); /* what was there stays */
     into[0] &= ~(UINT64_C(1) << 63);
     cpuset_format(&got, into, 1);
@@ -339,6 +339,81 @@ static void four_of_six_zones_are_not_those_that_were_best(void **state)
     end(&f);
 }
 
+static enum kubelet_taken take(struct fixture *f, const char *free, uint32_t count)
+{
+    uint64_t available[1], into[1] = {0};
+
+    assert_int_equal(cpuset_parse(available, 1, str_of(free), NULL), 0);
+    const enum kubelet_taken taken = kubelet_take_cpus(&f->take, available, count, into);
+    assert_true(taken == KUBELET_TAKEN || into[0] == 0);
+    return taken;
+}
+
+/*
+ * Three zones of 3 and five of 2 in another socket, and zone 0 alone in a third with 4: only zones
+ * 0 to 3 can give 3 each. The list that was stored ends with zone 8 when it is used, where there
+ * are 2: nothing is taken there.
+ */
+static void an_overwritten_choice_may_not_come_out_even(void **state)
+{
+    static const uint32_t zones[][2] = {{0, 4}, {1, 3}, {1, 3}, {1, 3}, {2, 2},
+                                        {2, 2}, {2, 2}, {2, 2}, {2, 2}}; /* socket, CPUs */
+    static struct fixture f;
+    uint32_t cpu = 0;
+
+    blank(&f, 9, KUBELET_DISTRIBUTE_ACROSS_NUMA);
+    for (uint16_t z = 0; z < 9; z++) {
+        for (uint32_t i = 0; i < zones[z][1]; i++, cpu++)
+            put(&f, cpu, (struct topo_cpu){z, (uint16_t)zones[z][0], (uint16_t)cpu, z});
+    }
+    ready(&f);
+    assert_int_equal(take(&f, "0-22", 12), KUBELET_TAKE_UNEVEN);
+    assert_int_equal(f.take.remaining, 3);
+    end(&f);
+}
+
+/*
+ * Whole cores over zones with 5, 5, 4 and 2 CPUs free: 14 are 2 in each zone and 6 more. Zones 0
+ * and 1 have 6 left between them, but only one core each: dealing three cores there never ends.
+ */
+static void half_cores_are_dealt_for_ever(void **state)
+{
+    static struct fixture f;
+
+    regular(&f, 4, 1, 3, 2, 3, KUBELET_DISTRIBUTE_ACROSS_NUMA | KUBELET_FULL_PCPUS_ONLY);
+    assert_int_equal(take(&f, "1-2,4-5,7-8,11-17,19-20,23", 14), KUBELET_TAKE_ENDLESS);
+    expect(&f, "1-2,4-5,7-8,11-17,19-20,23", 4, "1-2,13-14");
+    end(&f);
+}
+
+/* 12 zones in 2 sockets of which each has a CPU in every zone: too many ways to choose 8 of 24. */
+static void more_choices_than_are_tried_are_no_choice(void **state)
+{
+    static struct fixture f;
+
+    blank(&f, 12, KUBELET_DISTRIBUTE_ACROSS_NUMA);
+    for (uint16_t c = 0; c < 24; c++)
+        put(&f, c, (struct topo_cpu){c / 2, c % 2, c, c / 2});
+    ready(&f);
+    assert_int_equal(take(&f, "0-23", 23), KUBELET_TAKE_TOO_MANY);
+    end(&f);
+}
+
+/* Zones are units, too: five of them and two CPUs. */
+static void there_may_be_more_zones_than_cpus(void **state)
+{
+    static struct fixture f;
+
+    blank(&f, 5, 0);
+    put(&f, 0, (struct topo_cpu){3, 0, 0, 0});
+    put(&f, 1, (struct topo_cpu){4, 1, 1, 1});
+    ready(&f);
+    expect(&f, "0-1", 1, "0");
+    expect(&f, "1", 1, "1");
+    expect(&f, "0-1", 2, "0-1");
+    end(&f);
+}
+
 static void reserved_cpus_are_chosen_as_any_others(void **state)
 {
     static struct fixture f;
@@ -410,6 +485,10 @@ int main(void)
         cmocka_unit_test(distributed_rounds_the_size_of_a_zone_up),
         cmocka_unit_test(distributed_moves_whole_cores_when_told),
         cmocka_unit_test(four_of_six_zones_are_not_those_that_were_best),
+        cmocka_unit_test(an_overwritten_choice_may_not_come_out_even),
+        cmocka_unit_test(half_cores_are_dealt_for_ever),
+        cmocka_unit_test(more_choices_than_are_tried_are_no_choice),
+        cmocka_unit_test(there_may_be_more_zones_than_cpus),
         cmocka_unit_test(reserved_cpus_are_chosen_as_any_others),
         cmocka_unit_test(absent_cpus_are_not_reserved),
         cmocka_unit_test(a_choice_needs_room_or_says_so),

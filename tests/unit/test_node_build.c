@@ -520,6 +520,21 @@ static void without_placements_a_pod_is_counted_unless_it_came_after_the_report(
     "{'name':'memory','capacity':'10Gi','allocatable':'7Gi','available':'0'}]}]"
 #define FREE_0 "{'name':'orchestration.gokore.io/memory-free','value':'2147483648'}"
 
+static void a_zone_that_lists_what_is_free_lists_every_page_size_it_knows(void **state)
+{
+    struct bench *const b = *state;
+
+    give_nrt(b,
+             "{'metadata':{'name':'n1'},'attributes':[" GROUP_ATTRIBUTES "]," GROUP_ZONES("") "}");
+    build(b);
+    assert_int_equal(b->v.memory_types[1].lacking, 0); /* nothing is listed: nobody knows */
+    give_nrt(b, "{'metadata':{'name':'n1'},'attributes':[" GROUP_ATTRIBUTES
+                "]," GROUP_ZONES(FREE_0) "}");
+    build(b);
+    assert_int_equal(b->v.memory_types[0].lacking, 0);
+    assert_int_equal(b->v.memory_types[1].lacking, 1);
+}
+
 static void memory_over_zones_is_taken_once_where_the_blocks_are_listed(void **state)
 {
     struct bench *const b = *state;
@@ -791,6 +806,17 @@ static void placements_of_cpus_that_are_not_there_are_not_believed(void **state)
     assert_refused(b, NODE_NOT_MODELLED, "a/x holds CPUs 4000");
 }
 
+static void reserved_cpus_that_no_zone_has_are_refused(void **state)
+{
+    struct bench *const b = *state;
+
+    give_nrt(b, "{'metadata':{'name':'n1'},'attributes':[{'name':'orchestration.gokore.io/"
+                "reserved-cpus','value':'1'}],'zones':[{'name':'node-0','attributes':["
+                "{'name':'orchestration.gokore.io/cpus','value':'0,2'}],'resources':["
+                "{'name':'cpu','capacity':'2','allocatable':'1','available':'1'}]}]}");
+    assert_refused(b, NODE_NOT_MODELLED, "reserved-cpus 1 names CPUs that no zone has");
+}
+
 /* 9 zones of one CPU under restricted, and what else is said of the kubelet. */
 static void give_nine_zones(struct bench *b, const char *attributes)
 {
@@ -905,6 +931,7 @@ int main(void)
         T(pods_that_are_not_listed_are_replayed_in_the_order_they_were_bound),
         T(a_pod_that_is_rejected_half_way_leaves_nothing_behind),
         T(without_placements_a_pod_is_counted_unless_it_came_after_the_report),
+        T(a_zone_that_lists_what_is_free_lists_every_page_size_it_knows),
         T(memory_over_zones_is_taken_once_where_the_blocks_are_listed),
         T(how_a_group_shares_its_memory_is_assumed_unless_told),
         T(a_zone_that_says_what_is_free_is_believed),
@@ -922,6 +949,7 @@ int main(void)
         T(placements_of_cpus_that_are_not_there_are_not_believed),
         T(a_kubelet_that_runs_on_nine_zones_is_allowed_them),
         T(more_zones_than_are_allowed_keep_a_kubelet_from_starting),
+        T(reserved_cpus_that_no_zone_has_are_refused),
         T(every_arena_size_builds_the_view_or_leaves_no_trace),
     };
 

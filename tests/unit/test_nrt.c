@@ -404,6 +404,21 @@ static void devices_come_by_resource_and_id(void **state)
     assert_true(str_is(d[2].id, "GPU-1") && d[2].zones == 2 && !d[2].healthy);
 }
 
+/* The kubelet leaves them aside, where a plugin gives a zone that the machine does not have. */
+static void devices_may_be_in_zones_that_are_not_there(void **state)
+{
+    const struct kube_nrt nrt =
+        read_nrt(HEAD "attributes:\n- name: " OURS
+                      "devices\n  value: '{\"a/b\": [{\"id\": \"x\", \"zones\": [0, 7]}, "
+                      "{\"id\": \"y\", \"zones\": [-1]}, {\"id\": \"z\"}]}'\n"
+                      "zones:\n- {name: node-0}\n");
+
+    assert_int_equal(nrt.n_devices, 3);
+    assert_true(nrt.devices[0].zones == 1 && nrt.devices[0].elsewhere);
+    assert_true(nrt.devices[1].zones == 0 && nrt.devices[1].elsewhere);
+    assert_true(nrt.devices[2].zones == 0 && !nrt.devices[2].elsewhere);
+}
+
 static void errors_name_the_field_and_its_place(void **state)
 {
     refused(HEAD "zones:\n- {name: socket-0}\n", 4, 10,
@@ -554,6 +569,7 @@ int main(void)
         cmocka_unit_test(placements_come_by_pod),
         cmocka_unit_test(any_number_of_pods_is_read),
         cmocka_unit_test(devices_come_by_resource_and_id),
+        cmocka_unit_test(devices_may_be_in_zones_that_are_not_there),
         cmocka_unit_test(errors_name_the_field_and_its_place),
         cmocka_unit_test(sockets_leave_room_for_none),
         cmocka_unit_test(errors_inside_an_attribute_name_the_way_down),

@@ -23,19 +23,27 @@ static const uint64_t GI = UINT64_C(1) << 30;
     ",'cpus':[" c2 "]},{'socket':" id ",'uncore':" id ",'cpus':[" c3                               \
     "]}],'memory':{'total':8589934592,'reserved':1073741824}" more "}"
 #define NODE(kubelet)                                                                              \
-    "{'zones':[" ZONE("0", "10,21", "0", "1", "2", "3",                                            \
-                      "") "," ZONE("2", "21,10", "4", "5", "6", "7",                               \
-                                   ",'hugepages':{'hugepages-2Mi':{'total':2097152,'reserved':0}"  \
-                                   "}") "],"                                                       \
-                                        "'devices':[{'resource':'x.com/"                           \
-                                        "far','id':'f','zones':[],'healthy':true},"                \
-                                        "{'resource':'x.com/"                                      \
-                                        "gpu','id':'g0','zones':[0],'healthy':true},"              \
-                                        "{'resource':'x.com/"                                      \
-                                        "gpu','id':'g1','zones':[2],'healthy':false},"             \
-                                        "{'resource':'x.com/"                                      \
-                                        "gpu','id':'g2','zones':[2],'healthy':true}],"             \
-                                        "'kubelet':{" kubelet ",'reservedCPUs':'0'}}"
+    "{'zones':[" ZONE(                                                                             \
+        "0", "10,21", "0", "1", "2", "3",                                                          \
+        ",'hugepages':{'hugepages-2Mi':{'total':0}}") "," ZONE("2", "21,10", "4", "5", "6", "7",   \
+                                                               ",'hugepages':{'hugepages-2Mi':{'"  \
+                                                               "total':2097152,'reserved':0}"      \
+                                                               "}") "],"                           \
+                                                                    "'devices':[{'resource':'x."   \
+                                                                    "com/"                         \
+                                                                    "far','id':'f','zones':[],'"   \
+                                                                    "healthy':true},"              \
+                                                                    "{'resource':'x.com/"          \
+                                                                    "gpu','id':'g0','zones':[0],'" \
+                                                                    "healthy':true},"              \
+                                                                    "{'resource':'x.com/"          \
+                                                                    "gpu','id':'g1','zones':[2],'" \
+                                                                    "healthy':false},"             \
+                                                                    "{'resource':'x.com/"          \
+                                                                    "gpu','id':'g2','zones':[2],'" \
+                                                                    "healthy':true}],"             \
+                                                                    "'kubelet':{" kubelet          \
+                                                                    ",'reservedCPUs':'0'}}"
 #define ALL(policy)                                                                                \
     NODE("'topologyManagerPolicy':'" policy                                                        \
          "','cpuManagerPolicy':'static','memoryManagerPolicy':'Static'")

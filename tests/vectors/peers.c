@@ -215,7 +215,8 @@ static void visit(void *ctx, const json_t *vector)
     (void)vector_node(&r.node, json_object_get(vector, "node"), &to_choose, &count->arena);
     const int rc = node_view_complete(&r.node, &count->arena);
     assert(rc == 0);
-    vector_reserve(&r.node, to_choose, &count->arena);
+    if (vector_reserve(&r.node, to_choose, &count->arena))
+        return;
     r.reserved = count_reserved(&r.node);
     for (r.step = 0; r.step < json_array_size(results); r.step++) {
         if (!one_step(&r, json_array_get(json_object_get(vector, "steps"), r.step),

@@ -3,6 +3,7 @@
 #include "tests/vectors/vector_case.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -123,6 +124,14 @@ static void fill_memory(struct node_view *v, const json_t *zones, struct arena *
     for (uint32_t t = 0; t < types; t++)
         type[t].name = names[t];
     for (uint32_t z = 0; z < n; z++) {
+        const json_t *const pages = json_object_get(json_array_get(zones, z), "hugepages");
+
+        for (uint32_t t = 1; t < types; t++) {
+            if (!json_object_get(pages, names[t].p))
+                type[t].lacking |= UINT64_C(1) << z;
+        }
+    }
+    for (uint32_t z = 0; z < n; z++) {
         const json_t *const here = json_array_get(zones, z);
         const json_t *const memory = json_object_get(here, "memory");
         uint64_t pages = 0;
@@ -179,13 +188,16 @@ static void fill_devices(struct node_view *v, const json_t *list, struct arena *
         {
             const int zone = topo_zone_index(&v->machine, (uint32_t)json_integer_value(id));
 
-            if (zone >= 0) /* the kubelet ignores zones that the machine does not have */
+            if (zone >= 0)
                 devices[i].zones |= UINT64_C(1) << zone;
+            else
+                devices[i].elsewhere = true;
         }
         if (n_resources == 0 || !str_eq(resources[n_resources - 1].name, name))
             resources[n_resources++] = (struct node_resource){.name = name, .first = i};
         resources[n_resources - 1].n++;
         resources[n_resources - 1].zones |= devices[i].zones;
+        resources[n_resources - 1].elsewhere |= devices[i].elsewhere;
     }
     v->n_devices = n;
     v->devices = devices;
@@ -193,9 +205,17 @@ static void fill_devices(struct node_view *v, const json_t *list, struct arena *
     v->resources = resources;
 }
 
-static bool is_on(const json_t *options, const char *name)
+/* Go's strconv.ParseBool: 1, 0, or -1. */
+static int truth(struct str s)
 {
-    return str_is(text_of(json_object_get(options, name)), "true");
+    static const char *const words[] = {"0", "f", "F", "false", "FALSE", "False",
+                                        "1", "t", "T", "true",  "TRUE",  "True"};
+
+    for (size_t i = 0; i < ARRAY_LEN(words); i++) {
+        if (str_is(s, words[i]))
+            return i >= ARRAY_LEN(words) / 2;
+    }
+    return -1;
 }
 
 /* Index of a word in a list, or -1. */
@@ -208,43 +228,86 @@ static int word(struct str s, const char *const *words, size_t n)
     return -1;
 }
 
-static const char *fill_config(struct kubelet_config *k, const json_t *j)
+static const char *fill_topology_options(struct kubelet_config *k, json_t *options)
 {
-    static const char *const policies[] = {"none", "best-effort", "restricted", "single-numa-node"};
+    const char *key;
+    json_t *value;
+
+    k->max_zones = 8;
+    json_object_foreach(options, key, value)
+    {
+        const struct str text = text_of(value);
+        uint64_t n;
+
+        if (strcmp(key, "prefer-closest-numa-nodes") == 0 && truth(text) >= 0)
+            k->prefer_closest = truth(text);
+        else if (strcmp(key, "max-allowable-numa-nodes") == 0 && str_u64(text, &n))
+            k->max_zones = (uint32_t)n;
+        else
+            return "a topology manager option that is unknown or has no such value";
+    }
+    return NULL;
+}
+
+static const char *fill_cpu_options(struct kubelet_config *k, json_t *given)
+{
     static const char *const options[] = {
         "full-pcpus-only",        "distribute-cpus-across-numa",
         "align-by-socket",        "prefer-align-cpus-by-uncorecache",
         "strict-cpu-reservation", "distribute-cpus-across-cores"};
-    const json_t *const topology = json_object_get(j, "topologyManagerPolicyOptions");
-    json_t *const cpu = json_object_get(j, "cpuManagerPolicyOptions");
-    const int policy =
-        word(text_of(json_object_get(j, "topologyManagerPolicy")), policies, ARRAY_LEN(policies));
-    const json_t *const max = json_object_get(topology, "max-allowable-numa-nodes");
     const char *key;
     json_t *value;
+
+    json_object_foreach(given, key, value)
+    {
+        const int option = word(str_of(key), options, ARRAY_LEN(options));
+
+        if (option < 0 || truth(text_of(value)) < 0)
+            return "a CPU manager option that is unknown or has no such value";
+        if (truth(text_of(value)))
+            k->cpu_options |= 1u << option;
+    }
+    return NULL;
+}
+
+static const char *fill_config(struct kubelet_config *k, const json_t *j)
+{
+    static const char *const policies[] = {"none", "best-effort", "restricted", "single-numa-node"};
+    static const char *const scopes[] = {"container", "pod"};
+    json_t *const cpu_options = json_object_get(j, "cpuManagerPolicyOptions");
+    const int policy =
+        word(text_of(json_object_get(j, "topologyManagerPolicy")), policies, ARRAY_LEN(policies));
+    const json_t *const named = json_object_get(j, "topologyManagerScope");
+    const int scope = named ? word(text_of(named), scopes, ARRAY_LEN(scopes)) : 0;
+    const char *why = NULL;
 
     if (policy < 0)
         return "unknown topology manager policy";
     *k = (struct kubelet_config){
         .policy = (enum kubelet_policy)policy,
-        .scope = str_is(text_of(json_object_get(j, "topologyManagerScope")), "pod")
-                     ? KUBELET_SCOPE_POD
-                     : KUBELET_SCOPE_CONTAINER,
-        .prefer_closest = is_on(topology, "prefer-closest-numa-nodes"),
-        .max_zones = max ? (uint32_t)atoi(json_string_value(max)) : 8,
+        .scope = scope == 1 ? KUBELET_SCOPE_POD : KUBELET_SCOPE_CONTAINER,
         .cpu_static = str_is(text_of(json_object_get(j, "cpuManagerPolicy")), "static"),
         .memory_static = str_is(text_of(json_object_get(j, "memoryManagerPolicy")), "Static"),
     };
-    json_object_foreach(cpu, key, value)
-    {
-        const int option = word(str_of(key), options, ARRAY_LEN(options));
+    /* With policy none nobody looks at scope and options. */
+    if (policy != KUBELET_POLICY_NONE)
+        why = scope < 0
+                  ? "unknown topology manager scope"
+                  : fill_topology_options(k, json_object_get(j, "topologyManagerPolicyOptions"));
+    if (!why && !k->cpu_static && json_object_size(cpu_options) > 0)
+        why = "CPU manager policy none takes no options";
+    return why ? why : fill_cpu_options(k, cpu_options);
+}
 
-        if (option < 0)
-            return "unknown CPU manager option";
-        if (str_is(text_of(value), "true"))
-            k->cpu_options |= 1u << option;
+/* Are all reserved CPUs there? */
+static bool all_present(const struct node_view *v, const uint64_t *reserved)
+{
+    for (uint32_t c = 0; c < v->cpu_words * 64; c++) {
+        if (cpuset_has(reserved, c) &&
+            (c >= v->machine.n_cpus || v->machine.cpus[c].zone == TOPO_NONE))
+            return false;
     }
-    return NULL;
+    return true;
 }
 
 static void fill_state(struct node_view *v, struct arena *a)
@@ -275,14 +338,15 @@ const char *vector_node(struct node_view *out, const json_t *node, uint32_t *res
     struct node_view v = {.name = STR("vector"), .knowledge = NODE_KNOWN};
     uint64_t *reserved;
 
-    const char *const why = fill_config(&v.kubelet, kubelet);
+    const char *why = fill_config(&v.kubelet, kubelet);
     fill_machine(&v.machine, zones, a);
     v.cpu_words = cpuset_words(v.machine.n_cpus);
     reserved = array(a, v.cpu_words, sizeof(*reserved));
     v.cpu_reserved = reserved;
     const int rc = cpuset_parse(reserved, v.cpu_words,
                                 text_of(json_object_get(kubelet, "reservedCPUs")), NULL);
-    assert(rc == 0);
+    if (!why && v.kubelet.cpu_static && (rc < 0 || !all_present(&v, reserved)))
+        why = "a reserved CPU is not there";
     *reserved_count = (uint32_t)int_of(kubelet, "reservedCPUCount");
     fill_memory(&v, zones, a);
     fill_devices(&v, json_object_get(node, "devices"), a);
@@ -291,12 +355,14 @@ const char *vector_node(struct node_view *out, const json_t *node, uint32_t *res
     return why;
 }
 
-void vector_reserve(struct node_view *v, uint32_t count, struct arena *a)
+const char *vector_reserve(struct node_view *v, uint32_t count, struct arena *a)
 {
-    if (count) {
+    if (count && v->kubelet.cpu_static) {
         uint64_t *const reserved = array(a, v->cpu_words, sizeof(*reserved));
         const int rc = kubelet_choose_reserved(reserved, v, count, a);
 
+        if (rc == -ENOENT)
+            return "it cannot reserve just so many CPUs";
         assert(rc == 0);
         v->cpu_reserved = reserved;
         const int again = node_view_complete(v, a);
@@ -306,6 +372,7 @@ void vector_reserve(struct node_view *v, uint32_t count, struct arena *a)
         if (v->kubelet.cpu_options & KUBELET_STRICT_CPU_RESERVATION)
             v->state.cpu_free[w] &= ~v->cpu_reserved[w];
     }
+    return NULL;
 }
 
 static const struct pod_amount *amounts(json_t *o, uint32_t *n, struct arena *a)

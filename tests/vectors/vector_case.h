@@ -14,16 +14,17 @@ struct arena;
 
 /*
  * The node of a case. Returns NULL, or why a kubelet with this configuration does not start as far
- * as names decide it (an unknown policy or option). `reserved_count` is 0 when CPUs are listed.
+ * as kubelet_start_error cannot say it (an unknown policy or option). `reserved_count` is 0 when CPUs are listed.
  */
 const char *vector_node(struct node_view *out, const json_t *node, uint32_t *reserved_count,
                         struct arena *a);
 
 /*
  * What follows when the CPU manager starts on a complete view: `count` reserved CPUs are chosen
- * (0: those that are listed), and with strict-cpu-reservation they leave the shared pool.
+ * (0: those that are listed), and with strict-cpu-reservation they leave the shared pool. Returns
+ * NULL, or why it does not start.
  */
-void vector_reserve(struct node_view *v, uint32_t count, struct arena *a);
+const char *vector_reserve(struct node_view *v, uint32_t count, struct arena *a);
 
 /*
  * The same from JSON text with single quotes for double ones, ready to be asked: reserved CPUs
