@@ -14,7 +14,8 @@ struct arena;
 
 /*
  * The node of a case. Returns NULL, or why a kubelet with this configuration does not start as far
- * as kubelet_start_error cannot say it (an unknown policy or option). `reserved_count` is 0 when CPUs are listed.
+ * as kubelet_start_error cannot say it (an unknown policy or option). `reserved_count` is 0 when
+ * CPUs are listed.
  */
 const char *vector_node(struct node_view *out, const json_t *node, uint32_t *reserved_count,
                         struct arena *a);
