@@ -6,12 +6,22 @@
 #include <stdio.h>
 #include <time.h>
 
-uint64_t clock_monotonic_ns(void)
+static uint64_t read_ns(clockid_t clock)
 {
     struct timespec t;
 
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    (void)clock_gettime(clock, &t);
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+uint64_t clock_monotonic_ns(void)
+{
+    return read_ns(CLOCK_MONOTONIC);
+}
+
+uint64_t clock_boottime_ns(void)
+{
+    return read_ns(CLOCK_BOOTTIME);
 }
 
 int64_t clock_realtime_us(void)

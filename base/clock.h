@@ -9,7 +9,8 @@
 #include "base/str.h"
 
 uint64_t clock_monotonic_ns(void);
-int64_t clock_realtime_us(void); /* since 1970, UTC */
+uint64_t clock_boottime_ns(void); /* the same, and goes on while the machine sleeps */
+int64_t clock_realtime_us(void);  /* since 1970, UTC */
 
 /*
  * RFC 3339 ("2026-11-24T03:02:01.123456Z", with any offset) to microseconds since 1970; digits
