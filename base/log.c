@@ -48,8 +48,8 @@ static void write_line(enum log_level level, const char *component, uint64_t req
                        const char *fmt, va_list ap) PRINTF(4, 0);
 
 /* `request` 0 = about none. */
-static void write_line(enum log_level level, const char *component, uint64_t request,
-                       const char *fmt, va_list ap)
+static void PRINTF(4, 0) write_line(enum log_level level, const char *component, uint64_t request,
+                                    const char *fmt, va_list ap)
 {
     static const char *const names[] = {"error", "warn", "info", "debug"};
     char text[1024], safe[2048], line[2400], now[32], about[40] = "";
@@ -58,8 +58,8 @@ static void write_line(enum log_level level, const char *component, uint64_t req
     (void)escape(safe, sizeof(safe), text);
     clock_format_rfc3339(now, clock_realtime_us());
     if (request)
-        (void)snprintf(about, sizeof(about),
-                       log_json ? ",\"request\":%" PRIu64 : "request %" PRIu64 ": ", request);
+        (void)snprintf(about, sizeof(about), "%s%" PRIu64 "%s",
+                       log_json ? ",\"request\":" : "request ", request, log_json ? "" : ": ");
     const int n =
         log_json
             ? snprintf(line, sizeof(line),

@@ -197,8 +197,8 @@ static struct str parameter(const char *target, const char *name, char *room, si
             continue;
         for (size_t i = 0; i < value.n && used < n; i++) {
             const bool escaped = value.p[i] == '%' && i + 2 < value.n;
-            room[used++] =
-                escaped ? (char)(hex(value.p[i + 1]) << 4 | hex(value.p[i + 2])) : value.p[i];
+            const int byte = escaped ? hex(value.p[i + 1]) * 16 + hex(value.p[i + 2]) : value.p[i];
+            room[used++] = (char)(byte & 0xff);
             i += escaped ? 2 : 0;
         }
         return (struct str){room, used};

@@ -1,0 +1,450 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Leader election over HTTP, with a server that keeps one Lease. The last test has candidates in
+ * processes of their own, one of which is stopped by SIGSTOP while it leads.
+ */
+#include "tests/support/test.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <jansson.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "kube/api.h"
+#include "kube/kubeconfig.h"
+#include "kube/leader.h"
+#include "tests/support/fake_api.h"
+
+enum { PATIENCE_MS = 60000 };
+
+#define LEASES "/apis/coordination.k8s.io/v1/namespaces/sys/leases"
+
+/* Short, and still in the order that is safe. */
+static const struct lease_times short_times = {3000, 2400, 400};
+
+/* ---- the server: one Lease, and versions as an API server keeps them ---- */
+
+static struct {
+    pthread_mutex_t lock;
+    json_t *lease; /* NULL: there is none */
+    int version, patches;
+} store = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static int answer(json_t *lease, struct buf *out)
+{
+    char version[16];
+
+    (void)snprintf(version, sizeof(version), "%d", ++store.version);
+    json_object_set_new(json_object_get(lease, "metadata"), "resourceVersion",
+                        json_string(version));
+    if (store.lease != lease)
+        json_decref(store.lease);
+    store.lease = lease;
+    char *const text = json_dumps(lease, JSON_COMPACT);
+    buf_text(out, text);
+    free(text);
+    return 200;
+}
+
+static int patch(json_t *body, struct buf *out)
+{
+    const char *const wanted =
+        json_string_value(json_object_get(json_object_get(body, "metadata"), "resourceVersion"));
+    const char *const have = json_string_value(
+        json_object_get(json_object_get(store.lease, "metadata"), "resourceVersion"));
+
+    store.patches++;
+    if (!store.lease)
+        return 404;
+    if (!wanted || strcmp(wanted, have) != 0)
+        return 409;
+    json_object_update_new(json_object_get(store.lease, "spec"),
+                           json_deep_copy(json_object_get(body, "spec")));
+    return answer(store.lease, out);
+}
+
+static int serve(void *ctx, const char *method, const char *target, struct str body,
+                 struct buf *out)
+{
+    json_t *const json = body.n ? json_loadb(body.p, body.n, 0, NULL) : NULL;
+    int status = 404;
+
+    (void)ctx;
+    pthread_mutex_lock(&store.lock);
+    if (strcmp(method, "GET") == 0 && store.lease && strcmp(target, LEASES "/numawise") == 0) {
+        char *const text = json_dumps(store.lease, JSON_COMPACT);
+        buf_text(out, text);
+        free(text);
+        status = 200;
+    } else if (strcmp(method, "POST") == 0 && json && strcmp(target, LEASES) == 0) {
+        status = store.lease ? 409 : answer(json_incref(json), out);
+        status = status == 200 ? 201 : status;
+    } else if (strcmp(method, "PATCH") == 0 && json && strcmp(target, LEASES "/numawise") == 0) {
+        status = patch(json, out);
+    }
+    pthread_mutex_unlock(&store.lock);
+    json_decref(json);
+    return status;
+}
+
+static void clear_store(void)
+{
+    pthread_mutex_lock(&store.lock);
+    json_decref(store.lease);
+    store.lease = NULL;
+    store.patches = 0;
+    pthread_mutex_unlock(&store.lock);
+}
+
+static void holder(char out[64])
+{
+    pthread_mutex_lock(&store.lock);
+    const json_t *const spec = json_object_get(store.lease, "spec");
+    const char *const text = json_string_value(json_object_get(spec, "holderIdentity"));
+    (void)snprintf(out, 64, "%s", text ? text : "(none)");
+    pthread_mutex_unlock(&store.lock);
+}
+
+/* ---- a candidate in this process ---- */
+
+struct candidate {
+    struct kube_access access;
+    struct event_base *base;
+    struct kube_api *api;
+    struct leader *leader;
+    int changes, problems;
+    bool leads, released;
+    char problem[300];
+};
+
+static void on_changed(void *ctx, bool leads)
+{
+    struct candidate *const c = ctx;
+
+    c->changes++;
+    c->leads = leads;
+}
+
+static void on_problem(void *ctx, const char *text)
+{
+    struct candidate *const c = ctx;
+
+    c->problems++;
+    (void)snprintf(c->problem, sizeof(c->problem), "%s", text);
+}
+
+static void on_released(void *ctx)
+{
+    ((struct candidate *)ctx)->released = true;
+}
+
+static void open_candidate(struct candidate *c, const char *url, const char *identity)
+{
+    const struct leader_options options = {.ns = "sys",
+                                           .name = "numawise",
+                                           .identity = identity,
+                                           .times = short_times,
+                                           .changed = on_changed,
+                                           .problem = on_problem,
+                                           .ctx = c};
+    static const struct kube_api_options usual;
+    struct err err = {0};
+
+    *c = (struct candidate){.base = event_base_new()};
+    c->access.server = strdup(url);
+    if (kube_api_new(&c->api, c->base, &c->access, &usual, &err) ||
+        leader_new(&c->leader, c->api, c->base, &options, &err)) {
+        (void)fprintf(stderr, "%s\n", err.text);
+        abort();
+    }
+}
+
+static void close_candidate(struct candidate *c)
+{
+    leader_free(c->leader);
+    kube_api_free(c->api);
+    event_base_free(c->base);
+    kube_access_done(&c->access);
+}
+
+/* Turns of the loop until `*what` is `want`. */
+static void turn_until(struct candidate *c, const bool *what, bool want)
+{
+    const uint64_t end = clock_monotonic_ns() + PATIENCE_MS * UINT64_C(1000000);
+
+    while (*what != want && clock_monotonic_ns() < end) {
+        (void)event_base_loop(c->base, EVLOOP_NONBLOCK | EVLOOP_ONCE);
+        (void)poll(NULL, 0, 1);
+    }
+    assert_int_equal(*what, want);
+}
+
+/* ---- the facts ---- */
+
+static void who_is_alone_leads_and_renews(void **state)
+{
+    struct fake_api *const f = *state;
+    struct candidate c;
+    struct buf head = {0}, body = {0};
+    char who[64];
+
+    clear_store();
+    open_candidate(&c, fake_api_url(f), "a");
+    assert_false(leader_may_act(c.leader));
+    turn_until(&c, &c.leads, true);
+    assert_true(leader_may_act(c.leader));
+    holder(who);
+    assert_string_equal(who, "a");
+    const uint64_t end = clock_monotonic_ns() + PATIENCE_MS * UINT64_C(1000000);
+    while (store.patches < 3 && clock_monotonic_ns() < end)
+        (void)event_base_loop(c.base, EVLOOP_NONBLOCK | EVLOOP_ONCE), (void)poll(NULL, 0, 1);
+    fake_api_last(f, &head, &body);
+    assert_non_null(strstr(head.p, "PATCH " LEASES "/numawise "));
+    assert_non_null(strcasestr(head.p, "content-type: application/merge-patch+json"));
+    assert_non_null(strstr(body.p, "\"resourceVersion\":\""));
+    buf_free(&body);
+    leader_metrics(c.leader, &body);
+    assert_non_null(strstr(body.p, "leader_election_slowpath_total{name=\"numawise\"} "));
+    assert_non_null(strstr(body.p, "leader_election_master_status{name=\"numawise\"} "));
+    assert_true(leader_is_healthy(c.leader, who, sizeof(who)));
+    close_candidate(&c);
+    buf_free(&head);
+    buf_free(&body);
+}
+
+static void what_is_released_goes_to_the_next(void **state)
+{
+    struct fake_api *const f = *state;
+    struct candidate a, b;
+    char who[64];
+
+    clear_store();
+    open_candidate(&a, fake_api_url(f), "a");
+    turn_until(&a, &a.leads, true);
+    open_candidate(&b, fake_api_url(f), "b");
+    leader_release(a.leader, on_released, &a);
+    assert_false(leader_may_act(a.leader));
+    turn_until(&a, &a.released, true);
+    assert_false(a.leads);
+    holder(who);
+    assert_string_equal(who, "");
+    turn_until(&b, &b.leads, true);
+    assert_int_equal(leader_epoch(b.leader), 1);
+    close_candidate(&a);
+    close_candidate(&b);
+}
+
+static void without_the_server_it_stops_acting_and_says_so_once(void **state)
+{
+    struct fake_api *const f = *state;
+    struct candidate c;
+
+    clear_store();
+    open_candidate(&c, fake_api_url(f), "a");
+    turn_until(&c, &c.leads, true);
+    fake_api_down(f);
+    turn_until(&c, &c.leads, false);
+    assert_false(leader_may_act(c.leader));
+    assert_in_range(c.problems, 1, 2); /* though it asked every 0.4 s */
+    fake_api_up(f);
+    turn_until(&c, &c.leads, true);
+    assert_true(c.changes >= 3);
+    close_candidate(&c);
+}
+
+static void what_the_server_refuses_is_told(void **state)
+{
+    struct fake_api *const f = *state;
+    struct candidate c;
+    bool told = false;
+
+    clear_store();
+    fake_api_fault(f, FAKE_STATUS, LEASES, FAKE_BOTH, FAKE_ALWAYS, 403, 0);
+    open_candidate(&c, fake_api_url(f), "a");
+    const uint64_t end = clock_monotonic_ns() + PATIENCE_MS * UINT64_C(1000000);
+    while (!told && clock_monotonic_ns() < end) {
+        (void)event_base_loop(c.base, EVLOOP_NONBLOCK | EVLOOP_ONCE);
+        told = c.problems > 0;
+    }
+    assert_non_null(strstr(c.problem, "GET " LEASES "/numawise: 403"));
+    assert_false(c.leads);
+    fake_api_heal(f);
+    turn_until(&c, &c.leads, true);
+    close_candidate(&c);
+}
+
+static void it_may_be_freed_at_any_moment(void **state)
+{
+    struct fake_api *const f = *state;
+    struct candidate c;
+
+    for (int turns = 0; turns < 30; turns++) {
+        clear_store();
+        open_candidate(&c, fake_api_url(f), "a");
+        for (int i = 0; i < turns; i++)
+            (void)event_base_loop(c.base, EVLOOP_NONBLOCK | EVLOOP_ONCE), (void)poll(NULL, 0, 1);
+        if (turns % 3 == 0)
+            leader_release(c.leader, on_released, &c);
+        close_candidate(&c);
+    }
+}
+
+static void names_and_times_are_checked(void **state)
+{
+    struct leader_options options = {
+        .ns = "sys", .name = "n", .identity = "a", .times = short_times};
+    struct event_base *const base = event_base_new();
+    struct leader *l;
+    struct err err;
+
+    (void)state;
+    options.ns = "a/b";
+    assert_int_equal(leader_new(&l, NULL, base, &options, &err), -EINVAL);
+    assert_string_equal(err.text, "namespace of the lease: \"a/b\" is no name of an object");
+    options.ns = "sys", options.name = "";
+    assert_int_equal(leader_new(&l, NULL, base, &options, &err), -EINVAL);
+    options.name = "n", options.identity = "";
+    assert_int_equal(leader_new(&l, NULL, base, &options, &err), -EINVAL);
+    options.identity = "a", options.times.renew_ms = 3000;
+    assert_int_equal(leader_new(&l, NULL, base, &options, &err), -EINVAL);
+    event_base_free(base);
+}
+
+/* ---- candidates in processes of their own ---- */
+
+/* The program itself, started as: test_leader URL IDENTITY. Each act is its moment, on stdout. */
+static int act_for_ever(const char *url, const char *identity)
+{
+    struct candidate c;
+
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    open_candidate(&c, url, identity);
+    for (;;) {
+        (void)event_base_loop(c.base, EVLOOP_NONBLOCK | EVLOOP_ONCE);
+        const uint64_t now = clock_boottime_ns();
+        if (leader_may_act(c.leader) && write(STDOUT_FILENO, &now, sizeof(now)) < 0)
+            return 0;
+        (void)poll(NULL, 0, 2);
+    }
+}
+
+struct process {
+    pid_t pid;
+    int acts; /* its stdout */
+    uint64_t first, last, n;
+};
+
+static void start_process(struct process *p, const char *url, const char *identity)
+{
+    int ends[2];
+
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+    *p = (struct process){.pid = fork(), .acts = ends[0]};
+    if (p->pid == 0) {
+        (void)dup2(ends[1], STDOUT_FILENO);
+        (void)execl("/proc/self/exe", "test_leader", url, identity, (char *)NULL);
+        _exit(127);
+    }
+    assert_int_equal(fcntl(ends[0], F_SETFL, O_NONBLOCK), 0);
+    (void)close(ends[1]);
+}
+
+static void stop_process(struct process *p)
+{
+    (void)kill(p->pid, SIGKILL);
+    (void)waitpid(p->pid, NULL, 0);
+    (void)close(p->acts);
+}
+
+/* What it has done meanwhile. */
+static void read_acts(struct process *p)
+{
+    uint64_t at;
+
+    while (read(p->acts, &at, sizeof(at)) == (ssize_t)sizeof(at)) {
+        p->first = p->n++ ? p->first : at;
+        p->last = at;
+    }
+}
+
+static void wait_for_act(struct process *p, uint64_t after)
+{
+    for (int ms = 0; ms < PATIENCE_MS && p->last <= after; ms += 5) {
+        (void)poll(NULL, 0, 5);
+        read_acts(p);
+    }
+    assert_true(p->last > after);
+}
+
+static void a_stopped_process_does_nothing_when_it_goes_on(void **state)
+{
+    struct fake_api *const f = *state;
+    struct process a, b;
+
+    clear_store();
+    start_process(&a, fake_api_url(f), "a");
+    wait_for_act(&a, 0);
+    start_process(&b, fake_api_url(f), "b");
+    assert_int_equal(kill(a.pid, SIGSTOP), 0);
+    wait_for_act(&b, 0); /* it has waited for the whole duration */
+    read_acts(&a);
+    assert_true(a.last < b.first);
+    const uint64_t before = a.n;
+    assert_int_equal(kill(a.pid, SIGCONT), 0);
+    wait_for_act(&b, b.last + 1500 * UINT64_C(1000000)); /* it leads on; the other looks on */
+    read_acts(&a);
+    assert_int_equal(a.n, before);
+    assert_int_equal(kill(b.pid, SIGSTOP), 0); /* and back */
+    wait_for_act(&a, a.last);
+    read_acts(&b);
+    assert_true(a.last > b.last);
+    stop_process(&a);
+    stop_process(&b);
+}
+
+static int start(void **state)
+{
+    static const struct fake_api_options options;
+    struct fake_api *const f = fake_api_new(&options);
+
+    fake_api_handle(f, serve, NULL);
+    *state = f;
+    return 0;
+}
+
+static int stop(void **state)
+{
+    fake_api_free(*state);
+    clear_store();
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(who_is_alone_leads_and_renews),
+        cmocka_unit_test(what_is_released_goes_to_the_next),
+        cmocka_unit_test(without_the_server_it_stops_acting_and_says_so_once),
+        cmocka_unit_test(what_the_server_refuses_is_told),
+        cmocka_unit_test(it_may_be_freed_at_any_moment),
+        cmocka_unit_test(names_and_times_are_checked),
+        cmocka_unit_test(a_stopped_process_does_nothing_when_it_goes_on),
+    };
+
+    (void)signal(SIGPIPE, SIG_IGN);
+    if (argc == 3)
+        return act_for_ever(argv[1], argv[2]);
+    return cmocka_run_group_tests(tests, start, stop);
+}
