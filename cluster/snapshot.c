@@ -216,25 +216,43 @@ void cluster_order_done(struct cluster_order *o)
     *o = (struct cluster_order){0};
 }
 
+enum { FARTHEST = 8 /* as far as looking is no dearer than a hash */ };
+
 struct cluster_cursor cluster_cursor_start(const struct cluster_snapshot *s,
                                            struct cluster_order *order)
 {
     const bool usable = order && order_fits(order, s->roster);
 
-    return (struct cluster_cursor){s, usable ? order : NULL, s->roster->n};
+    return (struct cluster_cursor){s, usable ? order : NULL, s->roster->n, FARTHEST};
+}
+
+/* Where the name is among those that followed the last one; n when it is not. */
+static uint32_t look_behind(const struct cluster_cursor *c, const struct roster *r, struct str name)
+{
+    uint32_t i = c->last;
+
+    for (uint32_t k = 0; k < c->reach; k++) {
+        i = c->order->after[i];
+        if (i >= r->n || roster_is(r, i, name))
+            return i;
+    }
+    return r->n;
 }
 
 uint32_t cluster_cursor_next(struct cluster_cursor *c, struct str name)
 {
     const struct roster *const r = c->snapshot->roster;
-    uint32_t i = c->order ? c->order->after[c->last] : r->n;
+    uint32_t i = c->order ? look_behind(c, r, name) : r->n;
 
-    if (i >= r->n || !roster_is(r, i, name)) {
+    if (i < r->n) {
+        c->reach = FARTHEST;
+    } else {
         i = roster_find(r, name, roster_hash(r->key, name));
         if (i == r->n)
             return UINT32_MAX;
         if (c->order)
             c->order->after[c->last] = i;
+        c->reach = c->reach > 1 ? c->reach / 2 : 1; /* where the order is new, looking is in vain */
     }
     c->last = i;
     return i;

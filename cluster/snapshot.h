@@ -44,8 +44,9 @@ struct cluster_brief {
 const struct cluster_brief *cluster_snapshot_brief(const struct cluster_snapshot *s, uint32_t i);
 
 /*
- * Many names in a row. Callers send them in much the same order again and again, so what followed a
- * name last time is looked at first; only another one is hashed. The memory of it is the caller's.
+ * Many names in a row. Callers send them in much the same order again and again, and then some of
+ * them in that order: what followed a name last time, and what followed that, is looked at first,
+ * and only another one is hashed. The memory of it is the caller's.
  */
 struct cluster_order {
     uint64_t serial; /* of the names it is about; zero-initialise all */
@@ -58,6 +59,7 @@ struct cluster_cursor {
     const struct cluster_snapshot *snapshot;
     struct cluster_order *order; /* NULL: each name is hashed */
     uint32_t last;
+    uint32_t reach; /* how far to look behind the last one */
 };
 struct cluster_cursor cluster_cursor_start(const struct cluster_snapshot *s,
                                            struct cluster_order *order);

@@ -240,6 +240,25 @@ static const struct memo_answer *answer_for(const struct judging *j, uint32_t po
     return room;
 }
 
+/* `aged`: what the clock makes of the answer (score_node_clock). */
+static void fill_row(struct decide_row *row, const struct memo_answer *answer, int32_t aged,
+                     uint32_t freshness_weight)
+{
+    if (aged == SCORE_AGED_OUT) {
+        row->verdict = SCORE_UNKNOWN;
+        row->reason = SCORE_STALE_TOPOLOGY;
+        return;
+    }
+    row->verdict = answer->verdict;
+    row->reason = answer->reason;
+    row->known = answer->known;
+    row->sum = answer->sum;
+    if (aged >= 0) {
+        row->known |= 1 << SCORE_FRESHNESS;
+        row->sum += freshness_weight * (uint32_t)aged;
+    }
+}
+
 static int judge_row(struct decide_row *row, const struct judging *j, struct arena *a)
 {
     const struct cluster_brief *const brief = cluster_snapshot_brief(j->d->snapshot, row->position);
@@ -249,15 +268,24 @@ static int judge_row(struct decide_row *row, const struct judging *j, struct are
 
     if (!answer)
         return -ENOMEM;
-    const struct score_aged aged =
-        score_node_clock((enum score_verdict)answer->verdict, (enum score_reason)answer->reason,
-                         answer->interval, &brief->stamp, j->context);
-    row->verdict = aged.verdict;
-    row->reason = aged.reason;
-    row->known = aged.stale ? 0 : answer->known;
-    row->known |= (uint8_t)(aged.has_freshness << SCORE_FRESHNESS);
-    row->sum = answer->sum + j->freshness_weight * aged.freshness;
+    fill_row(row, answer,
+             score_node_clock((enum score_verdict)answer->verdict,
+                              (enum score_reason)answer->reason, answer->interval, &brief->stamp,
+                              j->context),
+             j->freshness_weight);
     return 0;
+}
+
+/*
+ * What is known of all nodes for one shape is larger than the caches near the core: it is asked for
+ * some rows before it is needed.
+ */
+static void look_ahead(const struct judging *j, const struct decide_row *rows, uint32_t i)
+{
+    enum { AHEAD = 16 };
+
+    if (j->known && i + AHEAD < j->d->n && rows[i + AHEAD].position != DECIDE_NO_NODE)
+        memo_prefetch(j->known, rows[i + AHEAD].position);
 }
 
 static int judge(struct decision *d, struct decide_row *rows, const struct decide_options *options,
@@ -270,6 +298,7 @@ static int judge(struct decision *d, struct decide_row *rows, const struct decid
     for (uint32_t i = 0; rc == 0 && i < d->n; i++) {
         struct decide_row *const row = &rows[i];
 
+        look_ahead(&j, rows, i);
         if (row->marks & DECIDE_REPEATED)
             continue;
         if (row->position == DECIDE_NO_NODE)

@@ -161,6 +161,11 @@ const struct memo_answer *memo_get(const struct memo_shape *s, uint32_t position
     return answer->stamp && answer->stamp == stamp_of(s, revision) ? answer : NULL;
 }
 
+void memo_prefetch(const struct memo_shape *s, uint32_t position)
+{
+    __builtin_prefetch(&s->answers[position]);
+}
+
 /* Make room for stamps around `revision`; what was remembered by other ones is forgotten. */
 static void rebase(struct memo_shape *s, uint64_t revision)
 {

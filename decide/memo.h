@@ -47,6 +47,7 @@ struct memo_shape *memo_find(struct memo *m, struct str shape, uint32_t nodes);
  */
 const struct memo_answer *memo_get(const struct memo_shape *s, uint32_t position,
                                    uint64_t revision);
+void memo_prefetch(const struct memo_shape *s, uint32_t position); /* a memo_get is near */
 void memo_put(struct memo_shape *s, uint32_t position, uint64_t revision,
               const struct memo_answer *answer);
 

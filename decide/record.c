@@ -16,32 +16,7 @@
 #include "decide/report.h"
 #include "kube/emit.h"
 
-enum { PLACE_BITS = 17, REASON_BITS = 5, SCORE_BITS = 10 };
-
-_Static_assert(PLACE_BITS + REASON_BITS + SCORE_BITS == 32, "four bytes a node");
-_Static_assert(RECORD_NO_PLACE == (1 << PLACE_BITS) - 1 && SCORE_REASONS <= 1 << REASON_BITS &&
-                   SCORE_MAX < 1 << SCORE_BITS,
-               "fields fit");
-
-uint32_t record_cell(uint32_t place, enum score_reason reason, uint32_t score)
-{
-    return place | (uint32_t)reason << PLACE_BITS | score << (PLACE_BITS + REASON_BITS);
-}
-
-uint32_t record_cell_place(uint32_t cell)
-{
-    return cell & ((1 << PLACE_BITS) - 1);
-}
-
-enum score_reason record_cell_reason(uint32_t cell)
-{
-    return (enum score_reason)(cell >> PLACE_BITS & ((1 << REASON_BITS) - 1));
-}
-
-uint32_t record_cell_score(uint32_t cell)
-{
-    return cell >> (PLACE_BITS + REASON_BITS);
-}
+_Static_assert(SCORE_REASONS <= 32 && SCORE_MAX < 1 << 10, "the fields of a cell fit");
 
 /* A reason belongs to one verdict, so the cell need not hold it. */
 enum score_verdict record_cell_verdict(const struct record *r, uint32_t cell)

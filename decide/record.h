@@ -33,10 +33,22 @@ enum record_verb { RECORD_FILTER = 1 << 0, RECORD_PRIORITIZE = 1 << 1, RECORD_EX
 
 /* One node: its place among the record's names 17 bits, reason 5, score 10. */
 enum { RECORD_NO_PLACE = (1 << 17) - 1 /* the name did not fit */ };
-uint32_t record_cell(uint32_t place, enum score_reason reason, uint32_t score);
-uint32_t record_cell_place(uint32_t cell);
-enum score_reason record_cell_reason(uint32_t cell);
-uint32_t record_cell_score(uint32_t cell);
+static inline uint32_t record_cell(uint32_t place, enum score_reason reason, uint32_t score)
+{
+    return place | (uint32_t)reason << 17 | score << 22;
+}
+static inline uint32_t record_cell_place(uint32_t cell)
+{
+    return cell & RECORD_NO_PLACE;
+}
+static inline enum score_reason record_cell_reason(uint32_t cell)
+{
+    return (enum score_reason)(cell >> 17 & 31);
+}
+static inline uint32_t record_cell_score(uint32_t cell)
+{
+    return cell >> 22;
+}
 
 /* A node told in full. */
 struct record_detail {

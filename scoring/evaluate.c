@@ -135,26 +135,20 @@ static bool is_stale(const struct score_stamp *stamp, const struct score_context
            ctx->now_us - stamp->observed_us > ctx->max_age_us;
 }
 
-struct score_aged score_node_clock(enum score_verdict verdict, enum score_reason reason,
-                                   bool interval, const struct score_stamp *stamp,
-                                   const struct score_context *ctx)
+int32_t score_node_clock(enum score_verdict verdict, enum score_reason reason, bool interval,
+                         const struct score_stamp *stamp, const struct score_context *ctx)
 {
-    struct score_aged r = {.verdict = (uint8_t)verdict, .reason = (uint8_t)reason};
-
     /* What is unknown for another reason stays that; too many zones is the emulation's word. */
     if (verdict == SCORE_UNKNOWN && reason != SCORE_TOO_MANY_ZONES)
-        return r;
+        return SCORE_UNAGED;
     if (reason == SCORE_LOCK_LIMIT || reason == SCORE_GOROUTINE_LIMIT)
-        return r; /* whatever the node */
+        return SCORE_UNAGED; /* whatever the node */
     if (is_stale(stamp, ctx))
-        return (struct score_aged){
-            .verdict = SCORE_UNKNOWN, .reason = SCORE_STALE_TOPOLOGY, .stale = true};
-    if (verdict == SCORE_ADMITTED) {
-        r.has_freshness = true;
-        r.freshness = (uint16_t)score_freshness(ctx->now_us, stamp->observed_us, ctx->max_age_us,
-                                                stamp->assumed, interval);
-    }
-    return r;
+        return SCORE_AGED_OUT;
+    if (verdict != SCORE_ADMITTED)
+        return SCORE_UNAGED;
+    return (int32_t)score_freshness(ctx->now_us, stamp->observed_us, ctx->max_age_us,
+                                    stamp->assumed, interval);
 }
 
 /* The clock's part into the timeless one. */
@@ -162,15 +156,13 @@ static void age(struct score_result *r, const struct node_view *node,
                 const struct score_context *ctx)
 {
     const struct score_stamp stamp = score_stamp_of(node);
-    const struct score_aged aged =
-        score_node_clock(r->verdict, r->reason, r->interval, &stamp, ctx);
+    const int32_t aged = score_node_clock(r->verdict, r->reason, r->interval, &stamp, ctx);
 
-    if (aged.stale)
-        *r = (struct score_result){.interval = r->interval};
-    r->verdict = (enum score_verdict)aged.verdict;
-    r->reason = (enum score_reason)aged.reason;
-    if (aged.has_freshness) {
-        r->term[SCORE_FRESHNESS] = aged.freshness;
+    if (aged == SCORE_AGED_OUT) {
+        *r = (struct score_result){
+            .verdict = SCORE_UNKNOWN, .reason = SCORE_STALE_TOPOLOGY, .interval = r->interval};
+    } else if (aged >= 0) {
+        r->term[SCORE_FRESHNESS] = (uint16_t)aged;
         r->known |= 1u << SCORE_FRESHNESS;
     }
 }

@@ -72,15 +72,13 @@ struct score_stamp score_stamp_of(const struct node_view *node);
 int score_node_timeless(struct score_result *out, const struct score_request *req,
                         const struct node_view *node, struct arena *scratch) MUST_CHECK;
 
-struct score_aged {
-    uint8_t verdict, reason; /* enum score_verdict, enum score_reason */
-    bool stale;              /* it became so: nothing else of the timeless answer holds */
-    bool has_freshness;
-    uint16_t freshness;
+/* Either one of these or, of an admitted node, its freshness 0..SCORE_MAX. */
+enum {
+    SCORE_UNAGED = -1 /* the answer stands */,
+    SCORE_AGED_OUT = -2 /* StaleTopology, no more */
 };
-struct score_aged score_node_clock(enum score_verdict verdict, enum score_reason reason,
-                                   bool interval, const struct score_stamp *stamp,
-                                   const struct score_context *ctx);
+int32_t score_node_clock(enum score_verdict verdict, enum score_reason reason, bool interval,
+                         const struct score_stamp *stamp, const struct score_context *ctx);
 
 /*
  * Verdict and terms of one node. `scratch` is used and rewound: what it must have free is

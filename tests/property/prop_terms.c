@@ -480,6 +480,22 @@ static void a_weighed_score_lies_between_its_terms(void **state)
     }
 }
 
+/* 1000 - 500 * age / max by plain division, from microseconds to years, also where it comes out
+ * even. */
+static void freshness_divides_as_division_does(void **state)
+{
+    uint64_t seed = test_seed(12);
+
+    for (int round = 0; round < ROUNDS; round++) {
+        const int64_t unit = (int64_t)1 << test_random(&seed, 40);
+        const int64_t max = unit * (1 + (int64_t)test_random(&seed, 8000)),
+                      age = test_random(&seed, 2) ? max / 500 * (int64_t)test_random(&seed, 501)
+                                                  : (int64_t)test_random(&seed, (uint64_t)max + 1);
+
+        assert_int_equal(score_freshness(1 + age, 1, max, 0, false), 1000 - age * 500 / max);
+    }
+}
+
 /* The plain division, with weights as large as they can be. */
 static void a_scale_divides_as_division_does(void **state)
 {
@@ -520,6 +536,7 @@ int main(void)
         cmocka_unit_test(measured_distances_ignore_numbering),
         cmocka_unit_test(a_weighed_score_lies_between_its_terms),
         cmocka_unit_test(a_scale_divides_as_division_does),
+        cmocka_unit_test(freshness_divides_as_division_does),
     };
 
     return cmocka_run_group_tests_name("terms", tests, NULL, NULL);
