@@ -247,7 +247,7 @@ static struct cluster_snapshot *made_again(const struct store_node *fresh, struc
     for (uint32_t i = 0; s && i < s->n_pages; i++)
         s->pages[i] = snapshot_page_ref(before->pages[i]);
     for (const struct store_node *n = fresh; s && n; n = n->next_dirty) {
-        const uint32_t position = roster_find(s->roster, n->name, n->hash);
+        const uint32_t position = roster_find(s->roster, n->name);
         struct snapshot_page *const page = own_page(s, before, position);
 
         if (!page) {

@@ -46,8 +46,41 @@ uint64_t roster_hash(const uint64_t key[2], struct str name)
     return siphash13(key, name);
 }
 
-uint32_t roster_find(const struct roster *r, struct str name, uint64_t hash)
+__extension__ typedef unsigned __int128 wide;
+
+static uint64_t fold(uint64_t x, uint64_t y)
 {
+    const wide product = (wide)x * y;
+
+    return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+/* Every byte counts, for the names of a cluster often differ in the middle alone. */
+static uint64_t quick_hash(struct str name)
+{
+    static const uint64_t odd = UINT64_C(0x9e3779b97f4a7c15);
+    uint64_t h = name.n ^ UINT64_C(0xe7037ed1a0b428db), word = 0;
+
+    if (name.n < 8) {
+        memcpy(&word, name.p, name.n);
+        return fold(word ^ odd, h);
+    }
+    for (size_t i = 0; i + 16 < name.n; i += 16)
+        h = fold(load8(name.p + i) ^ odd, load8(name.p + i + 8) ^ h);
+    word = load8(name.n <= 16 ? name.p : name.p + name.n - 16);
+    return fold(word ^ odd, load8(name.p + name.n - 8) ^ h);
+}
+
+/* The pair of guesses that the name may be among. */
+static uint32_t *guesses_for(const struct roster *r, struct str name)
+{
+    return &r->guesses[quick_hash(name) & r->mask & ~UINT32_C(1)];
+}
+
+static uint32_t find_by_key(const struct roster *r, struct str name)
+{
+    const uint64_t hash = roster_hash(r->key, name);
+
     for (uint32_t at = (uint32_t)hash & r->mask; r->slots[at].position; at = (at + 1) & r->mask) {
         const uint32_t i = r->slots[at].position - 1;
 
@@ -55,6 +88,17 @@ uint32_t roster_find(const struct roster *r, struct str name, uint64_t hash)
             return i;
     }
     return r->n;
+}
+
+uint32_t roster_find(const struct roster *r, struct str name)
+{
+    const uint32_t *const guess = guesses_for(r, name);
+
+    for (int k = 0; k < 2; k++) {
+        if (guess[k] && roster_is(r, guess[k] - 1, name))
+            return guess[k] - 1;
+    }
+    return find_by_key(r, name);
 }
 
 static void fill(struct roster *r, const struct str *names, uint32_t *at, char *text)
@@ -68,6 +112,8 @@ static void fill(struct roster *r, const struct str *names, uint32_t *at, char *
         while (r->slots[slot].position)
             slot = (slot + 1) & r->mask;
         r->slots[slot] = (struct roster_slot){(uint32_t)(hash >> 32), i + 1};
+        uint32_t *const guess = guesses_for(r, names[i]);
+        guess[guess[0] != 0] = i + 1; /* of three, one is left to the key */
         at[i] = used;
         if (names[i].n)
             memcpy(text + used, names[i].p, names[i].n);
@@ -85,7 +131,8 @@ struct roster *roster_new(const uint64_t key[2], const struct str *names, uint32
         slots *= 2;
     for (uint32_t i = 0; i < n; i++)
         text += names[i].n;
-    const size_t before_at = sizeof(struct roster) + slots * sizeof(struct roster_slot);
+    const size_t before_guesses = sizeof(struct roster) + slots * sizeof(struct roster_slot);
+    const size_t before_at = before_guesses + slots * sizeof(uint32_t);
     const size_t before_text = before_at + ((size_t)n + 1) * sizeof(uint32_t);
     struct roster *const r =
         slots <= UINT32_MAX && text < UINT32_MAX ? calloc(1, before_text + text) : NULL;
@@ -100,6 +147,7 @@ struct roster *roster_new(const uint64_t key[2], const struct str *names, uint32
     r->key[0] = key[0];
     r->key[1] = key[1];
     r->slots = (struct roster_slot *)(r + 1);
+    r->guesses = (uint32_t *)(void *)((char *)r + before_guesses);
     r->at = at;
     r->names = (const char *)r + before_text;
     fill(r, names, at, (char *)r + before_text);

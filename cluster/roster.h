@@ -23,8 +23,9 @@ struct roster {
     uint64_t serial;           /* never the same for two rosters of a process, never 0 */
     uint64_t key[2];           /* of the hash */
     struct roster_slot *slots; /* [mask + 1] open addressing, linear probing, half full */
-    size_t bytes;              /* of all of it */
-    const uint32_t *at;        /* [n + 1] where each name begins in `names` */
+    uint32_t *guesses;  /* [mask + 1] position + 1, 0 = empty: pairs, by a hash without a key */
+    size_t bytes;       /* of all of it */
+    const uint32_t *at; /* [n + 1] where each name begins in `names` */
     const char *names;
 };
 
@@ -35,8 +36,11 @@ void roster_unref(struct roster *r); /* from any thread; NULL is fine */
 
 struct str roster_name(const struct roster *r, uint32_t position);
 
-/* Where the name is, n when it is not there; `hash` is roster_hash of it. */
-uint32_t roster_find(const struct roster *r, struct str name, uint64_t hash);
+/*
+ * Where the name is, n when it is not there. Most names are where a quick hash says; for the others
+ * one with a key is asked, which nobody can choose names against.
+ */
+uint32_t roster_find(const struct roster *r, struct str name);
 uint64_t roster_hash(const uint64_t key[2], struct str name);
 
 /* Is it the one at this position (below n)? Reads no byte outside of either. */

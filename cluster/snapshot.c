@@ -186,7 +186,7 @@ const struct cluster_brief *cluster_snapshot_brief(const struct cluster_snapshot
 
 const struct node_view *cluster_snapshot_find(const struct cluster_snapshot *s, struct str name)
 {
-    const uint32_t i = roster_find(s->roster, name, roster_hash(s->roster->key, name));
+    const uint32_t i = roster_find(s->roster, name);
 
     return i < s->roster->n ? cluster_snapshot_node(s, i) : NULL;
 }
@@ -247,7 +247,7 @@ uint32_t cluster_cursor_next(struct cluster_cursor *c, struct str name)
     if (i < r->n) {
         c->reach = FARTHEST;
     } else {
-        i = roster_find(r, name, roster_hash(r->key, name));
+        i = roster_find(r, name);
         if (i == r->n)
             return UINT32_MAX;
         if (c->order)
