@@ -40,6 +40,7 @@ enum verb { FILTER, PRIORITIZE, VERBS };
 struct options {
     uint32_t nodes, zones, shapes, streams;
     double seconds;
+    bool warm, cold;
 };
 
 struct bench {
@@ -278,11 +279,20 @@ static double number(const char *option, const char *text, double least, double 
 
 static struct options read_options(int argc, char **argv)
 {
-    static const struct option longs[] = {
-        {"nodes", required_argument, NULL, 'n'},   {"zones", required_argument, NULL, 'z'},
-        {"shapes", required_argument, NULL, 's'},  {"streams", required_argument, NULL, 'w'},
-        {"seconds", required_argument, NULL, 't'}, {0}};
-    struct options o = {.nodes = 5000, .zones = 4, .shapes = 32, .streams = 1, .seconds = 3};
+    static const struct option longs[] = {{"nodes", required_argument, NULL, 'n'},
+                                          {"zones", required_argument, NULL, 'z'},
+                                          {"shapes", required_argument, NULL, 's'},
+                                          {"streams", required_argument, NULL, 'w'},
+                                          {"seconds", required_argument, NULL, 't'},
+                                          {"phase", required_argument, NULL, 'p'},
+                                          {0}};
+    struct options o = {.nodes = 5000,
+                        .zones = 4,
+                        .shapes = 32,
+                        .streams = 1,
+                        .seconds = 3,
+                        .warm = true,
+                        .cold = true};
 
     for (int c, i = 0; (c = getopt_long(argc, argv, "", longs, &i)) != -1;) {
         if (c == 'n')
@@ -295,6 +305,8 @@ static struct options read_options(int argc, char **argv)
             o.streams = (uint32_t)number("streams", optarg, 1, 64);
         else if (c == 't')
             o.seconds = number("seconds", optarg, 0, 86400);
+        else if (c == 'p' && (strcmp(optarg, "warm") == 0 || strcmp(optarg, "cold") == 0))
+            o.warm = !(o.cold = optarg[0] == 'c');
         else
             exit(2);
     }
@@ -310,7 +322,9 @@ int main(int argc, char **argv)
     set_up(&b);
     printf("%u names, %u zones, %u shapes, in %u streams; microseconds\n", b.options.nodes,
            b.options.zones, b.options.shapes, b.options.streams);
-    run(&b, false);
-    run(&b, true);
+    if (b.options.warm)
+        run(&b, false);
+    if (b.options.cold)
+        run(&b, true);
     return 0;
 }

@@ -191,6 +191,11 @@ const struct node_view *cluster_snapshot_find(const struct cluster_snapshot *s, 
     return i < s->roster->n ? cluster_snapshot_node(s, i) : NULL;
 }
 
+uint64_t cluster_snapshot_hash(const struct cluster_snapshot *s, struct str name)
+{
+    return roster_hash(s->roster->key, name);
+}
+
 /* Until something is learned: byte order. False when out of memory. */
 static bool order_fits(struct cluster_order *o, const struct roster *r)
 {

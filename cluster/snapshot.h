@@ -36,6 +36,9 @@ struct roster *cluster_snapshot_roster(const struct cluster_snapshot *s);
 /* NULL when there is no node of this name. O(1), by a keyed hash. */
 const struct node_view *cluster_snapshot_find(const struct cluster_snapshot *s, struct str name);
 
+/* A hash of any name with a key that nobody outside knows. */
+uint64_t cluster_snapshot_hash(const struct cluster_snapshot *s, struct str name);
+
 /* What of a node is needed to use a remembered answer: side by side with others, not its view. */
 struct cluster_brief {
     uint64_t revision;

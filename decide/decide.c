@@ -12,6 +12,7 @@
 #include "decide/offer.h"
 #include "decide/shortlist.h"
 #include "kube/hints.h"
+#include "scoring/freshness.h"
 #include "scoring/shape.h"
 
 const char *decide_class_text(enum score_class class)
@@ -72,27 +73,9 @@ int decide_compare(const struct decision *d, const struct str *names, uint32_t i
     return str_cmp(names[i], names[j]);
 }
 
-__extension__ typedef unsigned __int128 wide;
-
-/*
- * Multiply-and-fold over eight bytes at a time. The key is an address of this run: nobody outside
- * knows it, so names cannot be chosen to collide.
- */
-static uint64_t hash_name(struct str s, uint64_t key)
-{
-    uint64_t h = key ^ s.n;
-
-    for (size_t at = 0; at < s.n; at += 8) {
-        uint64_t word = 0;
-        memcpy(&word, s.p + at, s.n - at < 8 ? s.n - at : 8);
-        const wide product = (wide)(h ^ word) * (key | UINT64_C(0x9e3779b97f4a7c15));
-        h = (uint64_t)product ^ (uint64_t)(product >> 64);
-    }
-    return h;
-}
-
 /* Names that the snapshot does not have, by open addressing; slots hold index + 1. */
 struct strangers {
+    const struct cluster_snapshot *snapshot;
     uint32_t *slots; /* NULL until the first one */
     uint32_t mask;
 };
@@ -113,8 +96,7 @@ static int strangers_init(struct strangers *s, uint32_t n, struct arena *a)
 /* True when candidate `i` came before. */
 static bool stranger_again(struct strangers *s, const struct str *names, uint32_t i)
 {
-    const uint64_t h = hash_name(names[i], (uint64_t)(uintptr_t)s->slots);
-    uint32_t at = (uint32_t)((h * UINT64_C(0x9e3779b97f4a7c15)) >> 32) & s->mask;
+    uint32_t at = (uint32_t)cluster_snapshot_hash(s->snapshot, names[i]) & s->mask;
 
     for (; s->slots[at]; at = (at + 1) & s->mask) {
         if (str_eq(names[i], names[s->slots[at] - 1]))
@@ -141,7 +123,7 @@ static int find_rows(struct decide_row *rows, const struct decide_ask *ask,
     const size_t mark = arena_mark(a);
     uint64_t *const seen = arena_array(a, cluster_snapshot_nodes(snapshot) / 64 + 1, sizeof(*seen));
     struct cluster_cursor cursor = cluster_cursor_start(snapshot, order);
-    struct strangers strangers = {0};
+    struct strangers strangers = {.snapshot = snapshot};
     int rc = seen ? 0 : -ENOMEM;
 
     for (uint32_t i = 0; rc == 0 && i < ask->n; i++) {
@@ -219,7 +201,7 @@ static int compute(struct memo_answer *out, const struct decision *d, const stru
 struct judging {
     struct decision *d;
     struct memo_shape *known; /* NULL: nothing is remembered */
-    const struct score_context *context;
+    struct score_context context;
     uint32_t freshness_weight;
 };
 
@@ -271,7 +253,7 @@ static int judge_row(struct decide_row *row, const struct judging *j, struct are
     fill_row(row, answer,
              score_node_clock((enum score_verdict)answer->verdict,
                               (enum score_reason)answer->reason, answer->interval, &brief->stamp,
-                              j->context),
+                              &j->context),
              j->freshness_weight);
     return 0;
 }
@@ -292,9 +274,10 @@ static int judge(struct decision *d, struct decide_row *rows, const struct decid
                  struct arena *a)
 {
     struct judging j = {
-        .d = d, .context = &options->context, .freshness_weight = d->weights->w[SCORE_FRESHNESS]};
+        .d = d, .context = options->context, .freshness_weight = d->weights->w[SCORE_FRESHNESS]};
     int rc = recall(&j.known, d, options, a);
 
+    j.context.age_rate = score_age_rate(j.context.max_age_us);
     for (uint32_t i = 0; rc == 0 && i < d->n; i++) {
         struct decide_row *const row = &rows[i];
 

@@ -147,8 +147,8 @@ int32_t score_node_clock(enum score_verdict verdict, enum score_reason reason, b
         return SCORE_AGED_OUT;
     if (verdict != SCORE_ADMITTED)
         return SCORE_UNAGED;
-    return (int32_t)score_freshness(ctx->now_us, stamp->observed_us, ctx->max_age_us,
-                                    stamp->assumed, interval);
+    return (int32_t)score_freshness_by(ctx->age_rate, ctx->now_us, stamp->observed_us,
+                                       ctx->max_age_us, stamp->assumed, interval);
 }
 
 /* The clock's part into the timeless one. */
@@ -156,7 +156,10 @@ static void age(struct score_result *r, const struct node_view *node,
                 const struct score_context *ctx)
 {
     const struct score_stamp stamp = score_stamp_of(node);
-    const int32_t aged = score_node_clock(r->verdict, r->reason, r->interval, &stamp, ctx);
+    struct score_context clock = *ctx;
+
+    clock.age_rate = score_age_rate(ctx->max_age_us);
+    const int32_t aged = score_node_clock(r->verdict, r->reason, r->interval, &stamp, &clock);
 
     if (aged == SCORE_AGED_OUT) {
         *r = (struct score_result){

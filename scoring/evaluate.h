@@ -46,6 +46,7 @@ bool score_request_is_placed(const struct score_request *req);
 struct score_context {
     int64_t now_us;     /* realtime */
     int64_t max_age_us; /* topology.maxAge; 0 = never stale */
+    uint64_t age_rate;  /* score_age_rate(max_age_us), for score_node_clock alone */
 };
 
 struct score_result {

@@ -18,4 +18,9 @@
 uint32_t score_freshness(int64_t now_us, int64_t observed_us, int64_t max_age_us, uint32_t assumed,
                          bool interval);
 
+/* The same for many nodes, whose division is done once: `rate` is score_age_rate(max_age_us). */
+uint64_t score_age_rate(int64_t max_age_us);
+uint32_t score_freshness_by(uint64_t rate, int64_t now_us, int64_t observed_us, int64_t max_age_us,
+                            uint32_t assumed, bool interval);
+
 #endif
