@@ -71,10 +71,38 @@ static uint64_t quick_hash(struct str name)
     return fold(word ^ odd, load8(name.p + name.n - 8) ^ h);
 }
 
-/* The pair of guesses that the name may be among. */
-static uint32_t *guesses_for(const struct roster *r, struct str name)
+/* A guess is a position + 1 below bits of the hash that did not choose its place; 0 = none. */
+enum { GUESS_BITS = 20, GUESS_MAX = (1 << GUESS_BITS) - 1 };
+
+/* The pair of guesses among which the name may be. */
+static uint32_t *guesses_for(const struct roster *r, uint64_t hash)
 {
-    return &r->guesses[quick_hash(name) & r->mask & ~UINT32_C(1)];
+    return &r->guesses[(uint32_t)hash & r->mask & ~UINT32_C(1)];
+}
+
+static uint32_t tag_of(uint64_t hash)
+{
+    return (uint32_t)(hash >> 32) & ~(uint32_t)GUESS_MAX;
+}
+
+/* Two of three names that want one pair have it; the third is left to the key. */
+static void add_guess(struct roster *r, struct str name, uint32_t position)
+{
+    const uint64_t hash = quick_hash(name);
+    uint32_t *const guess = guesses_for(r, hash);
+
+    if (position < GUESS_MAX)
+        guess[guess[0] != 0] = tag_of(hash) | (position + 1);
+}
+
+/* A position that the name may be at, n when there is none. */
+static uint32_t guess(const struct roster *r, struct str name)
+{
+    const uint64_t hash = quick_hash(name);
+    const uint32_t *const pair = guesses_for(r, hash);
+    const uint32_t one = pair[((pair[1] ^ tag_of(hash)) & ~(uint32_t)GUESS_MAX) == 0];
+
+    return one & GUESS_MAX ? (one & GUESS_MAX) - 1 : r->n;
 }
 
 static uint32_t find_by_key(const struct roster *r, struct str name)
@@ -92,13 +120,9 @@ static uint32_t find_by_key(const struct roster *r, struct str name)
 
 uint32_t roster_find(const struct roster *r, struct str name)
 {
-    const uint32_t *const guess = guesses_for(r, name);
+    const uint32_t i = guess(r, name);
 
-    for (int k = 0; k < 2; k++) {
-        if (guess[k] && roster_is(r, guess[k] - 1, name))
-            return guess[k] - 1;
-    }
-    return find_by_key(r, name);
+    return i < r->n && roster_is(r, i, name) ? i : find_by_key(r, name);
 }
 
 static void fill(struct roster *r, const struct str *names, uint32_t *at, char *text)
@@ -112,8 +136,7 @@ static void fill(struct roster *r, const struct str *names, uint32_t *at, char *
         while (r->slots[slot].position)
             slot = (slot + 1) & r->mask;
         r->slots[slot] = (struct roster_slot){(uint32_t)(hash >> 32), i + 1};
-        uint32_t *const guess = guesses_for(r, names[i]);
-        guess[guess[0] != 0] = i + 1; /* of three, one is left to the key */
+        add_guess(r, names[i], i);
         at[i] = used;
         if (names[i].n)
             memcpy(text + used, names[i].p, names[i].n);

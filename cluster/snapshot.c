@@ -179,11 +179,6 @@ const struct node_view *cluster_snapshot_node(const struct cluster_snapshot *s, 
     return view_of(cluster_snapshot_node_block(s, i));
 }
 
-const struct cluster_brief *cluster_snapshot_brief(const struct cluster_snapshot *s, uint32_t i)
-{
-    return &s->pages[i / PAGE_NODES]->briefs[i % PAGE_NODES];
-}
-
 const struct node_view *cluster_snapshot_find(const struct cluster_snapshot *s, struct str name)
 {
     const uint32_t i = roster_find(s->roster, name);
@@ -221,46 +216,62 @@ void cluster_order_done(struct cluster_order *o)
     *o = (struct cluster_order){0};
 }
 
+/* Where a row of names has come to. */
+struct cursor {
+    const struct roster *roster;
+    struct cluster_order *order; /* NULL: each name is hashed */
+    uint32_t last;
+    uint32_t reach; /* how far to look behind the last one */
+};
+
 enum { FARTHEST = 8 /* as far as looking is no dearer than a hash */ };
 
-struct cluster_cursor cluster_cursor_start(const struct cluster_snapshot *s,
-                                           struct cluster_order *order)
-{
-    const bool usable = order && order_fits(order, s->roster);
-
-    return (struct cluster_cursor){s, usable ? order : NULL, s->roster->n, FARTHEST};
-}
-
 /* Where the name is among those that followed the last one; n when it is not. */
-static uint32_t look_behind(const struct cluster_cursor *c, const struct roster *r, struct str name)
+static uint32_t look_behind(const struct cursor *c, struct str name)
 {
     uint32_t i = c->last;
 
     for (uint32_t k = 0; k < c->reach; k++) {
         i = c->order->after[i];
-        if (i >= r->n || roster_is(r, i, name))
+        if (i >= c->roster->n || roster_is(c->roster, i, name))
             return i;
     }
-    return r->n;
+    return c->roster->n;
 }
 
-uint32_t cluster_cursor_next(struct cluster_cursor *c, struct str name)
+/* Where the name is, n when it is not there. */
+static uint32_t next(struct cursor *c, struct str name)
 {
-    const struct roster *const r = c->snapshot->roster;
-    uint32_t i = c->order ? look_behind(c, r, name) : r->n;
+    const uint32_t n = c->roster->n;
+    uint32_t i = c->order ? look_behind(c, name) : n;
 
-    if (i < r->n) {
+    if (i < n) {
         c->reach = FARTHEST;
-    } else {
-        i = roster_find(r, name);
-        if (i == r->n)
-            return UINT32_MAX;
+        c->last = i;
+        return i;
+    }
+    i = roster_find(c->roster, name);
+    c->reach = c->reach > 1 ? c->reach / 2 : 1; /* where the order is new, looking is in vain */
+    if (i < n) {
         if (c->order)
             c->order->after[c->last] = i;
-        c->reach = c->reach > 1 ? c->reach / 2 : 1; /* where the order is new, looking is in vain */
+        c->last = i;
     }
-    c->last = i;
     return i;
+}
+
+void cluster_snapshot_find_all(struct cluster_found *out, const struct cluster_snapshot *s,
+                               struct cluster_order *order, const struct str *names, uint32_t n)
+{
+    const bool usable = order && order_fits(order, s->roster);
+    struct cursor c = {s->roster, usable ? order : NULL, s->roster->n, FARTHEST};
+
+    for (uint32_t k = 0; k < n; k++) {
+        const uint32_t i = next(&c, names[k]);
+
+        out[k] = (struct cluster_found){
+            i < s->roster->n ? &s->pages[i / PAGE_NODES]->briefs[i % PAGE_NODES] : NULL, i};
+    }
 }
 
 const struct score_pod *cluster_snapshot_pod(const struct cluster_snapshot *s, struct str ns,

@@ -44,12 +44,11 @@ struct cluster_brief {
     uint64_t revision;
     struct score_stamp stamp;
 };
-const struct cluster_brief *cluster_snapshot_brief(const struct cluster_snapshot *s, uint32_t i);
 
 /*
- * Many names in a row. Callers send them in much the same order again and again, and then some of
- * them in that order: what followed a name last time, and what followed that, is looked at first,
- * and only another one is hashed. The memory of it is the caller's.
+ * Callers send names in much the same order again and again, and then some of them in that order:
+ * what followed a name last time, and what followed that, is looked at before one is hashed. The
+ * memory of it is the caller's.
  */
 struct cluster_order {
     uint64_t serial; /* of the names it is about; zero-initialise all */
@@ -58,16 +57,14 @@ struct cluster_order {
 };
 void cluster_order_done(struct cluster_order *o);
 
-struct cluster_cursor {
-    const struct cluster_snapshot *snapshot;
-    struct cluster_order *order; /* NULL: each name is hashed */
-    uint32_t last;
-    uint32_t reach; /* how far to look behind the last one */
+struct cluster_found {
+    const struct cluster_brief *brief; /* NULL: there is no node of this name */
+    uint32_t position;                 /* as cluster_snapshot_node takes it */
 };
-struct cluster_cursor cluster_cursor_start(const struct cluster_snapshot *s,
-                                           struct cluster_order *order);
-/* The position of the node, as cluster_snapshot_node takes it; UINT32_MAX when there is none. */
-uint32_t cluster_cursor_next(struct cluster_cursor *c, struct str name);
+
+/* Each of `n` names; `order` may be NULL. O(n). */
+void cluster_snapshot_find_all(struct cluster_found *out, const struct cluster_snapshot *s,
+                               struct cluster_order *order, const struct str *names, uint32_t n);
 
 /* A pod or workload template of the source by namespace and name; NULL when there is none. */
 const struct score_pod *cluster_snapshot_pod(const struct cluster_snapshot *s, struct str ns,

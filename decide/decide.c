@@ -73,14 +73,24 @@ int decide_compare(const struct decision *d, const struct str *names, uint32_t i
     return str_cmp(names[i], names[j]);
 }
 
-/* Names that the snapshot does not have, by open addressing; slots hold index + 1. */
-struct strangers {
+/* Which candidates were named before: a bit a node, and a table of names that no node has. */
+struct repeats {
     const struct cluster_snapshot *snapshot;
-    uint32_t *slots; /* NULL until the first one */
+    const struct str *names;
+    uint64_t *seen;
+    uint32_t *slots; /* open addressing, index + 1 of the name; NULL until the first one */
     uint32_t mask;
 };
 
-static int strangers_init(struct strangers *s, uint32_t n, struct arena *a)
+static int repeats_init(struct repeats *r, const struct cluster_snapshot *snapshot,
+                        const struct str *names, struct arena *a)
+{
+    *r = (struct repeats){.snapshot = snapshot, .names = names};
+    r->seen = arena_array(a, cluster_snapshot_nodes(snapshot) / 64 + 1, sizeof(*r->seen));
+    return r->seen ? 0 : -ENOMEM;
+}
+
+static int open_slots(struct repeats *r, uint32_t n, struct arena *a)
 {
     uint64_t size = 2;
 
@@ -88,59 +98,54 @@ static int strangers_init(struct strangers *s, uint32_t n, struct arena *a)
         size *= 2;
     if (size > UINT32_MAX)
         return -ENOMEM;
-    s->slots = arena_array(a, size, sizeof(*s->slots));
-    s->mask = (uint32_t)(size - 1);
-    return s->slots ? 0 : -ENOMEM;
+    r->slots = arena_array(a, size, sizeof(*r->slots));
+    r->mask = (uint32_t)(size - 1);
+    return r->slots ? 0 : -ENOMEM;
 }
 
-/* True when candidate `i` came before. */
-static bool stranger_again(struct strangers *s, const struct str *names, uint32_t i)
+/* Whether the name of candidate `i`, which no node has, came before. */
+static bool stranger_again(struct repeats *r, uint32_t i)
 {
-    uint32_t at = (uint32_t)cluster_snapshot_hash(s->snapshot, names[i]) & s->mask;
+    uint32_t at = (uint32_t)cluster_snapshot_hash(r->snapshot, r->names[i]) & r->mask;
 
-    for (; s->slots[at]; at = (at + 1) & s->mask) {
-        if (str_eq(names[i], names[s->slots[at] - 1]))
+    for (; r->slots[at]; at = (at + 1) & r->mask) {
+        if (str_eq(r->names[i], r->names[r->slots[at] - 1]))
             return true;
     }
-    s->slots[at] = i + 1;
+    r->slots[at] = i + 1;
     return false;
 }
 
-/* One set bit a node that was named already. */
-static bool seen_before(uint64_t *seen, uint32_t position)
+static bool node_again(struct repeats *r, uint32_t position)
 {
-    const uint64_t bit = UINT64_C(1) << position % 64, before = seen[position / 64] & bit;
+    const uint64_t bit = UINT64_C(1) << position % 64, before = r->seen[position / 64] & bit;
 
-    seen[position / 64] |= bit;
+    r->seen[position / 64] |= bit;
     return before;
 }
 
 /* Which node each name is; a name that the snapshot does not have is Unknown. */
-static int find_rows(struct decide_row *rows, const struct decide_ask *ask,
-                     const struct cluster_snapshot *snapshot, struct cluster_order *order,
-                     struct arena *a)
+static int find_rows(struct decide_row *rows, struct cluster_found *found,
+                     const struct decide_ask *ask, const struct cluster_snapshot *snapshot,
+                     struct cluster_order *order, struct arena *a)
 {
-    const size_t mark = arena_mark(a);
-    uint64_t *const seen = arena_array(a, cluster_snapshot_nodes(snapshot) / 64 + 1, sizeof(*seen));
-    struct cluster_cursor cursor = cluster_cursor_start(snapshot, order);
-    struct strangers strangers = {.snapshot = snapshot};
-    int rc = seen ? 0 : -ENOMEM;
+    struct repeats repeats;
+    bool again;
 
-    for (uint32_t i = 0; rc == 0 && i < ask->n; i++) {
-        const uint32_t position = cluster_cursor_next(&cursor, ask->names[i]);
-        bool again;
-
-        if (position == DECIDE_NO_NODE && !strangers.slots)
-            rc = strangers_init(&strangers, ask->n, a);
-        if (rc)
-            break;
-        again = position == DECIDE_NO_NODE ? stranger_again(&strangers, ask->names, i)
-                                           : seen_before(seen, position);
-        rows[i] = (struct decide_row){
-            .position = position, .verdict = SCORE_UNKNOWN, .marks = again ? DECIDE_REPEATED : 0};
+    if (repeats_init(&repeats, snapshot, ask->names, a))
+        return -ENOMEM;
+    cluster_snapshot_find_all(found, snapshot, order, ask->names, ask->n);
+    for (uint32_t i = 0; i < ask->n; i++) {
+        if (!found[i].brief && !repeats.slots && open_slots(&repeats, ask->n, a))
+            return -ENOMEM;
+        again =
+            found[i].brief ? node_again(&repeats, found[i].position) : stranger_again(&repeats, i);
+        rows[i] =
+            (struct decide_row){.position = found[i].brief ? found[i].position : DECIDE_NO_NODE,
+                                .verdict = SCORE_UNKNOWN,
+                                .marks = again ? DECIDE_REPEATED : 0};
     }
-    arena_rewind(a, mark);
-    return rc;
+    return 0;
 }
 
 /* What an answer depends on besides the node: the request's shape, and the weights in its sum. */
@@ -241,9 +246,9 @@ static void fill_row(struct decide_row *row, const struct memo_answer *answer, i
     }
 }
 
-static int judge_row(struct decide_row *row, const struct judging *j, struct arena *a)
+static int judge_row(struct decide_row *row, const struct judging *j,
+                     const struct cluster_brief *brief, struct arena *a)
 {
-    const struct cluster_brief *const brief = cluster_snapshot_brief(j->d->snapshot, row->position);
     struct memo_answer room;
     const struct memo_answer *const answer =
         answer_for(j, row->position, brief->revision, &room, a);
@@ -262,16 +267,16 @@ static int judge_row(struct decide_row *row, const struct judging *j, struct are
  * What is known of all nodes for one shape is larger than the caches near the core: it is asked for
  * some rows before it is needed.
  */
-static void look_ahead(const struct judging *j, const struct decide_row *rows, uint32_t i)
+static void look_ahead(const struct judging *j, const struct cluster_found *found, uint32_t i)
 {
     enum { AHEAD = 16 };
 
-    if (j->known && i + AHEAD < j->d->n && rows[i + AHEAD].position != DECIDE_NO_NODE)
-        memo_prefetch(j->known, rows[i + AHEAD].position);
+    if (j->known && i + AHEAD < j->d->n && found[i + AHEAD].brief)
+        __builtin_prefetch(&j->known->answers[found[i + AHEAD].position]);
 }
 
-static int judge(struct decision *d, struct decide_row *rows, const struct decide_options *options,
-                 struct arena *a)
+static int judge(struct decision *d, struct decide_row *rows, const struct cluster_found *found,
+                 const struct decide_options *options, struct arena *a)
 {
     struct judging j = {
         .d = d, .context = options->context, .freshness_weight = d->weights->w[SCORE_FRESHNESS]};
@@ -281,13 +286,13 @@ static int judge(struct decision *d, struct decide_row *rows, const struct decid
     for (uint32_t i = 0; rc == 0 && i < d->n; i++) {
         struct decide_row *const row = &rows[i];
 
-        look_ahead(&j, rows, i);
+        look_ahead(&j, found, i);
         if (row->marks & DECIDE_REPEATED)
             continue;
-        if (row->position == DECIDE_NO_NODE)
-            row->reason = SCORE_NO_TOPOLOGY;
+        if (found[i].brief)
+            rc = judge_row(row, &j, found[i].brief, a);
         else
-            rc = judge_row(row, &j, a);
+            row->reason = SCORE_NO_TOPOLOGY;
         d->counts[row->verdict]++;
         d->any |= row->verdict == SCORE_ADMITTED ? row->known : 0;
     }
@@ -334,7 +339,8 @@ static int ask_offers(struct decision *d, const struct decide_ask *ask, struct a
     return rc;
 }
 
-static int ask_scoring(struct decision *d, struct decide_row *rows, const struct decide_ask *ask,
+static int ask_scoring(struct decision *d, struct decide_row *rows,
+                       const struct cluster_found *found, const struct decide_ask *ask,
                        const struct decide_options *options, struct arena *a, struct err *err)
 {
     struct score_request *request;
@@ -346,7 +352,7 @@ static int ask_scoring(struct decision *d, struct decide_row *rows, const struct
     d->qos = score_request_qos(request);
     d->class = d->qos == POD_BEST_EFFORT ? SCORE_CLASS_BEST_EFFORT : SCORE_CLASS_DEFAULT;
     d->weights = score_default_weights(d->class);
-    rc = judge(d, rows, options, a);
+    rc = judge(d, rows, found, options, a);
     if (rc == 0 && options->offers)
         rc = ask_offers(d, ask, a);
     if (rc)
@@ -375,13 +381,14 @@ int decide_run(struct decision *out, const struct decide_ask *ask,
         .n = ask->n,
     };
     struct decide_row *const rows = arena_array(a, ask->n, sizeof(*rows));
+    struct cluster_found *const found = arena_array(a, ask->n, sizeof(*found));
 
     assert(options->max_score >= 1 && options->max_score <= DECIDE_LIMIT_MAX_SCORE);
-    if (!rows || find_rows(rows, ask, snapshot, options->order, a))
+    if (!rows || !found || find_rows(rows, found, ask, snapshot, options->order, a))
         return err_set(err, -ENOMEM, "no memory for %u candidates", ask->n);
     d.rows = rows;
     if (d.pass == DECIDE_JUDGED) {
-        const int rc = ask_scoring(&d, rows, ask, options, a, err);
+        const int rc = ask_scoring(&d, rows, found, ask, options, a, err);
         if (rc)
             return rc;
     } else {

@@ -8,14 +8,13 @@
 
 #include "base/err.h"
 
-struct memo_shape {
-    struct memo_shape *newer, *older; /* by use */
-    struct memo_shape *next;          /* of the bucket */
+struct entry {
+    struct memo_shape shape;
+    struct entry *newer, *older; /* by use */
+    struct entry *next;          /* of the bucket */
     size_t bytes;
     struct str key; /* behind the answers */
     uint64_t hash;
-    uint64_t base; /* of the stamps; set with the first answer */
-    uint32_t nodes;
     struct memo_answer answers[];
 };
 
@@ -23,9 +22,9 @@ enum { BUCKETS = 1024 };
 
 struct memo {
     size_t max_bytes, bytes;
-    struct memo_shape *newest, *oldest;
+    struct entry *newest, *oldest;
     uint64_t shapes, evicted;
-    struct memo_shape *buckets[BUCKETS];
+    struct entry *buckets[BUCKETS];
 };
 
 int memo_new(struct memo **out, size_t max_bytes, struct err *err)
@@ -39,13 +38,13 @@ int memo_new(struct memo **out, size_t max_bytes, struct err *err)
     return 0;
 }
 
-static void unlink_use(struct memo *m, struct memo_shape *s)
+static void unlink_use(struct memo *m, struct entry *s)
 {
     *(s->newer ? &s->newer->older : &m->newest) = s->older;
     *(s->older ? &s->older->newer : &m->oldest) = s->newer;
 }
 
-static void link_use(struct memo *m, struct memo_shape *s)
+static void link_use(struct memo *m, struct entry *s)
 {
     s->newer = NULL;
     s->older = m->newest;
@@ -53,15 +52,15 @@ static void link_use(struct memo *m, struct memo_shape *s)
     m->newest = s;
 }
 
-static struct memo_shape **bucket_of(struct memo *m, uint64_t hash)
+static struct entry **bucket_of(struct memo *m, uint64_t hash)
 {
     return &m->buckets[hash % BUCKETS];
 }
 
 /* The one place where shapes end; `add` is the one where they begin. */
-static void drop(struct memo *m, struct memo_shape *s)
+static void drop(struct memo *m, struct entry *s)
 {
-    struct memo_shape **link = bucket_of(m, s->hash);
+    struct entry **link = bucket_of(m, s->hash);
 
     while (*link != s)
         link = &(*link)->next;
@@ -72,9 +71,9 @@ static void drop(struct memo *m, struct memo_shape *s)
     free(s);
 }
 
-static void add(struct memo *m, struct memo_shape *s)
+static void add(struct memo *m, struct entry *s)
 {
-    struct memo_shape **const bucket = bucket_of(m, s->hash);
+    struct entry **const bucket = bucket_of(m, s->hash);
 
     s->next = *bucket;
     *bucket = s;
@@ -100,10 +99,10 @@ static uint64_t hash_of(struct str key)
     return h;
 }
 
-static struct memo_shape *make(struct memo *m, struct str key, uint64_t hash, uint32_t nodes)
+static struct entry *make(struct memo *m, struct str key, uint64_t hash, uint32_t nodes)
 {
     const size_t answers = (size_t)nodes * sizeof(struct memo_answer);
-    const size_t bytes = sizeof(struct memo_shape) + answers + key.n;
+    const size_t bytes = sizeof(struct entry) + answers + key.n;
 
     if (bytes > m->max_bytes)
         return NULL;
@@ -111,15 +110,15 @@ static struct memo_shape *make(struct memo *m, struct str key, uint64_t hash, ui
         drop(m, m->oldest);
         m->evicted++;
     }
-    struct memo_shape *const s = calloc(1, bytes);
+    struct entry *const s = calloc(1, bytes);
     if (!s)
         return NULL;
     char *const text = (char *)s + sizeof(*s) + answers;
     memcpy(text, key.p, key.n);
     s->bytes = bytes;
+    s->shape = (struct memo_shape){.nodes = nodes, .answers = s->answers};
     s->key = (struct str){text, key.n};
     s->hash = hash;
-    s->nodes = nodes;
     add(m, s);
     return s;
 }
@@ -128,42 +127,19 @@ struct memo_shape *memo_find(struct memo *m, struct str shape, uint32_t nodes)
 {
     const uint64_t hash = hash_of(shape);
 
-    for (struct memo_shape *s = *bucket_of(m, hash); s; s = s->next) {
+    for (struct entry *s = *bucket_of(m, hash); s; s = s->next) {
         if (s->hash != hash || !str_eq(s->key, shape))
             continue;
-        if (s->nodes != nodes) { /* nodes came or went: positions have moved anyway */
+        if (s->shape.nodes != nodes) { /* nodes came or went: positions have moved anyway */
             drop(m, s);
             break;
         }
         unlink_use(m, s);
         link_use(m, s);
-        return s;
+        return &s->shape;
     }
-    return make(m, shape, hash, nodes);
-}
-
-/*
- * A stamp is how far a revision lies above the shape's base, plus 1; 0 = no stamp: the revision is
- * below the base or 2^32 above it.
- */
-static uint32_t stamp_of(const struct memo_shape *s, uint64_t revision)
-{
-    const uint64_t above = revision - s->base;
-
-    return above < UINT32_MAX ? (uint32_t)above + 1 : 0;
-}
-
-const struct memo_answer *memo_get(const struct memo_shape *s, uint32_t position, uint64_t revision)
-{
-    assert(position < s->nodes);
-    const struct memo_answer *const answer = &s->answers[position];
-
-    return answer->stamp && answer->stamp == stamp_of(s, revision) ? answer : NULL;
-}
-
-void memo_prefetch(const struct memo_shape *s, uint32_t position)
-{
-    __builtin_prefetch(&s->answers[position]);
+    struct entry *const made = make(m, shape, hash, nodes);
+    return made ? &made->shape : NULL;
 }
 
 /* Make room for stamps around `revision`; what was remembered by other ones is forgotten. */
@@ -179,10 +155,10 @@ void memo_put(struct memo_shape *s, uint32_t position, uint64_t revision,
               const struct memo_answer *answer)
 {
     assert(position < s->nodes && revision != 0);
-    if (revision > s->base && !stamp_of(s, revision))
+    if (revision > s->base && !memo_stamp(s, revision))
         rebase(s, revision);
     s->answers[position] = *answer;
-    s->answers[position].stamp = stamp_of(s, revision); /* 0: too old, it stays unknown */
+    s->answers[position].stamp = memo_stamp(s, revision); /* 0: too old, it stays unknown */
 }
 
 void memo_stats(const struct memo *m, struct memo_stats *out)

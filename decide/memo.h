@@ -17,7 +17,6 @@
 
 struct err;
 struct memo;
-struct memo_shape;
 
 /* 60 shapes on 5,000 nodes. */
 enum { MEMO_DEFAULT_BYTES = 4 * 1024 * 1024 };
@@ -28,6 +27,13 @@ struct memo_answer {
     uint32_t sum;   /* of weight * term over the terms in `known` */
     uint8_t verdict, reason, known;
     bool interval;
+};
+
+/* The answers for one shape; the memo's own, read here because it is read for every candidate. */
+struct memo_shape {
+    uint64_t base;               /* of the stamps; set with the first answer */
+    uint32_t nodes;              /* at least the highest position + 1 */
+    struct memo_answer *answers; /* [nodes] by position */
 };
 
 /* An empty memory of at most `max_bytes` (of shapes and answers). 0, -ENOMEM. */
@@ -42,12 +48,24 @@ void memo_free(struct memo *m); /* NULL is fine */
 struct memo_shape *memo_find(struct memo *m, struct str shape, uint32_t nodes);
 
 /*
+ * A stamp is how far a revision lies above the shape's base, plus 1; 0 = no stamp: the revision is
+ * below the base or 2^32 above it.
+ */
+static inline uint32_t memo_stamp(const struct memo_shape *s, uint64_t revision)
+{
+    return revision - s->base < UINT32_MAX ? (uint32_t)(revision - s->base) + 1 : 0;
+}
+
+/*
  * The timeless answer for the node at `position` in the snapshot (0..nodes-1); NULL when that of
  * this revision is not known. Revisions are never 0.
  */
-const struct memo_answer *memo_get(const struct memo_shape *s, uint32_t position,
-                                   uint64_t revision);
-void memo_prefetch(const struct memo_shape *s, uint32_t position); /* a memo_get is near */
+static inline const struct memo_answer *memo_get(const struct memo_shape *s, uint32_t position,
+                                                 uint64_t revision)
+{
+    const struct memo_answer *const a = &s->answers[position];
+    return a->stamp && a->stamp == memo_stamp(s, revision) ? a : NULL;
+}
 void memo_put(struct memo_shape *s, uint32_t position, uint64_t revision,
               const struct memo_answer *answer);
 

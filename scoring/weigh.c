@@ -41,15 +41,18 @@ const struct score_weights *score_default_weights(enum score_class class)
     return &table[class];
 }
 
-enum { INVERSE_BITS = 48 };
-
+/*
+ * With n a sum and d the weights' sum the product is n / d + n * e / (d * 2^48), e at most d. As n
+ * is below 2^29 and d below 2^19, what it is off by is less than 1 / d: it never reaches the next
+ * integer. n / d is at most SCORE_MAX, so that 64 bits hold the product.
+ */
 void score_scale_init(struct score_scale *out, const struct score_weights *weights, uint32_t any)
 {
     uint32_t total = 0;
 
     for (uint32_t t = 0; t < SCORE_TERM_COUNT; t++)
         total += any >> t & 1 ? weights->w[t] : 0;
-    out->inverse = total ? (UINT64_C(1) << INVERSE_BITS) / total + 1 : 0;
+    out->inverse = total ? (UINT64_C(1) << SCORE_INVERSE_BITS) / total + 1 : 0;
     out->missing[0] = SCORE_NEUTRAL * total;
     for (uint32_t known = 1; known < ARRAY_LEN(out->missing); known++) {
         const uint32_t t = (uint32_t)__builtin_ctz(known), rest = known & (known - 1);
@@ -57,18 +60,6 @@ void score_scale_init(struct score_scale *out, const struct score_weights *weigh
         out->missing[known] =
             out->missing[rest] - (any >> t & 1 ? (uint32_t)SCORE_NEUTRAL * weights->w[t] : 0);
     }
-}
-
-/*
- * With n a sum and d the weights' sum the product is n / d + n * e / (d * 2^48), e at most d. As n
- * is below 2^29 and d below 2^19, what it is off by is less than 1 / d: it never reaches the next
- * integer. n / d is at most SCORE_MAX, so that 64 bits hold the product.
- */
-uint32_t score_scale(const struct score_scale *s, uint32_t sum, uint32_t known)
-{
-    if (s->inverse == 0)
-        return SCORE_NEUTRAL;
-    return (uint32_t)((sum + s->missing[known]) * s->inverse >> INVERSE_BITS);
 }
 
 uint32_t score_weigh(const struct score_weights *weights, const uint16_t term[SCORE_TERM_COUNT],
@@ -81,11 +72,4 @@ uint32_t score_weigh(const struct score_weights *weights, const uint16_t term[SC
         sum += any & known & 1u << t ? (uint32_t)weights->w[t] * term[t] : 0;
     score_scale_init(&scale, weights, any);
     return score_scale(&scale, sum, known & any);
-}
-
-uint32_t score_wire(uint32_t score, uint32_t max)
-{
-    const uint32_t wire = (score * max + SCORE_MAX / 2) / SCORE_MAX;
-
-    return wire ? wire : 1;
 }

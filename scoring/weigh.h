@@ -44,6 +44,7 @@ uint32_t score_weigh(const struct score_weights *weights, const uint16_t term[SC
 
 /* What is the same for all candidates of a decision, worked out once: the sums of weights, and the
    division by them. */
+enum { SCORE_INVERSE_BITS = 48 };
 struct score_scale {
     uint64_t inverse; /* 2^48 / sum of weights, rounded up; 0: there are none */
     uint32_t missing[1 << SCORE_TERM_COUNT]; /* by `known`: what the terms it lacks add */
@@ -51,9 +52,17 @@ struct score_scale {
 void score_scale_init(struct score_scale *out, const struct score_weights *weights, uint32_t any);
 
 /* score_weigh from `sum`, the sum of w * t over `known`, which is part of `any`; t <= SCORE_MAX. */
-uint32_t score_scale(const struct score_scale *s, uint32_t sum, uint32_t known);
+static inline uint32_t score_scale(const struct score_scale *s, uint32_t sum, uint32_t known)
+{
+    const uint64_t n = sum + s->missing[known];
+    return s->inverse ? (uint32_t)(n * s->inverse >> SCORE_INVERSE_BITS) : SCORE_NEUTRAL;
+}
 
 /* (score * max + 500) / 1000, at least 1: the wire score of an admitted node, 1..max. */
-uint32_t score_wire(uint32_t score, uint32_t max);
+static inline uint32_t score_wire(uint32_t score, uint32_t max)
+{
+    const uint32_t wire = (score * max + SCORE_MAX / 2) / SCORE_MAX;
+    return wire ? wire : 1;
+}
 
 #endif
