@@ -39,6 +39,12 @@ static enum topo_link link_of(uint32_t a, uint32_t b)
     return a % GPUS == b % GPUS ? TOPO_LINK_SWITCH : TOPO_LINK_ROOT;
 }
 
+/* A rig stands on the stack: what the arena has poisoned there goes with it. */
+static void take_down(struct rig *r)
+{
+    arena_rewind(&r->a, 0);
+}
+
 static void set_up(struct rig *r)
 {
     memset(r, 0, sizeof(*r));
@@ -91,7 +97,7 @@ static uint32_t value(const struct rig *r)
 
 static void a_choice_takes_the_zones_own_devices_first(void **state)
 {
-    struct rig r;
+    CLEANUP(take_down) struct rig r;
 
     set_up(&r);
     take(&r, 1, 1, 2); /* one of the two GPUs of zone 0, both its NICs */
@@ -117,7 +123,7 @@ static void a_choice_takes_the_zones_own_devices_first(void **state)
 
 static void parts_are_worked_by_hand(void **state)
 {
-    struct rig r;
+    CLEANUP(take_down) struct rig r;
 
     set_up(&r);
     r.cpu[0] = 8;
@@ -134,7 +140,7 @@ static void parts_are_worked_by_hand(void **state)
 
 static void a_choice_is_worth_its_mean(void **state)
 {
-    struct rig r;
+    CLEANUP(take_down) struct rig r;
 
     set_up(&r);
     take(&r, 1, 1, 1);
@@ -156,7 +162,7 @@ static void a_choice_is_worth_its_mean(void **state)
 
 static void what_is_sure_and_what_is_open_mix(void **state)
 {
-    struct rig r;
+    CLEANUP(take_down) struct rig r;
 
     set_up(&r);
     take(&r, 1, 3, 0); /* 0 and 1 are sure, one of 2 and 3 comes along */
@@ -169,7 +175,7 @@ static void what_is_sure_and_what_is_open_mix(void **state)
 
 static void the_nodes_own_nics_feed_who_asks_for_it(void **state)
 {
-    struct rig r;
+    CLEANUP(take_down) struct rig r;
 
     set_up(&r);
     for (uint32_t i = 0; i < GPUS; i++)
@@ -194,7 +200,7 @@ static void the_nodes_own_nics_feed_who_asks_for_it(void **state)
 static void odds_go_through_what_the_plugin_may_do(void **state)
 {
     struct score_device_odds o;
-    struct rig r;
+    CLEANUP(take_down) struct rig r;
 
     set_up(&r);
     take(&r, 1, 1, 1);
@@ -216,7 +222,7 @@ static void odds_go_through_what_the_plugin_may_do(void **state)
 
 static void the_best_case_is_found_without_going_through_all(void **state)
 {
-    struct rig r;
+    CLEANUP(take_down) struct rig r;
 
     set_up(&r);
     take(&r, 3, 3, 1); /* one NIC feeds the two GPUs of its root at most */
