@@ -15,7 +15,12 @@
 
 #ifdef ARENA_ASAN
 #include <sanitizer/asan_interface.h>
-enum { GAP_BYTES = 16 };
+/* As wide as an element, so that whichever member of the one behind the last is read, it is seen.
+ */
+static size_t gap_behind(size_t element)
+{
+    return element < 16 ? 16 : element < 64 ? element : 64;
+}
 static void open_block(void *p, size_t n)
 {
     ASAN_UNPOISON_MEMORY_REGION(p, n);
@@ -25,7 +30,11 @@ static void close_block(void *p, size_t n)
     ASAN_POISON_MEMORY_REGION(p, n);
 }
 #else
-enum { GAP_BYTES = 0 };
+static size_t gap_behind(size_t element)
+{
+    (void)element;
+    return 0;
+}
 static void open_block(void *p, size_t n)
 {
     (void)p, (void)n;
@@ -50,9 +59,9 @@ static size_t padding(const struct arena *a)
 }
 
 /* The arena now ends, after a gap, behind the block that ends at `end`. */
-static void end_at(struct arena *a, char *end)
+static void end_at(struct arena *a, char *end, size_t element)
 {
-    const size_t after = a->room - (size_t)(end - a->base), full = GAP_BYTES;
+    const size_t after = a->room - (size_t)(end - a->base), full = gap_behind(element);
     const size_t gap = after < full ? after : full;
 
     close_block(end, gap);
@@ -69,7 +78,7 @@ void *arena_array(struct arena *a, size_t n, size_t size)
     char *const p = a->base + a->used + pad;
     open_block(p, bytes);
     memset(p, 0, bytes);
-    end_at(a, p + bytes);
+    end_at(a, p + bytes, size);
     return p;
 }
 
@@ -88,7 +97,7 @@ void arena_close(struct arena *a, const void *list, size_t n, size_t size)
     char *const end = a->base + ((const char *)list - a->base) + n * size;
 
     close_block(end, a->room - (size_t)(end - a->base));
-    end_at(a, end);
+    end_at(a, end, size);
 }
 
 char *arena_copy(struct arena *a, const void *p, size_t n)
