@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the kubelet asks for on behalf of a pod: QoS class, exclusive CPUs, peaks over containers.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -56,6 +57,38 @@ static void a_limit_alone_is_enough_to_be_no_best_effort(void **state)
     assert_int_equal(pod_qos_of(&pod), POD_BURSTABLE);
     c.n_limits = 0;
     assert_int_equal(pod_qos_of(&pod), POD_BEST_EFFORT);
+}
+
+/* Only what a manager would give it for itself places a pod. */
+static void a_pod_is_placed_by_what_it_has_for_itself(void **state)
+{
+    static const struct {
+        const char *limits;
+        bool placed;
+    } cases[] = {
+        {"", false},
+        {"'cpu':'2'", false},                   /* Burstable */
+        {"'cpu':'1500m','memory':'1Gi'", true}, /* its memory is */
+        {"'cpu':'1','ephemeral-storage':'1Gi'", false},
+        {"'example.com/gpu':'0'", true}, /* zero devices pull */
+    };
+    static struct fixture f;
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char pod[256];
+
+        (void)snprintf(pod, sizeof(pod),
+                       "{'uid':'a','initContainers':[{'name':'i'}],'containers':[{'name':'x',"
+                       "'limits':{%s}}]}",
+                       cases[i].limits);
+        if (strstr(cases[i].limits, "memory")) /* a container without limits is not Guaranteed */
+            (void)snprintf(pod, sizeof(pod),
+                           "{'uid':'a','containers':[{'name':'x','limits':{%s}}]}",
+                           cases[i].limits);
+        ask(&f, pod);
+        assert_int_equal(score_request_is_placed(f.req), cases[i].placed);
+        end(&f);
+    }
 }
 
 static void qos_follows_cpu_and_memory_of_every_container(void **state)
@@ -182,6 +215,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(resource_names_have_kinds),
         cmocka_unit_test(a_limit_alone_is_enough_to_be_no_best_effort),
+        cmocka_unit_test(a_pod_is_placed_by_what_it_has_for_itself),
         cmocka_unit_test(qos_follows_cpu_and_memory_of_every_container),
         cmocka_unit_test(pod_level_resources_decide_the_class_alone),
         cmocka_unit_test(only_whole_cpus_of_guaranteed_pods_are_exclusive),
