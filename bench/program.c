@@ -15,7 +15,7 @@
 
 enum { START_S = 120, LOOK_US = 500 };
 
-static _Noreturn void run(const char *dir, const char *scratch)
+static _Noreturn void run(const char *flag, const char *source, const char *scratch)
 {
     char self[512] = "", program[540], addresses[540], out[540];
     const ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
@@ -27,9 +27,9 @@ static _Noreturn void run(const char *dir, const char *scratch)
     (void)snprintf(out, sizeof(out), "%s/log", scratch);
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (freopen(out, "we", stdout) && dup2(fileno(stdout), STDERR_FILENO) >= 0)
-        (void)execl(program, "numawise", "serve", "--cluster", dir, "--listen",
-                    "extender=127.0.0.1:0", "--listen", "operator=off", "--listen", "console=off",
-                    "--addresses-file", addresses, (char *)NULL);
+        (void)execl(program, "numawise", "serve", flag, source, "--listen", "extender=127.0.0.1:0",
+                    "--listen", "operator=off", "--listen", "console=off", "--addresses-file",
+                    addresses, (char *)NULL);
     _exit(127);
 }
 
@@ -49,6 +49,12 @@ static uint16_t read_port(const char *addresses)
 
 void program_start(struct program *out, const char *dir, const char *scratch)
 {
+    program_start_at(out, "--cluster", dir, scratch);
+}
+
+void program_start_at(struct program *out, const char *flag, const char *source,
+                      const char *scratch)
+{
     const struct timespec nap = {.tv_nsec = LOOK_US * 1000};
     char addresses[540];
 
@@ -58,7 +64,7 @@ void program_start(struct program *out, const char *dir, const char *scratch)
     (void)fflush(NULL); /* not twice */
     *out = (struct program){.pid = fork()};
     if (out->pid == 0)
-        run(dir, scratch);
+        run(flag, source, scratch);
     while (clock_monotonic_ns() - start < START_S * UINT64_C(1000000000)) {
         out->port = read_port(addresses);
         out->start_ms = (double)(clock_monotonic_ns() - start) / 1e6;

@@ -18,6 +18,10 @@ struct program {
  */
 void program_start(struct program *out, const char *dir, const char *scratch);
 
+/* The same with another flag for the source than --cluster. */
+void program_start_at(struct program *out, const char *flag, const char *source,
+                      const char *scratch);
+
 /* SIGTERM, and wait; does nothing to one that does not run. */
 void program_stop(struct program *p);
 
