@@ -304,7 +304,8 @@ static int answer(struct run *r, const struct numawise_config *config, struct er
         .mode = config->mode == CONFIG_SHADOW ? DECIDE_SHADOW : DECIDE_ENFORCE,
         .max_score = (uint32_t)config->max_score,
         .offers = true, /* there is no kube-scheduler here to leave nodes out */
-        .context = {clock_realtime_us(), config->topology_max_age_ms * 1000},
+        .context = {.now_us = clock_realtime_us(),
+                    .max_age_us = config->topology_max_age_ms * 1000},
     };
     int rc = source_read(&r->source, config, err);
     if (rc)
