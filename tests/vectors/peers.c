@@ -217,7 +217,8 @@ static void visit(void *ctx, const json_t *vector)
     assert(rc == 0);
     if (vector_reserve(&r.node, to_choose, &count->arena))
         return;
-    r.reserved = count_reserved(&r.node);
+    /* a manager that is off chooses none, but the Node offers so many less all the same */
+    r.reserved = to_choose ? to_choose : count_reserved(&r.node);
     for (r.step = 0; r.step < json_array_size(results); r.step++) {
         if (!one_step(&r, json_array_get(json_object_get(vector, "steps"), r.step),
                       json_array_get(results, r.step)))
