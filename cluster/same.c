@@ -30,7 +30,7 @@ static bool same_containers(const struct score_pod *x, const struct score_pod *y
     for (uint32_t i = 0; same && i < x->n_containers; i++) {
         const struct pod_container *const a = &x->containers[i], *const b = &y->containers[i];
 
-        same = a->kind == b->kind && str_eq(a->name, b->name) &&
+        same = a->kind == b->kind && a->odd_memory == b->odd_memory && str_eq(a->name, b->name) &&
                same_amounts(a->requests, a->n_requests, b->requests, b->n_requests) &&
                same_amounts(a->limits, a->n_limits, b->limits, b->n_limits);
     }

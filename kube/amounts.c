@@ -19,24 +19,30 @@ static uint32_t find(const struct pod_amount *list, uint32_t n, struct str name)
 }
 
 /* The resource under the scanner's current key; null is Go's zero quantity. */
-static bool read_one(struct scan *s, struct pod_amount *out, struct arena *a)
+static bool read_one(struct scan *s, struct pod_amount *out, bool *odd_memory, struct arena *a)
 {
+    bool is_int64 = true;
+
     *out = (struct pod_amount){0};
     if (!scan_key_copy(s, &out->resource, a))
         return false;
     out->kind = pod_resource_kind(out->resource);
-    return kube_quantity_scan(s, out->kind == POD_CPU ? KUBE_MILLI : KUBE_UNITS, &out->amount) ||
-           !scan_failed(s);
+    const bool read = out->kind == POD_CPU ? kube_quantity_scan(s, KUBE_MILLI, &out->amount)
+                                           : kube_quantity_scan_int64(s, &out->amount, &is_int64);
+    if (out->kind == POD_MEMORY || out->kind == POD_HUGEPAGES)
+        *odd_memory = *odd_memory || !is_int64;
+    return read || !scan_failed(s);
 }
 
-static bool read_entries(struct scan *s, struct pod_amount *list, uint32_t *out_n, struct arena *a)
+static bool read_entries(struct scan *s, struct pod_amount *list, uint32_t *out_n, bool *odd_memory,
+                         struct arena *a)
 {
     uint32_t n = 0;
 
     while (scan_key(s)) {
         struct pod_amount amount;
 
-        if (!read_one(s, &amount, a))
+        if (!read_one(s, &amount, odd_memory, a))
             return false;
         const uint32_t i = find(list, n, amount.resource);
         list[i] = amount;
@@ -47,8 +53,10 @@ static bool read_entries(struct scan *s, struct pod_amount *list, uint32_t *out_
 }
 
 bool kube_amounts_read(struct scan *s, const struct pod_amount **out, uint32_t *out_n,
-                       struct arena *a)
+                       bool *odd_memory, struct arena *a)
 {
+    bool unread = false;
+
     uint32_t n = 0;
 
     if (scan_kind(s) == SCAN_OBJECT && !scan_count(s, &n))
@@ -59,7 +67,7 @@ bool kube_amounts_read(struct scan *s, const struct pod_amount **out, uint32_t *
     if (!list)
         return scan_fail(s, -ENOMEM, "no room for %u resources", n);
     if (scan_object(s)) {
-        if (!read_entries(s, list, &n, a))
+        if (!read_entries(s, list, &n, odd_memory ? odd_memory : &unread, a))
             return false;
     } else if (scan_failed(s)) {
         return false;

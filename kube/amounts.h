@@ -18,9 +18,11 @@ enum { KUBE_AMOUNTS_MAX = 128 };
  * Read a resource list from the scanner into `a`, in the order of the text, each amount in the
  * unit of its kind; of a name given twice the last one stays. null gives an empty list. Amounts of
  * kind POD_OTHER are read in plain units. False on failure (-E2BIG: over KUBE_AMOUNTS_MAX).
+ * `odd_memory`, unless NULL, becomes true where memory or huge pages are such that the kubelet
+ * cannot read them as a whole number (kube_quantity_int64).
  */
 bool kube_amounts_read(struct scan *s, const struct pod_amount **out, uint32_t *out_n,
-                       struct arena *a);
+                       bool *odd_memory, struct arena *a);
 
 /*
  * The requests with what only `limits` has behind them: what the API server stores. Returns

@@ -22,9 +22,9 @@ static void read_status(struct scan *s, struct kube_node *node, struct arena *a)
         return;
     while (scan_key(s)) {
         if (scan_at(s, "capacity"))
-            (void)kube_amounts_read(s, &node->capacity, &node->n_capacity, a);
+            (void)kube_amounts_read(s, &node->capacity, &node->n_capacity, NULL, a);
         else if (scan_at(s, "allocatable"))
-            (void)kube_amounts_read(s, &node->allocatable, &node->n_allocatable, a);
+            (void)kube_amounts_read(s, &node->allocatable, &node->n_allocatable, NULL, a);
         else if (scan_at(s, "nodeInfo"))
             read_node_info(s, node, a);
     }

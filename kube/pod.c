@@ -180,6 +180,7 @@ static void read_metadata(struct reader *r, bool is_root, bool is_pod)
 struct amounts {
     const struct pod_amount *requests, *limits;
     uint32_t n_requests, n_limits;
+    bool odd_memory;
 };
 
 /* {"requests": {...}, "limits": {...}}; missing requests are filled from the limits. */
@@ -191,9 +192,9 @@ static void read_resources(struct reader *r, struct amounts *out)
         return;
     while (scan_key(&r->s)) {
         if (scan_at(&r->s, "requests"))
-            (void)kube_amounts_read(&r->s, &got.requests, &got.n_requests, r->a);
+            (void)kube_amounts_read(&r->s, &got.requests, &got.n_requests, &got.odd_memory, r->a);
         else if (scan_at(&r->s, "limits"))
-            (void)kube_amounts_read(&r->s, &got.limits, &got.n_limits, r->a);
+            (void)kube_amounts_read(&r->s, &got.limits, &got.n_limits, &got.odd_memory, r->a);
     }
     if (scan_failed(&r->s))
         return;
@@ -227,6 +228,7 @@ static void read_container(struct reader *r, struct pod_container *out, bool ini
     out->n_requests = amounts.n_requests;
     out->limits = amounts.limits;
     out->n_limits = amounts.n_limits;
+    out->odd_memory = amounts.odd_memory;
 }
 
 static void read_containers(struct reader *r, const struct pod_container **out, uint32_t *out_n,

@@ -136,7 +136,7 @@ static bool whole_part(const struct parts *q, int64_t n_digits, uint64_t *out)
  * x = (d * 2^shift + x) / 10; whatever a division drops only decides the rounding. x stays below
  * 2^shift, at most 2^60, so d * 2^shift + x is below 10 * 2^60 < 2^64.
  */
-static uint64_t fraction_part(const struct parts *q, int64_t n_digits)
+static uint64_t fraction_part(const struct parts *q, int64_t n_digits, bool *out_rounded)
 {
     uint64_t x = 0;
     bool dropped = false;
@@ -150,16 +150,17 @@ static uint64_t fraction_part(const struct parts *q, int64_t n_digits)
         dropped |= x % 10 != 0;
         x /= 10;
     }
+    *out_rounded = dropped;
     return x + dropped;
 }
 
-static bool magnitude(const struct parts *q, uint64_t *out)
+static bool magnitude(const struct parts *q, uint64_t *out, bool *out_rounded)
 {
     const int64_t n_digits = (int64_t)(q->whole.n + q->fraction.n);
     uint64_t whole;
 
     return whole_part(q, n_digits, &whole) &&
-           !__builtin_add_overflow(whole, fraction_part(q, n_digits), out);
+           !__builtin_add_overflow(whole, fraction_part(q, n_digits, out_rounded), out);
 }
 
 enum { SHOWN_BYTES = 40 };
@@ -172,40 +173,84 @@ static int refuse(struct err *err, int code, struct str text, const char *why)
                    text.n ? text.p : "", cut ? "..." : "", why);
 }
 
-int kube_quantity(struct str text, enum kube_quantity_scale scale, int64_t *out, struct err *err)
+/*
+ * Go reads a binary quantity the fast way, as an integer, only while 15 - digits - 3/10 of the
+ * exponent - 1 is not negative. The API server has written it with the largest suffix that fits.
+ */
+static bool has_many_digits(uint64_t v)
+{
+    uint32_t thousands = v ? (uint32_t)__builtin_ctzll(v) / 10 : 0, digits = 0;
+
+    thousands = thousands < 6 ? thousands : 6;
+    for (uint64_t left = v >> 10 * thousands; left > 0; left /= 10)
+        digits++;
+    return thousands > 0 && digits + 3 * thousands > 14;
+}
+
+static int read_text(struct str text, enum kube_quantity_scale scale, int64_t *out, bool *out_int64,
+                     struct err *err)
 {
     struct parts q;
     uint64_t v;
+    bool rounded;
 
     if (!take_apart(&q, text))
         return refuse(err, -EINVAL, text, "is not a quantity");
     if (scale == KUBE_MILLI)
         q.point += 3;
-    if (!magnitude(&q, &v) || v > (uint64_t)INT64_MAX + q.negative)
+    if (!magnitude(&q, &v, &rounded) || v > (uint64_t)INT64_MAX + q.negative)
         return refuse(err, -E2BIG, text, "does not fit into 64 bits");
     *out = q.negative ? (int64_t)-v : (int64_t)v;
+    *out_int64 = !rounded && (q.shift == 0 || !has_many_digits(v));
     return 0;
+}
+
+int kube_quantity(struct str text, enum kube_quantity_scale scale, int64_t *out, struct err *err)
+{
+    bool is_int64;
+
+    return read_text(text, scale, out, &is_int64, err);
+}
+
+int kube_quantity_int64(struct str text, int64_t *out, bool *out_int64, struct err *err)
+{
+    return read_text(text, KUBE_UNITS, out, out_int64, err);
 }
 
 enum { ESCAPED_BYTES = 256 };
 
-bool kube_quantity_scan(struct scan *s, enum kube_quantity_scale scale, int64_t *out)
+static bool scan_value(struct scan *s, enum kube_quantity_scale scale, int64_t *out,
+                       bool *out_int64)
 {
     const bool is_number = scan_kind(s) == SCAN_NUMBER;
     char room[ESCAPED_BYTES];
     struct err err;
     struct str text;
     int64_t v;
+    bool is_int64;
 
     if (is_number ? !scan_number(s, &text) : !scan_string(s, &text))
         return false;
     if (text.n && text.n <= ESCAPED_BYTES && memchr(text.p, '\\', text.n))
         text = (struct str){room, scan_unescape(room, text)};
-    const int rc = kube_quantity(text, scale, &v, &err);
+    const int rc = read_text(text, scale, &v, &is_int64, &err);
     if (rc < 0)
         return scan_fail(s, rc, "%s", err.text);
     if (v < 0)
         return scan_fail(s, -EINVAL, "must not be negative");
     *out = v;
+    *out_int64 = is_int64;
     return true;
+}
+
+bool kube_quantity_scan(struct scan *s, enum kube_quantity_scale scale, int64_t *out)
+{
+    bool is_int64;
+
+    return scan_value(s, scale, out, &is_int64);
+}
+
+bool kube_quantity_scan_int64(struct scan *s, int64_t *out, bool *out_int64)
+{
+    return scan_value(s, KUBE_UNITS, out, out_int64);
 }

@@ -37,9 +37,27 @@ int kube_quantity(struct str text, enum kube_quantity_scale scale, int64_t *out,
                   struct err *err) MUST_CHECK;
 
 /*
+ * Does Go read the quantity, as the API server stores it, into 64 bits (Quantity.AsInt64)? Not
+ * fractions ("1.3Gi", "128m"), nor what has so many binary digits that its parser keeps it as a
+ * decimal: 100Ti and more, of other multiples from 2^47 on. `units` is what KUBE_UNITS gives.
+ */
+bool kube_quantity_is_int64(struct str text, int64_t units);
+
+/*
+ * The same in units; `out_int64` says whether Go reads the quantity, as the API server stores it,
+ * into 64 bits (Quantity.AsInt64). Not so fractions ("1.3Gi", "128m"), nor what has so many binary
+ * digits that its parser keeps it as a decimal: 100Ti and more, other multiples from 2^46 on.
+ */
+int kube_quantity_int64(struct str text, int64_t *out, bool *out_int64, struct err *err) MUST_CHECK;
+
+/*
  * The same from a scanner's value, a string or a number, which must not be negative. False on null
  * and on failure; failures are the scanner's, at the field's path.
  */
 bool kube_quantity_scan(struct scan *s, enum kube_quantity_scale scale, int64_t *out);
+bool kube_quantity_scan_int64(struct scan *s, int64_t *out, bool *out_int64);
+
+/* Bytes in the same way, and what kube_quantity_is_int64 says of them. */
+bool kube_quantity_scan_bytes(struct scan *s, int64_t *out, bool *out_int64);
 
 #endif

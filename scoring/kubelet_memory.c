@@ -163,6 +163,8 @@ bool kubelet_memory_hints(struct kubelet_run *run, const struct kubelet_wants *w
 {
     if (!run->node->kubelet.memory_static || run->req->qos != POD_GUARANTEED)
         return true;
+    if (wants->odd_memory)
+        return true; /* no hints at all: the error comes with the allocation */
     if (!types_exist(run, wants, UINT64_MAX))
         return false;
     if (wants->n_memory > 0) {
@@ -322,6 +324,9 @@ bool kubelet_memory_allocate(struct kubelet_run *run, uint32_t i)
 
     if (!run->node->kubelet.memory_static || run->req->qos != POD_GUARANTEED)
         return true;
+    if (wants->odd_memory)
+        return kubelet_fail_unexpected(run,
+                                       "[memorymanager] failed to represent quantity as int64");
     if (!choose_zones(run, wants, &run->hint[i], &zones))
         return false;
     for (uint32_t k = 0; k < wants->n_memory; k++) {

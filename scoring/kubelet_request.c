@@ -61,6 +61,7 @@ static int container_wants(struct kubelet_wants *out, const struct pod_container
         .cpus = qos == POD_GUARANTEED ? exclusive_cpus(c) : 0,
         .memory = memory,
         .n_memory = n_memory,
+        .odd_memory = qos == POD_GUARANTEED && c->odd_memory,
         .devices = devices,
         .n_devices = n_devices,
     };
@@ -136,10 +137,12 @@ static int whole_wants(struct score_request *req, struct arena *a)
     struct kubelet_want *memory, *devices;
     uint32_t most_memory = 0, most_devices = 0, n_memory = 0, n_devices = 0;
     struct peak cpus = {0};
+    bool odd = false;
 
     for (uint32_t i = 0; i < req->n_containers; i++) {
         most_memory += c[i].wants.n_memory;
         most_devices += c[i].wants.n_devices;
+        odd = odd || c[i].wants.odd_memory;
         peak_add(&cpus, c[i].kind, c[i].wants.cpus);
     }
     memory = arena_array(a, most_memory, sizeof(*memory));
@@ -167,6 +170,7 @@ static int whole_wants(struct score_request *req, struct arena *a)
         .cpus = (uint32_t)peak_value(&cpus),
         .memory = memory,
         .n_memory = n_memory,
+        .odd_memory = odd,
         .devices = devices,
         .n_devices = n_devices,
     };

@@ -26,6 +26,7 @@ struct kubelet_wants {
      * getRequestedResources) */
     const struct kubelet_want *memory; /* [n_memory] by name */
     uint32_t n_memory;
+    bool odd_memory; /* one of them is no whole number to the kubelet, which then asks for none */
     /* Limits of extended resources, of every QoS class (devicemanager getContainerDeviceRequest) */
     const struct kubelet_want *devices; /* [n_devices] by name */
     uint32_t n_devices;

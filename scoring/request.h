@@ -38,6 +38,7 @@ enum pod_container_kind { POD_APP, POD_INIT, POD_SIDECAR /* init with restartPol
 struct pod_container {
     struct str name;
     enum pod_container_kind kind;
+    bool odd_memory; /* memory or huge pages that are no whole number to the kubelet ("1.3Gi") */
     /* As the API server would store them: a request that is missing equals the limit. */
     const struct pod_amount *requests, *limits; /* [n_requests], [n_limits] */
     uint32_t n_requests, n_limits;

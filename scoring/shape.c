@@ -74,7 +74,7 @@ static void put_all(struct bytes *b, const struct score_request *req)
     for (uint32_t i = 0; i < req->n_containers; i++) {
         const struct kubelet_container *const c = &req->containers[i];
 
-        put_u64(b, (uint64_t)c->kind << 32 | c->wants.cpus);
+        put_u64(b, (uint64_t)c->kind << 33 | (uint64_t)c->wants.odd_memory << 32 | c->wants.cpus);
         put_u64(b, (uint64_t)cpu_request(&req->pod->containers[i]));
         put_wants(b, c->wants.memory, c->wants.n_memory);
         put_wants(b, c->wants.devices, c->wants.n_devices);

@@ -18,7 +18,8 @@ type Pod struct {
 	Containers     []PodContainer `json:"containers"`
 }
 
-// PodContainer has quantities as text. A request that is missing equals the limit.
+// PodContainer has quantities as text, which the API server writes anew before a kubelet sees them.
+// A request that is missing equals the limit.
 type PodContainer struct {
 	Name          string            `json:"name"`
 	RestartPolicy string            `json:"restartPolicy,omitempty"` // Always: a sidecar
@@ -31,6 +32,9 @@ func quantities(texts map[string]string) (v1.ResourceList, error) {
 	for name, text := range texts {
 		q, err := resource.ParseQuantity(text)
 		if err != nil {
+			return nil, fmt.Errorf("%s: %q: %w", name, text, err)
+		}
+		if q, err = resource.ParseQuantity(q.String()); err != nil {
 			return nil, fmt.Errorf("%s: %q: %w", name, text, err)
 		}
 		list[v1.ResourceName(name)] = q

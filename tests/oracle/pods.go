@@ -26,6 +26,8 @@ func (g *generator) pod() kubelet.Pod {
 			c := g.container(fmt.Sprintf("i%d", i), guaranteed, whole)
 			if g.percent(40) {
 				c.RestartPolicy = "Always"
+			} else if g.percent(5) {
+				c.RestartPolicy = "OnFailure" // an ordinary one
 			}
 			p.InitContainers = append(p.InitContainers, c)
 		}
@@ -37,6 +39,9 @@ func (g *generator) pod() kubelet.Pod {
 // number_ is mostly 1, at most `most`.
 func (g *generator) number_(most int) int {
 	n := 1
+	if g.percent(2) {
+		return g.between(most, 3*most)
+	}
 	for n < most && g.percent(25) {
 		n++
 	}
@@ -45,6 +50,8 @@ func (g *generator) number_(most int) int {
 
 func (g *generator) container(name string, guaranteed, whole bool) kubelet.PodContainer {
 	c := kubelet.PodContainer{Name: name, Limits: map[string]string{}}
+	pages := guaranteed || g.percent(30)
+	guaranteed = guaranteed && !g.percent(2) // one container makes the whole pod another class
 	if guaranteed {
 		c.Limits["cpu"] = g.cpu(whole)
 		c.Limits["memory"] = g.memory()
@@ -53,7 +60,7 @@ func (g *generator) container(name string, guaranteed, whole bool) kubelet.PodCo
 	}
 	for _, zone := range g.node.Zones {
 		for page := range zone.HugePages {
-			if _, set := c.Limits[page]; !set && guaranteed {
+			if _, set := c.Limits[page]; !set && pages {
 				c.Limits[page] = "" // drawn below, in a fixed order
 			}
 		}
@@ -111,6 +118,9 @@ func (g *generator) cpu(whole bool) string {
 	default:
 		n = len(g.cpus) + g.between(0, 4)
 	}
+	if g.percent(4) {
+		return fmt.Sprintf(pick(g, []string{"%d.0", "%de0", "%d000m"}), max(1, n))
+	}
 	return strconv.Itoa(max(1, n))
 }
 
@@ -143,6 +153,9 @@ func (g *generator) memory() string {
 		}
 	}
 	amount = max(1, amount)
+	if g.percent(2) {
+		return pick(g, []string{"1.3Gi", "1.5Gi", "128m", "1e9", "2G", "100Ti", "99Ti", "1Pi", "0.5Gi", "1500k", "3e6"})
+	}
 	if amount%mi == 0 && g.percent(80) {
 		return strconv.FormatUint(amount/mi, 10) + "Mi"
 	}
@@ -184,6 +197,8 @@ func (g *generator) hold(c *kubelet.PodContainer) {
 		}
 		n := g.between(1, 2)
 		switch {
+		case g.percent(1):
+			n = 100000
 		case g.percent(30):
 			n = g.between(1, total[name]+1)
 		case g.percent(5):

@@ -47,7 +47,7 @@ static void each_resource_has_the_unit_of_its_kind(void **state)
 
     arena_init(&a, room, sizeof(room));
     start(&src, text);
-    assert_true(kube_amounts_read(&src.s, &list, &n, &a));
+    assert_true(kube_amounts_read(&src.s, &list, &n, NULL, &a));
     assert_int_equal(scan_end(&src.s, NULL), 0);
     assert_int_equal(n, 6);
     check(&list[0], "cpu", POD_CPU, 1500);
@@ -56,6 +56,32 @@ static void each_resource_has_the_unit_of_its_kind(void **state)
     check(&list[3], "nvidia.com/gpu", POD_EXTENDED, 2);
     check(&list[4], "ephemeral-storage", POD_OTHER, 1000);
     check(&list[5], "example.com/odd", POD_EXTENDED, 0);
+}
+
+static void memory_that_the_kubelet_cannot_read_is_told(void **state)
+{
+    static const struct {
+        const char *text;
+        bool odd;
+    } cases[] = {
+        {"{\"cpu\":\"1500m\",\"memory\":\"1.5Gi\",\"x.com/a\":\"0.5\"}", false},
+        {"{\"memory\":\"1.3Gi\",\"hugepages-2Mi\":\"4Mi\"}", true},
+        {"{\"memory\":\"1Gi\",\"hugepages-2Mi\":\"1m\"}", true},
+        {"{\"memory\":\"100Ti\"}", true},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        const struct pod_amount *list;
+        struct source src;
+        struct arena a;
+        uint32_t n;
+        bool odd = false;
+
+        arena_init(&a, room, sizeof(room));
+        start(&src, cases[i].text);
+        assert_true(kube_amounts_read(&src.s, &list, &n, &odd, &a));
+        assert_int_equal(odd, cases[i].odd);
+    }
 }
 
 static void the_last_of_equal_names_stays(void **state)
@@ -67,7 +93,7 @@ static void the_last_of_equal_names_stays(void **state)
 
     arena_init(&a, room, sizeof(room));
     start(&src, "{\"cpu\":1,\"memory\":2,\"c\\u0070u\":3}");
-    assert_true(kube_amounts_read(&src.s, &list, &n, &a));
+    assert_true(kube_amounts_read(&src.s, &list, &n, NULL, &a));
     assert_int_equal(n, 2);
     check(&list[0], "cpu", POD_CPU, 3000);
     check(&list[1], "memory", POD_MEMORY, 2);
@@ -82,7 +108,7 @@ static void null_is_an_empty_list(void **state)
 
     arena_init(&a, room, sizeof(room));
     start(&src, "null");
-    assert_true(kube_amounts_read(&src.s, &list, &n, &a));
+    assert_true(kube_amounts_read(&src.s, &list, &n, NULL, &a));
     assert_int_equal(n, 0);
     assert_int_equal(scan_end(&src.s, NULL), 0);
 }
@@ -109,7 +135,7 @@ static void a_bad_amount_is_named(void **state)
 
         arena_init(&a, room, sizeof(room));
         start(&src, cases[i].text);
-        assert_false(kube_amounts_read(&src.s, &list, &n, &a));
+        assert_false(kube_amounts_read(&src.s, &list, &n, NULL, &a));
         assert_int_equal(scan_end(&src.s, &err), cases[i].code);
         assert_string_equal(err.text, cases[i].why);
         assert_null(list);
@@ -132,7 +158,7 @@ static void a_list_is_bounded(void **state)
         (void)snprintf(text + at, sizeof(text) - at, "}");
         arena_init(&a, room, sizeof(room));
         start(&src, text);
-        assert_int_equal(kube_amounts_read(&src.s, &list, &got, &a), n == KUBE_AMOUNTS_MAX);
+        assert_int_equal(kube_amounts_read(&src.s, &list, &got, NULL, &a), n == KUBE_AMOUNTS_MAX);
         assert_int_equal(scan_end(&src.s, NULL), n == KUBE_AMOUNTS_MAX ? 0 : -E2BIG);
     }
 }
@@ -166,6 +192,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_resource_has_the_unit_of_its_kind),
+        cmocka_unit_test(memory_that_the_kubelet_cannot_read_is_told),
         cmocka_unit_test(the_last_of_equal_names_stays),
         cmocka_unit_test(null_is_an_empty_list),
         cmocka_unit_test(a_bad_amount_is_named),

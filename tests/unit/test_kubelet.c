@@ -592,6 +592,35 @@ static void a_page_size_that_one_zone_does_not_know_kills_the_kubelet(void **sta
     end(&f);
 }
 
+/* --- amounts that the memory manager cannot read --- */
+
+/* It has no wish, and then an error: also for the pod of which only the init container is so. */
+static void memory_that_is_no_whole_number_is_refused_late(void **state)
+{
+    static const char error[] = "Allocate failed due to [memorymanager] failed to represent "
+                                "quantity as int64, which is unexpected";
+    struct fixture f;
+
+    begin(&f, POLICY("restricted"));
+    expect_refused(&f, 0, POD("'cpu':'1','memory':'1.3Gi'"), SCORE_UNEXPECTED_ADMISSION_ERROR,
+                   error);
+    assert_true(f.answer[0].containers[0].hinted);
+    assert_non_null(f.answer[0].containers[0].cpus); /* CPUs come before memory */
+    expect_refused(&f, 1,
+                   "{'uid':'p','initContainers':[" C(
+                       "i", "'cpu':'1','memory':'128m'") "],"
+                                                         "'containers':[" C(
+                                                             "x", "'cpu':'1','memory':'1Gi'") "]}",
+                   SCORE_UNEXPECTED_ADMISSION_ERROR, error);
+    f.node.kubelet.memory_static = false;
+    expect_admitted(&f, 2, POD("'cpu':'1','memory':'1.3Gi'"));
+    f.node.kubelet.memory_static = true;
+    expect_admitted(&f, 3,
+                    "{'uid':'p','containers':[{'name':'x','limits':{'cpu':'2','memory':'1.3Gi'},"
+                    "'requests':{'cpu':'1'}}]}"); /* Burstable */
+    end(&f);
+}
+
 /* --- devices in zones that are not there --- */
 
 static void devices_of_zones_that_are_not_there_fit_no_set_of_zones(void **state)
@@ -732,6 +761,7 @@ int main(void)
         cmocka_unit_test(without_hints_any_number_of_zones_is_served),
         cmocka_unit_test(zone_ids_beyond_63_kill_the_kubelet),
         cmocka_unit_test(a_page_size_that_one_zone_does_not_know_kills_the_kubelet),
+        cmocka_unit_test(memory_that_is_no_whole_number_is_refused_late),
         cmocka_unit_test(devices_of_zones_that_are_not_there_fit_no_set_of_zones),
         cmocka_unit_test(every_reason_not_to_start_has_its_words),
         cmocka_unit_test(options_that_exclude_each_other_have_their_words),

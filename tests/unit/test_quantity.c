@@ -25,6 +25,29 @@ static int64_t milli(const char *text)
     return v;
 }
 
+/* Those above are what Go says of them (Quantity.AsInt64 of the text as the API server keeps it).
+ */
+static void what_go_reads_into_64_bits_is_known(void **state)
+{
+    static const char *const
+        yes[] = {"0",    "64Gi",       "1.5Gi",   "0.5Gi",  "2000m", "1e3",  "100T",
+                 "99Ti", "99999999Mi", "99999Gi", "1024Gi", "1.0Ki", "1023", "123456789012345678"},
+        *const no[] = {"128m", "1.3Gi",    "0.5", "1500m", "0.001Ki",  "1n",         "100Ti",
+                       "1Pi",  "100001Gi", "1Ei", "1.5Pi", "131072Gi", "100000001Mi"};
+
+    for (size_t i = 0; i < ARRAY_LEN(yes) + ARRAY_LEN(no); i++) {
+        const bool want = i < ARRAY_LEN(yes);
+        const char *const text = want ? yes[i] : no[i - ARRAY_LEN(yes)];
+        int64_t v = 0;
+        bool is_int64 = !want;
+
+        assert_int_equal(kube_quantity_int64(str_of(text), &v, &is_int64, NULL), 0);
+        assert_int_equal(v, units(text));
+        if (is_int64 != want)
+            fail_msg("%s", text);
+    }
+}
+
 static void every_form_gives_the_value_worked_by_hand(void **state)
 {
     static const struct {
@@ -226,6 +249,7 @@ static void a_scanner_gives_quantities_of_strings_and_numbers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_go_reads_into_64_bits_is_known),
         cmocka_unit_test(every_form_gives_the_value_worked_by_hand),
         cmocka_unit_test(the_ends_of_64_bits_are_reached_exactly),
         cmocka_unit_test(what_does_not_fit_is_said),

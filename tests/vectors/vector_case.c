@@ -375,7 +375,7 @@ const char *vector_reserve(struct node_view *v, uint32_t count, struct arena *a)
     return NULL;
 }
 
-static const struct pod_amount *amounts(json_t *o, uint32_t *n, struct arena *a)
+static const struct pod_amount *amounts(json_t *o, uint32_t *n, bool *odd_memory, struct arena *a)
 {
     struct pod_amount *const list = array(a, json_object_size(o), sizeof(*list));
     const char *key;
@@ -388,10 +388,13 @@ static const struct pod_amount *amounts(json_t *o, uint32_t *n, struct arena *a)
 
         amount->resource = str_of(key);
         amount->kind = pod_resource_kind(amount->resource);
-        const int rc =
-            kube_quantity(text_of(value), amount->kind == POD_CPU ? KUBE_MILLI : KUBE_UNITS,
-                          &amount->amount, NULL);
+        bool is_int64 = true;
+        const int rc = amount->kind == POD_CPU
+                           ? kube_quantity(text_of(value), KUBE_MILLI, &amount->amount, NULL)
+                           : kube_quantity_int64(text_of(value), &amount->amount, &is_int64, NULL);
         assert(rc == 0);
+        if (amount->kind == POD_MEMORY || amount->kind == POD_HUGEPAGES)
+            *odd_memory = *odd_memory || !is_int64;
     }
     return list;
 }
@@ -405,9 +408,10 @@ static void fill_container(struct pod_container *out, const json_t *c, bool init
     json_object_update(requests, json_object_get(c, "requests"));
     json_object_update_missing(requests, limits);
     out->name = text_of(json_object_get(c, "name"));
-    out->kind = !init ? POD_APP : json_object_get(c, "restartPolicy") ? POD_SIDECAR : POD_INIT;
-    out->limits = amounts(limits, &out->n_limits, a);
-    out->requests = amounts(requests, &out->n_requests, a);
+    const bool always = str_is(text_of(json_object_get(c, "restartPolicy")), "Always");
+    out->kind = !init ? POD_APP : always ? POD_SIDECAR : POD_INIT;
+    out->limits = amounts(limits, &out->n_limits, &out->odd_memory, a);
+    out->requests = amounts(requests, &out->n_requests, &out->odd_memory, a);
     for (uint32_t i = 0; i < out->n_requests; i++) { /* the keys outlive `requests` */
         struct str key = out->requests[i].resource;
 
