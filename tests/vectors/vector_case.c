@@ -357,12 +357,12 @@ const char *vector_node(struct node_view *out, const json_t *node, uint32_t *res
 
 const char *vector_reserve(struct node_view *v, uint32_t count, struct arena *a)
 {
-    if (count && v->kubelet.cpu_static) {
+    if (count) { /* with CPU manager none they are a number only, which sums leave out */
         uint64_t *const reserved = array(a, v->cpu_words, sizeof(*reserved));
         const int rc = kubelet_choose_reserved(reserved, v, count, a);
 
         if (rc == -ENOENT)
-            return "it cannot reserve just so many CPUs";
+            return v->kubelet.cpu_static ? "it cannot reserve just so many CPUs" : NULL;
         assert(rc == 0);
         v->cpu_reserved = reserved;
         const int again = node_view_complete(v, a);
