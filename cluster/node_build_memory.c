@@ -237,6 +237,20 @@ static void count_blocks(const struct node_build *b, uint32_t *assignments, uint
     }
 }
 
+/*
+ * A Static memory manager does not start without reserved memory, and this one runs: zones that
+ * have as much for pods as there is do not tell what is reserved.
+ */
+static void assume_reserved(struct node_build *b, const uint64_t *system)
+{
+    for (uint32_t z = 0; z < b->nrt->n_zones; z++) {
+        if (system[(size_t)z * b->v.n_memory_types])
+            return;
+    }
+    if (b->v.kubelet.memory_static)
+        b->v.assumed |= NODE_ASSUMED_RESERVED;
+}
+
 static bool assignments_given(const struct kube_nrt *nrt)
 {
     for (uint32_t z = 0; z < nrt->n_zones; z++) {
@@ -274,6 +288,7 @@ int node_build_memory(struct node_build *b)
     count_blocks(b, assignments, cells);
     b->v.blocks_known = b->nrt->has_placements || assignments_given(b->nrt);
     assume_groups(b, cells);
+    assume_reserved(b, m.system);
     if (b->nrt->has_placements && derive_free(b, &m))
         return -ENOMEM;
     b->v.memory_total = m.total;

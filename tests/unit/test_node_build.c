@@ -835,6 +835,34 @@ static void give_nine_zones(struct bench *b, const char *attributes)
     give_nrt(b, text);
 }
 
+/* All of a zone's memory is for pods: nobody says what is reserved, but something is. */
+static void a_memory_manager_that_runs_has_reserved_memory(void **state)
+{
+    static const char *const zones[] = {
+        "{'name':'memory','capacity':'8Gi','allocatable':'8Gi','available':'8Gi'}",
+        "{'name':'memory','capacity':'8Gi','allocatable':'7Gi','available':'7Gi'}",
+        /* huge pages are part of the memory, and reserved for nobody */
+        "{'name':'memory','capacity':'8Gi','allocatable':'7Gi','available':'7Gi'},"
+        "{'name':'hugepages-1Gi','capacity':'1Gi','allocatable':'1Gi','available':'1Gi'}"};
+    static const bool told[] = {false, true, false};
+    struct bench *const b = *state;
+
+    give_pod(b, "p", "u", "1", "1Gi", 1);
+    for (size_t i = 0; i < ARRAY_LEN(zones); i++) {
+        char text[2048];
+
+        (void)snprintf(
+            text, sizeof(text),
+            "{'metadata':{'name':'n1'},'attributes':[" FULL_OBJECT "],'zones':[{'name':"
+            "'node-0','attributes':[{'name':'orchestration.gokore.io/cpus','value':"
+            "'0-7'}],'resources':[{'name':'cpu','capacity':'8','allocatable':'6'},%s]}]}",
+            zones[i]);
+        give_nrt(b, text);
+        assert_int_equal(explain(b).result.verdict, SCORE_ADMITTED);
+        assert_int_equal(b->v.assumed & NODE_ASSUMED_RESERVED, told[i] ? 0 : NODE_ASSUMED_RESERVED);
+    }
+}
+
 /* Who does not publish options does not say that there are none; and this kubelet runs. */
 static void a_kubelet_that_runs_on_nine_zones_is_allowed_them(void **state)
 {
@@ -947,6 +975,7 @@ int main(void)
         T(explain_says_why_a_report_is_not_believed),
         T(one_cpu_in_two_zones_is_not_believed),
         T(placements_of_cpus_that_are_not_there_are_not_believed),
+        T(a_memory_manager_that_runs_has_reserved_memory),
         T(a_kubelet_that_runs_on_nine_zones_is_allowed_them),
         T(more_zones_than_are_allowed_keep_a_kubelet_from_starting),
         T(reserved_cpus_that_no_zone_has_are_refused),
