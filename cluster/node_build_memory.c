@@ -330,20 +330,24 @@ static int check_zone(struct node_build *b, const struct kube_nrt_zone *z)
     return 0;
 }
 
-/* Saturates: figures come from outside. False where no zone lists the resource. */
-static bool sum_capacity(const struct kube_nrt *nrt, struct str name, int64_t *sum)
+/*
+ * Saturates: figures come from outside. False where no zone lists the resource; `all`: or where one
+ * that does leaves open how much it has.
+ */
+static bool sum_capacity(const struct kube_nrt *nrt, struct str name, bool all, int64_t *sum)
 {
-    bool listed = false;
+    bool listed = false, said = true;
 
     *sum = 0;
     for (uint32_t z = 0; z < nrt->n_zones; z++) {
         const struct kube_nrt_resource *const r = node_build_resource(&nrt->zones[z], name);
 
         listed = listed || r;
+        said = said && (!r || r->has_capacity);
         if (r && __builtin_add_overflow(*sum, r->capacity, sum))
             *sum = INT64_MAX;
     }
-    return listed;
+    return listed && (said || !all);
 }
 
 static bool sum_listed(const struct kube_nrt *nrt, struct str name, int64_t *sum)
@@ -355,12 +359,13 @@ static bool sum_listed(const struct kube_nrt *nrt, struct str name, int64_t *sum
 }
 
 /* A device of several zones stands in each of them, so only a list of devices can be counted. */
-static bool sum_zones(const struct kube_nrt *nrt, const struct pod_amount *have, int64_t *sum)
+static bool sum_zones(const struct kube_nrt *nrt, const struct pod_amount *have, bool all,
+                      int64_t *sum)
 {
     if (have->kind == POD_OTHER)
         return false;
     return have->kind == POD_EXTENDED ? sum_listed(nrt, have->resource, sum)
-                                      : sum_capacity(nrt, have->resource, sum);
+                                      : sum_capacity(nrt, have->resource, all, sum);
 }
 
 struct amount_text {
@@ -398,7 +403,7 @@ static int check_amount(struct node_build *b, const struct pod_amount *have, boo
     const int64_t slack = have->kind == POD_MEMORY ? have->amount / 64 : 0;
     int64_t sum;
 
-    if (!sum_zones(b->nrt, have, &sum))
+    if (!sum_zones(b->nrt, have, offered, &sum))
         return 0;
     if (offered)
         return sum < have->amount - slack ? contradict(b, sum, have, "offers") : 0;

@@ -135,6 +135,7 @@ static void fill_missing(struct scan *s, struct kube_nrt_resource *r, bool capac
 {
     if (!capacity && !allocatable && !available)
         (void)scan_fail(s, -EINVAL, "neither capacity nor allocatable nor available");
+    r->has_capacity = capacity;
     if (!allocatable)
         r->allocatable = available ? r->available : r->capacity;
     if (!capacity)

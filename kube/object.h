@@ -44,6 +44,7 @@ struct kube_nrt_resource {
     enum pod_resource_kind kind;
     int64_t capacity, allocatable, available; /* cpu in thousandths; missing ones equal the next
                                                  in the order capacity, allocatable, available */
+    bool has_capacity;                        /* said, not taken from the next */
 };
 
 struct kube_nrt_free {

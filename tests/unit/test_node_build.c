@@ -728,6 +728,13 @@ static void zones_with_less_than_the_node_offers_are_not_believed(void **state)
     assert_int_equal(b->v.knowledge, NODE_KNOWN);
     give_node(b, "'cpu':'8','memory':'16650Mi'");
     assert_refused(b, NODE_NOT_MODELLED, "memory: the zones have 17179869184 together");
+    /* two CPUs are left, of how many is not said */
+    give_nrt(b, "{'metadata':{'name':'n1'},'zones':[{'name':'node-0','resources':[{'name':'cpu',"
+                "'available':'2'}]}]}");
+    give_node(b, "'cpu':'8','memory':'16Gi'");
+    build(b);
+    assert_int_equal(b->v.knowledge, NODE_KNOWN);
+    give_nrt(b, bare);
     /* huge pages stand in no zone: nothing is said of them */
     give_node(b, "'cpu':'8','memory':'16Gi','hugepages-1Gi':'4Gi'");
     build(b);
