@@ -32,7 +32,8 @@ static struct str take_digits(struct str *rest)
 
     while (digits.n < rest->n && is_digit(rest->p[digits.n]))
         digits.n++;
-    *rest = (struct str){rest->p + digits.n, rest->n - digits.n};
+    if (digits.n > 0) /* the text that has none may be NULL */
+        *rest = (struct str){rest->p + digits.n, rest->n - digits.n};
     return digits;
 }
 

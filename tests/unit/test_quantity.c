@@ -163,6 +163,7 @@ static void what_is_no_quantity_is_refused(void **state)
         assert_non_null(strstr(err.text, "is not a quantity"));
         assert_int_equal(v, -77);
     }
+    assert_int_equal(kube_quantity((struct str){NULL, 0}, KUBE_UNITS, &v, NULL), -EINVAL);
 }
 
 static void twenty_thousand_digits_are_read_to_the_last(void **state)
