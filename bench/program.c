@@ -2,7 +2,9 @@
 #include "bench/program.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,25 +28,35 @@ static _Noreturn void run(const char *flag, const char *source, const char *scra
     (void)snprintf(addresses, sizeof(addresses), "%s/addresses", scratch);
     (void)snprintf(out, sizeof(out), "%s/log", scratch);
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (freopen(out, "we", stdout) && dup2(fileno(stdout), STDERR_FILENO) >= 0)
+    const int log = open(out, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (log >= 0 && dup2(log, STDOUT_FILENO) >= 0 && dup2(log, STDERR_FILENO) >= 0)
         (void)execl(program, "numawise", "serve", flag, source, "--listen", "extender=127.0.0.1:0",
-                    "--listen", "operator=off", "--listen", "console=off", "--addresses-file",
-                    addresses, (char *)NULL);
+                    "--listen", "operator=off", "--listen", "console=127.0.0.1:0",
+                    "--addresses-file", addresses, (char *)NULL);
     _exit(127);
 }
 
-/* The extender's port, 0 as long as the file is not there. */
-static uint16_t read_port(const char *addresses)
+static uint16_t port_of(const char *text, const char *role)
+{
+    const char *const at = strstr(text, role);
+    const char *const port = at ? strstr(at, "127.0.0.1:") : NULL;
+
+    return port ? (uint16_t)strtoul(port + 10, NULL, 10) : 0;
+}
+
+/* False as long as the file is not there. */
+static bool read_ports(struct program *out, const char *addresses)
 {
     char text[1024] = "";
     FILE *const f = fopen(addresses, "re");
-    const size_t n = f ? fread(text, 1, sizeof(text) - 1, f) : 0;
-    const char *const at = n > 0 ? strstr(text, "\"extender\"") : NULL;
-    const char *const port = at ? strstr(at, "127.0.0.1:") : NULL;
 
-    if (f)
+    if (f) {
+        text[fread(text, 1, sizeof(text) - 1, f)] = 0;
         (void)fclose(f);
-    return port ? (uint16_t)strtoul(port + 10, NULL, 10) : 0;
+    }
+    out->port = port_of(text, "\"extender\"");
+    out->console = port_of(text, "\"console\"");
+    return out->port && out->console;
 }
 
 void program_start(struct program *out, const char *dir, const char *scratch)
@@ -66,9 +78,9 @@ void program_start_at(struct program *out, const char *flag, const char *source,
     if (out->pid == 0)
         run(flag, source, scratch);
     while (clock_monotonic_ns() - start < START_S * UINT64_C(1000000000)) {
-        out->port = read_port(addresses);
+        const bool ready = read_ports(out, addresses);
         out->start_ms = (double)(clock_monotonic_ns() - start) / 1e6;
-        if (out->port)
+        if (ready)
             return;
         if (waitpid(out->pid, NULL, WNOHANG) == out->pid) {
             out->pid = -1;

@@ -8,7 +8,8 @@
 
 struct program {
     pid_t pid;
-    uint16_t port;   /* of the extender's listener, loopback */
+    uint16_t port; /* of the extender's listener, loopback */
+    uint16_t console;
     double start_ms; /* from exec until all listeners accept and the state is synced */
 };
 
