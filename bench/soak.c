@@ -47,7 +47,7 @@ enum {
     WHOLE = 40,    /* nodes in a body of whole nodes */
     STRANGERS = 3000,
     LOADS = 2, /* of a node in turns, five rounds each */
-    LEAST_WARM_UP = 40,
+    LEAST_WARM_UP = 80,
     LEAST_ROUNDS = 40, /* all loads four times */
     MOST_ROUNDS = 2000,
     QUIET_MS = 10000,
