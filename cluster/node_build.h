@@ -11,9 +11,11 @@
 
 #include "base/attr.h"
 #include "kube/object.h"
+#include "kube/signal.h"
 #include "scoring/node_view.h"
 
 struct arena;
+struct cluster_context;
 
 /*
  * A resource of the Node that no zone hosts and no attribute lists is taken for that many devices
@@ -25,6 +27,14 @@ enum { NODE_BUILD_LOOSE_DEVICES = 256 };
 /* An `observed-at` that lies further in the future comes from a clock that is wrong. */
 enum { NODE_BUILD_CLOCK_SLACK_US = 60 * 1000 * 1000 };
 
+/* A signal that says something of the node. */
+struct node_signal {
+    struct str name;
+    enum signal_kind kind;
+    bool stale; /* older than it may be: only its name counts */
+    const struct signal_node *figures;
+};
+
 struct node_inputs {
     struct str name;
     const struct kube_node *node; /* capacities to check the report against; NULL = none */
@@ -34,6 +44,9 @@ struct node_inputs {
     uint32_t n_pods;
     /* Pods are known at all: a placement whose pod is not among them has ended. */
     bool pods_known;
+    const struct cluster_context *context; /* policies; NULL: there are none */
+    const struct node_signal *signals;     /* [n_signals] by name */
+    uint32_t n_signals;
     uint64_t newest_generation; /* the highest seen of this node, 0 = none */
     int64_t now_us, max_age_us; /* max_age_us 0 = never stale */
 };

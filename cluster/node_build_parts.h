@@ -17,6 +17,7 @@ struct node_build {
     struct arena *a, *scratch;
     struct topo_cpu *cpus;      /* machine.cpus */
     struct node_device *device; /* v.devices */
+    struct node_nic *nic;       /* v.nics */
     struct err why;             /* the words of node_build_refuse */
 };
 
@@ -29,8 +30,16 @@ int node_build_fit(struct node_build *b) MUST_CHECK;      /* the Node's sums; ne
 int node_build_machine(struct node_build *b) MUST_CHECK;  /* zones, distances, CPUs, reserved */
 int node_build_memory(struct node_build *b) MUST_CHECK;   /* types, totals, free, groups */
 int node_build_devices(struct node_build *b) MUST_CHECK;  /* resources, devices, who is held */
+int node_build_places(struct node_build *b) MUST_CHECK;   /* after the devices */
 int node_build_cpu_free(struct node_build *b) MUST_CHECK; /* after the machine */
 int node_build_pods(struct node_build *b) MUST_CHECK;     /* last, on a complete view */
+
+/*
+ * What the pods [n] and the signals make of the node; from[i] is what pods[i] was made of, NULL
+ * where only the report knows it.
+ */
+int node_build_load(struct node_build *b, struct node_pod *pods,
+                    const struct score_pod *const *from, uint32_t n) MUST_CHECK;
 
 /* The sums over the zones against the Node object. */
 int node_build_check(struct node_build *b) MUST_CHECK;

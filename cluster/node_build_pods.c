@@ -131,19 +131,21 @@ static uint32_t group_length(const struct kube_nrt *nrt, uint32_t i)
 struct crowd {
     const struct score_pod **waiting; /* not listed by the report */
     uint32_t n_waiting;
-    bool *listed;         /* [n_pods] */
-    struct node_pod *out; /* in the view's arena */
+    bool *listed;                  /* [n_pods] */
+    struct node_pod *out;          /* in the view's arena */
+    const struct score_pod **from; /* what each was made of, NULL: known by the report only */
     uint32_t n_out;
 };
 
 static int add_observed(struct node_build *b, struct crowd *c, const struct score_pod *pod,
                         uint32_t first, uint32_t n)
 {
-    struct node_pod *const to = &c->out[c->n_out++];
+    struct node_pod *const to = &c->out[c->n_out];
     const struct kube_nrt_holding *const from = &b->nrt->holdings[first];
     struct node_holding *const holdings = arena_array(b->a, n, sizeof(*holdings));
     int rc = pod ? fill_pod(to, pod, NODE_POD_OBSERVED, b->a) : fill_reported(to, from, b->a);
 
+    c->from[c->n_out++] = pod;
     if (!holdings)
         return -ENOMEM;
     for (uint32_t i = 0; rc == 0 && i < n; i++)
@@ -349,9 +351,10 @@ static int place_waiting(struct node_build *b, struct crowd *c)
     if (c->n_waiting)
         qsort(c->waiting, c->n_waiting, sizeof(struct score_pod *), cmp_waiting);
     for (uint32_t i = 0; rc == 0 && i < c->n_waiting; i++) {
-        struct node_pod *const to = &c->out[c->n_out++];
+        struct node_pod *const to = &c->out[c->n_out];
         const bool predict = is_replayed(b, c->waiting[i]);
 
+        c->from[c->n_out++] = c->waiting[i];
         rc = fill_pod(to, c->waiting[i], predict ? NODE_POD_PREDICTED : NODE_POD_COUNTED, b->a);
         if (rc == 0 && predict)
             rc = replay(b, to, c->waiting[i]);
@@ -376,13 +379,16 @@ int node_build_pods(struct node_build *b)
         .waiting = arena_array(b->scratch, n, sizeof(*c.waiting)),
         .listed = arena_array(b->scratch, n, sizeof(*c.listed)),
         .out = arena_array(b->a, most, sizeof(*c.out)),
+        .from = arena_array(b->scratch, most, sizeof(*c.from)),
     };
 
-    if (!c.waiting || !c.listed || !c.out)
+    if (!c.waiting || !c.listed || !c.out || !c.from)
         return -ENOMEM;
     int rc = place_listed(b, &c);
     if (rc == 0)
         rc = place_waiting(b, &c);
+    if (rc == 0)
+        rc = node_build_load(b, c.out, c.from, c.n_out);
     if (c.n_out)
         qsort(c.out, c.n_out, sizeof(*c.out), cmp_pods);
     b->v.pods = c.out;

@@ -152,12 +152,31 @@ static void pack_holding(struct pack *p, struct kube_nrt_holding *h)
     h->devices = uses;
 }
 
+static void pack_pci(struct pack *p, struct kube_nrt_pci *d)
+{
+    struct str *const path = copy(p, d->path, d->n_path, sizeof(*path));
+    struct kube_nrt_link *const links = copy(p, d->links, d->n_links, sizeof(*links));
+
+    d->id = put(p, d->id);
+    d->address = put(p, d->address);
+    d->name = put(p, d->name);
+    d->physfn = put(p, d->physfn);
+    d->bond = put(p, d->bond);
+    for (uint32_t i = 0; path && i < d->n_path; i++)
+        path[i] = put(p, path[i]);
+    for (uint32_t i = 0; links && i < d->n_links; i++)
+        links[i].to = put(p, links[i].to);
+    d->path = path;
+    d->links = links;
+}
+
 static void pack_nrt_parts(struct pack *p, struct kube_nrt *n)
 {
     struct kube_nrt_zone *const zones = copy(p, n->zones, n->n_zones, sizeof(*zones));
     struct kube_nrt_device *const devices = copy(p, n->devices, n->n_devices, sizeof(*devices));
     struct kube_nrt_holding *const holdings =
         copy(p, n->holdings, n->n_holdings, sizeof(*holdings));
+    struct kube_nrt_pci *const pci = copy(p, n->pci, n->n_pci, sizeof(*pci));
 
     pack_meta(p, &n->meta);
     n->reserved_cpus = put(p, n->reserved_cpus);
@@ -170,9 +189,12 @@ static void pack_nrt_parts(struct pack *p, struct kube_nrt *n)
     }
     for (uint32_t i = 0; holdings && i < n->n_holdings; i++)
         pack_holding(p, &holdings[i]);
+    for (uint32_t i = 0; pci && i < n->n_pci; i++)
+        pack_pci(p, &pci[i]);
     n->zones = zones;
     n->devices = devices;
     n->holdings = holdings;
+    n->pci = pci;
 }
 
 int pack_nrt(struct kube_nrt *out, const struct kube_nrt *from, struct arena *a)
@@ -205,6 +227,7 @@ static void pack_pod_parts(struct pack *p, struct score_pod *pod)
     struct pod_container *const containers =
         copy(p, pod->containers, pod->n_containers, sizeof(*containers));
     struct pod_hint *const hints = copy(p, pod->hints, pod->n_hints, sizeof(*hints));
+    uint64_t *const labels = copy(p, pod->labels.at, pod->labels.n, sizeof(*labels));
 
     pod->ns = put(p, pod->ns);
     pod->name = put(p, pod->name);
@@ -219,7 +242,7 @@ static void pack_pod_parts(struct pack *p, struct score_pod *pod)
     }
     pod->containers = containers;
     pod->hints = hints;
-    pod->labels.at = copy(p, pod->labels.at, pod->labels.n, sizeof(*pod->labels.at));
+    pod->labels.at = labels;
     pack_two(p, &pod->pod_requests, pod->n_pod_requests, &pod->pod_limits, pod->n_pod_limits);
 }
 

@@ -368,7 +368,7 @@ static int read_payloads(struct raw_nrt *raw, struct arena *a, struct err *err)
         else if (str_is(at->name, NRT_PREFIX "devices"))
             rc = nrt_read_devices(&raw->nrt, at->value, a, err);
         else if (str_is(at->name, NRT_PREFIX "pci"))
-            rc = nrt_check_pci(at->value, err);
+            rc = nrt_read_pci(&raw->nrt, at->value, a, err);
     }
     return rc;
 }

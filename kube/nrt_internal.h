@@ -42,7 +42,7 @@ int nrt_read_zone_settings(struct kube_nrt_zone *zone, const struct nrt_attribut
 /* The JSON of placements, devices and pci. */
 int nrt_read_placements(struct kube_nrt *nrt, struct str value, struct arena *a, struct err *err);
 int nrt_read_devices(struct kube_nrt *nrt, struct str value, struct arena *a, struct err *err);
-int nrt_check_pci(struct str value, struct err *err);
+int nrt_read_pci(struct kube_nrt *nrt, struct str value, struct arena *a, struct err *err);
 
 /* A CPU list; 0 or -EINVAL with "FIELD: ...". */
 int nrt_check_cpus(struct str list, const char *field, struct err *err);

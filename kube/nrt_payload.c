@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The attributes `placements`, `devices` and `pci`: small JSON texts inside a string, through
+ * The attributes `placements` and `devices`: small JSON texts inside a string, through
  * jansson. Members that nobody here knows are skipped, so that a newer agent can add some; what is
  * known must have its type.
  */
@@ -449,13 +449,4 @@ int nrt_read_placements(struct kube_nrt *nrt, struct str value, struct arena *a,
     nrt->n_holdings = (uint32_t)n;
     nrt->has_placements = true;
     return 0;
-}
-
-/* Nothing reads it yet; a broken one is still the agent's fault and said at once. */
-int nrt_check_pci(struct str value, struct err *err)
-{
-    CLEANUP(free_json) json_t *j = NULL;
-    const struct at at = {NULL, NRT_PREFIX "pci", 0};
-
-    return load(&at, value, &j, err);
 }

@@ -95,6 +95,27 @@ struct kube_nrt_holding {
     uint32_t n_devices;
 };
 
+/* The link of a GPU to a peer. */
+struct kube_nrt_link {
+    struct str to; /* id */
+    uint32_t mbs;  /* MB/s */
+};
+
+/* One device on PCI, from the attribute `pci`. */
+struct kube_nrt_pci {
+    struct str id; /* as in `devices` where a plugin hands it out, else what the system calls it */
+    enum topo_device_kind kind;
+    struct str address;                /* "0000:17:00.0" */
+    const struct str *path;            /* [n_path] host bridge first */
+    const struct kube_nrt_link *links; /* [n_links] of a GPU */
+    uint32_t n_path, n_links;
+    uint64_t zones;      /* indices */
+    struct str name;     /* of a port: "eth0" */
+    uint32_t speed_mbps; /* of a port's link, 0 = not known */
+    struct str physfn;   /* of a virtual function: address of the port it belongs to */
+    struct str bond;     /* the bond that the port is part of */
+};
+
 struct kube_nrt {
     struct kube_meta meta;
     bool has_policy, has_scope;
@@ -112,6 +133,8 @@ struct kube_nrt {
     uint32_t n_devices;
     const struct kube_nrt_holding *holdings; /* by ns, pod; the containers of a pod together */
     uint32_t n_holdings;
+    const struct kube_nrt_pci *pci; /* by id */
+    uint32_t n_pci;
 };
 
 int kube_meta_decode(struct kube_meta *out, struct str json, struct arena *a,

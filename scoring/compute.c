@@ -7,10 +7,6 @@ bool score_compute(uint32_t *out, const struct score_compute *c)
 {
     uint32_t sum = 0, n = 0;
 
-    if (c->takes_accelerators) {
-        sum += (uint32_t)((uint64_t)SCORE_MAX * c->left / c->whole);
-        n++;
-    }
     if (c->has_utilization) {
         sum += c->utilization < SCORE_MAX ? SCORE_MAX - c->utilization : 0;
         n++;

@@ -27,5 +27,5 @@ uint32_t score_interference(const uint32_t *cpu, const uint16_t *pressure, uint3
         sum += (uint64_t)cpu[z] * pressure[z];
         cpus += cpu[z];
     }
-    return cpus ? SCORE_MAX - (uint32_t)(sum / cpus) : SCORE_MAX;
+    return cpus ? SCORE_MAX - (uint32_t)(sum / (2 * cpus)) : SCORE_MAX;
 }

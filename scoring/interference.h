@@ -25,12 +25,13 @@ uint32_t score_qos_priority(enum pod_qos qos);
 uint32_t score_pressure(uint64_t weighted, uint32_t cpus);
 
 /*
- * interference = 1000 - sum over zones of cpu[z] / C * pressure[z], rounded up; C = sum(cpu).
+ * interference = 1000 - 1/2 * sum over zones of cpu[z] / C * pressure[z], rounded up; C = sum(cpu).
  *
- * SCORE_MAX = alone, or beside what nobody minds. So important pods keep apart, and best-effort
- * ones fill the zones where the least important neighbours are. A pod whose CPUs are nowhere in
- * particular (C = 0) disturbs nobody that can be named: SCORE_MAX. Source: docs/scoring.md
- * section 9. [n] both; counts up to 2^20.
+ * SCORE_MAX = alone, or beside what nobody minds; 500 = in zones full of the most important ones:
+ * neighbours take a part of what is shared (caches, memory bandwidth), not all. So important pods
+ * keep apart, and best-effort ones fill the zones where the least important are. A pod whose CPUs
+ * are nowhere in particular (C = 0) disturbs nobody that can be named: SCORE_MAX. Source:
+ * docs/scoring.md section 9. [n] both; counts up to 2^20.
  */
 uint32_t score_interference(const uint32_t *cpu, const uint16_t *pressure, uint32_t n);
 

@@ -231,7 +231,7 @@ struct node_view {
     uint32_t n_places;
     const uint8_t *links;
     uint32_t n_nics;
-    const struct node_nic *nics; /* by name */
+    const struct node_nic *nics; /* by PCI address */
     uint64_t network_shared[2];  /* requested by the pods that hold no port, bits/s */
     struct node_state state;
     bool blocks_known; /* the report says which memory blocks there are, or how many */

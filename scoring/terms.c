@@ -273,36 +273,17 @@ static bool all_have(const struct score_choice *c, const struct node_view *node,
     return true;
 }
 
-/* What is known of the devices of one choice goes into the means; else false. */
-static bool add_load(struct mean *m, const struct score_choice *c, const struct node_view *node,
+/* Into the mean what is known of the devices of a choice. */
+static void add_load(struct mean *m, const struct score_choice *c, const struct node_view *node,
                      bool of_queue)
 {
     const bool of_node = of_queue ? node->load.has_queue : node->load.has_utilization;
 
-    if (!node->device_load || (!of_node && !all_have(c, node, of_queue)))
-        return false;
-    add(m, score_choice_taken(c), score_choice_mean(c, of_queue ? queue : utilization, node));
-    return true;
+    if (of_node || all_have(c, node, of_queue))
+        add(m, score_choice_taken(c), score_choice_mean(c, of_queue ? queue : utilization, node));
 }
 
-/* Devices that are no network ports: accelerators. */
-static void count_accelerators(struct score_compute *out, const struct outcome *o)
-{
-    const struct node_view *const node = o->node;
-
-    for (uint32_t r = 0; r < node->n_resources; r++) {
-        const struct node_resource *const res = &node->resources[r];
-
-        if (node->devices[res->first].kind == NODE_DEVICE_NIC || !takes(&o->req->whole, res))
-            continue;
-        for (uint32_t d = res->first; d < res->first + res->n; d++) {
-            out->whole += node->devices[d].healthy;
-            out->left += node->devices[d].healthy && !cpuset_has(o->after->device_held, d);
-        }
-    }
-    out->takes_accelerators = out->whole > 0;
-}
-
+/* Of what the pod may get, where each of these says it; devices that are no network ports. */
 static bool compute(uint32_t *out, const struct outcome *o)
 {
     const struct node_view *const node = o->node;
@@ -312,15 +293,14 @@ static bool compute(uint32_t *out, const struct outcome *o)
                               .queue = node->load.queue};
     struct mean busy = {0}, waits = {0};
 
-    count_accelerators(&c, o);
-    for (uint32_t i = 0; c.takes_accelerators && i < o->req->n_containers; i++) {
+    for (uint32_t i = 0; node->device_load && i < o->req->n_containers; i++) {
         const struct outcome_container *const k = &o->containers[i];
 
         for (uint32_t j = 0; k->runs && j < k->n_choices; j++) {
             if (score_choice_kind(node, &k->choices[j]) == NODE_DEVICE_NIC)
                 continue;
-            (void)add_load(&busy, &k->choices[j], node, false);
-            (void)add_load(&waits, &k->choices[j], node, true);
+            add_load(&busy, &k->choices[j], node, false);
+            add_load(&waits, &k->choices[j], node, true);
         }
     }
     if (busy.weights) {

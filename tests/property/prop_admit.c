@@ -210,7 +210,7 @@ static void expect_terms(const struct score_result *r)
 {
     const uint32_t has = 1u << SCORE_LOCALITY | 1u << SCORE_FRAGMENTATION | 1u << SCORE_FRESHNESS;
     /* of a pod that takes devices */
-    const uint32_t may = has | 1u << SCORE_DEVICES | 1u << SCORE_COMPUTE;
+    const uint32_t may = has | 1u << SCORE_DEVICES;
 
     assert_int_equal(r->known & has, r->verdict == SCORE_ADMITTED ? has : 0);
     assert_int_equal(r->known & ~(r->verdict == SCORE_ADMITTED ? may : 0), 0);

@@ -393,17 +393,13 @@ static void compute_never_rises_with_load(void **state)
     uint64_t seed = test_seed(15);
 
     for (int round = 0; round < ROUNDS; round++) {
-        struct score_compute c = {.takes_accelerators = test_random(&seed, 2),
-                                  .whole = 1 + (uint32_t)test_random(&seed, 16),
-                                  .has_utilization = test_random(&seed, 2),
+        struct score_compute c = {.has_utilization = test_random(&seed, 2),
                                   .utilization = (uint32_t)test_random(&seed, 1200),
                                   .has_queue = test_random(&seed, 2),
                                   .queue = (uint32_t)test_random(&seed, 100)};
         uint32_t got = 0, busier = 0;
 
-        c.left = (uint32_t)test_random(&seed, c.whole + 1);
         const bool known = score_compute(&got, &c);
-        c.left -= c.left > 0;
         c.utilization += 10;
         c.queue++;
         assert_int_equal(score_compute(&busier, &c), known);

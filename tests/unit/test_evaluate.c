@@ -75,9 +75,8 @@ static void an_admitted_pod_has_its_terms_worked_by_hand(void **state)
     assert_int_equal(r.term[SCORE_FRAGMENTATION], 590);
     assert_int_equal(r.term[SCORE_FRESHNESS], 500); /* it does not say when it was observed */
     assert_int_equal(r.term[SCORE_DEVICES], 1000);  /* the GPU of the zone that the CPUs are of */
-    assert_int_equal(r.term[SCORE_COMPUTE], 500);   /* one GPU of two is left */
     assert_int_equal(r.known, 1 << SCORE_LOCALITY | 1 << SCORE_DEVICES | 1 << SCORE_FRAGMENTATION |
-                                  1 << SCORE_COMPUTE | 1 << SCORE_FRESHNESS);
+                                  1 << SCORE_FRESHNESS);
     assert_int_equal(score_node_explain(&d, f.req, &f.node, &no_clock, &f.a), 0);
     assert_int_equal(d.message.n, 0);
     assert_true(d.containers[0].hinted && d.containers[0].preferred);

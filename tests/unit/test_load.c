@@ -76,24 +76,23 @@ static void the_room_of_shared_ports_is_what_requests_leave(void **state)
     assert_int_equal(room.free, 0);
 }
 
-static void compute_is_the_mean_of_what_is_known(void **state)
+static void compute_is_the_mean_of_what_is_measured(void **state)
 {
     struct score_compute c = {0};
     uint32_t got = 7777;
 
     assert_false(score_compute(&got, &c));
     assert_int_equal(got, 7777);
-    c = (struct score_compute){.takes_accelerators = true, .whole = 8, .left = 3};
+    c = (struct score_compute){.has_utilization = true, .utilization = 250};
     assert_true(score_compute(&got, &c));
-    assert_int_equal(got, 375);
-    c.has_utilization = true;
-    c.utilization = 250; /* (375 + 750) / 2 = 562.5 */
-    assert_true(score_compute(&got, &c));
-    assert_int_equal(got, 562);
+    assert_int_equal(got, 750);
     c.has_queue = true;
-    c.queue = 3; /* a quarter: (375 + 750 + 250) / 3 = 458.3 */
+    c.queue = 3; /* a quarter: (750 + 250) / 2 */
     assert_true(score_compute(&got, &c));
-    assert_int_equal(got, 458);
+    assert_int_equal(got, 500);
+    c.queue = 2; /* (750 + 333) / 2 = 541.5 */
+    assert_true(score_compute(&got, &c));
+    assert_int_equal(got, 541);
     c = (struct score_compute){.has_queue = true, .queue = UINT32_MAX};
     assert_true(score_compute(&got, &c));
     assert_int_equal(got, 0);
@@ -119,11 +118,12 @@ static void interference_is_felt_where_the_pod_runs(void **state)
 {
     static const uint16_t pressure[] = {500, 100};
 
-    assert_int_equal(score_interference((uint32_t[]){8, 0}, pressure, 2), 500);
-    assert_int_equal(score_interference((uint32_t[]){0, 8}, pressure, 2), 900);
+    assert_int_equal(score_interference((uint32_t[]){8, 0}, pressure, 2), 750);
+    assert_int_equal(score_interference((uint32_t[]){0, 8}, pressure, 2), 950);
     /* (3 * 500 + 100) / 4 = 400 */
-    assert_int_equal(score_interference((uint32_t[]){3, 1}, pressure, 2), 600);
+    assert_int_equal(score_interference((uint32_t[]){3, 1}, pressure, 2), 800);
     assert_int_equal(score_interference((uint32_t[]){0, 0}, pressure, 2), 1000);
+    assert_int_equal(score_interference((uint32_t[]){1, 0}, (const uint16_t[]){1000, 0}, 2), 500);
 }
 
 int main(void)
@@ -132,7 +132,7 @@ int main(void)
         cmocka_unit_test(headroom_is_what_the_tighter_direction_leaves),
         cmocka_unit_test(the_best_port_is_near_and_has_room),
         cmocka_unit_test(the_room_of_shared_ports_is_what_requests_leave),
-        cmocka_unit_test(compute_is_the_mean_of_what_is_known),
+        cmocka_unit_test(compute_is_the_mean_of_what_is_measured),
         cmocka_unit_test(pressure_weighs_neighbours_by_their_class),
         cmocka_unit_test(interference_is_felt_where_the_pod_runs),
     };

@@ -554,6 +554,82 @@ static void every_arena_size_is_survived(void **state)
     assert_true(enough > 1000);
 }
 
+/* An object of two zones, 0 and 4, with `pci` as it stands in the attribute. */
+static int pci_of(struct kube_nrt *out, const char *pci, struct arena *a, struct err *err)
+{
+    struct buf text = {0};
+    char *json;
+
+    buf_text(&text, "{\"metadata\":{\"name\":\"n\"},\"attributes\":[{\"name\":\"" OURS
+                    "pci\",\"value\":\"");
+    for (; *pci; pci++)
+        buf_text(&text, *pci == '\'' ? "\\\"" : (char[]){*pci, 0});
+    buf_text(&text, "\"}],\"zones\":[{\"name\":\"node-0\"},{\"name\":\"node-4\"}]}");
+    json = test_padded(buf_view(&text), '"');
+    const int rc = kube_nrt_decode(out, (struct str){json, text.n}, a, err);
+    free(json);
+    buf_free(&text);
+    return rc;
+}
+
+static void places_on_pci_are_read_by_id(void **state)
+{
+    static char space[1 << 16];
+    struct kube_nrt nrt;
+    struct arena a;
+
+    arena_init(&a, space, sizeof(space));
+    assert_int_equal(
+        pci_of(&nrt,
+               "{'mlx5_0':{'kind':'infiniband','address':'0000:18:00.0','path':"
+               "['0000:15','0000:15:01.0'],'zones':[4,9],'name':'mlx5_0','speed':400000,"
+               "'later':{}},'GPU-0':{'links':{'GPU-1':450000},'zones':[0]},"
+               "'eth0':{'speed':-1,'name':'eth0'},'x':{},'vf':{'kind':'nic','physfn':"
+               "'0000:18:00.0','bond':'bond0'},'card':{'kind':'hologram'}}",
+               &a, NULL),
+        0);
+    assert_int_equal(nrt.n_pci, 6);
+    assert_true(str_is(nrt.pci[0].id, "GPU-0"));
+    assert_int_equal(nrt.pci[0].kind, TOPO_GPU); /* it has links */
+    assert_int_equal(nrt.pci[0].zones, 1);
+    assert_true(str_is(nrt.pci[0].links[0].to, "GPU-1"));
+    assert_int_equal(nrt.pci[0].links[0].mbs, 450000);
+    assert_int_equal(nrt.pci[1].kind, TOPO_OTHER); /* of a later version */
+    assert_int_equal(nrt.pci[2].kind, TOPO_NIC);   /* it has the name of a port */
+    assert_int_equal(nrt.pci[2].speed_mbps, 0);
+    assert_int_equal(nrt.pci[3].kind, TOPO_INFINIBAND);
+    assert_int_equal(nrt.pci[3].zones, 2); /* there is no zone 9 */
+    assert_int_equal(nrt.pci[3].n_path, 2);
+    assert_int_equal(nrt.pci[3].speed_mbps, 400000);
+    assert_true(str_is(nrt.pci[4].physfn, "0000:18:00.0") && str_is(nrt.pci[4].bond, "bond0"));
+    assert_int_equal(nrt.pci[5].kind, TOPO_OTHER);
+}
+
+static void broken_places_name_the_way_down(void **state)
+{
+    static const char *const bad[][2] = {
+        {"[]", "attributes[" OURS "pci]: "},
+        {"{'a':1}", "attributes[" OURS "pci]: a: "},
+        {"{'a':{'path':[1]}}", "attributes[" OURS "pci]: a.path[0]: "},
+        {"{'a':{'speed':'fast'}}", "attributes[" OURS "pci]: a.speed: "},
+        {"{'a':{'links':{'b':4294967296}}}", "attributes[" OURS "pci]: a.links.b: "},
+        {"{'a':{},'a':{}}", "attributes[" OURS "pci]: "},
+        {"{'a':{}", "attributes[" OURS "pci]: offset "},
+    };
+    static char space[1 << 16];
+
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        struct err err = {0};
+        struct kube_nrt nrt;
+        struct arena a;
+
+        arena_init(&a, space, sizeof(space));
+        assert_int_equal(pci_of(&nrt, bad[i][0], &a, &err), -EINVAL);
+        if (strncmp(err.text, bad[i][1], strlen(bad[i][1])))
+            fail_msg("%s: %s", bad[i][0], err.text);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -577,6 +653,8 @@ int main(void)
         cmocka_unit_test(zones_of_another_type_are_left_out),
         cmocka_unit_test(zones_over_the_bound_are_only_counted),
         cmocka_unit_test(every_arena_size_is_survived),
+        cmocka_unit_test(places_on_pci_are_read_by_id),
+        cmocka_unit_test(broken_places_name_the_way_down),
     };
 
     return cmocka_run_group_tests_name("nrt", tests, NULL, NULL);

@@ -36,7 +36,7 @@ static void forget(struct str json, struct arena *a)
 
 static const char pod_text[] =
     "{'apiVersion':'v1','kind':'Pod','metadata':{'namespace':'ml','name':'p','uid':'u-1',"
-    "'labels':{'app':'a'},'annotations':{'orchestration.gokore.io/"
+    "'labels':{'app':'web','tier':''},'annotations':{'orchestration.gokore.io/"
     "ignore':'true'}},'spec':{'nodeName':'n1','containers':["
     "{'name':'a','resources':{'limits':{'cpu':'2','memory':'1Gi'}}},{'name':'b','resources':{"
     "'requests':{'cpu':'1'},'limits':{'cpu':'3'}}}]}}";
@@ -60,6 +60,9 @@ static void a_packed_pod_has_all_of_it(void **state)
     assert_true(str_is(pod.node, "n1") && pod.reason.n == 0);
     assert_int_equal(pod.n_hints, 1);
     assert_true(str_is(pod.hints[0].key, "ignore") && str_is(pod.hints[0].value, "true"));
+    assert_int_equal(pod.labels.n, 2);
+    assert_true(pod.labels.at[0] == score_label(STR("app"), STR("web")) &&
+                pod.labels.at[1] == score_label(STR("tier"), STR("")));
     assert_int_equal(pod.n_containers, 2);
     const struct pod_container *const c = pod.containers;
     assert_true(str_is(c[0].name, "a") && str_is(c[1].name, "b"));
@@ -92,6 +95,40 @@ static void a_packed_node_has_all_of_it(void **state)
     assert_int_equal(node.capacity[0].amount, 8000);
     assert_int_equal(node.allocatable[0].amount, 7000);
     assert_true(str_is(node.allocatable[1].resource, "memory"));
+}
+
+static void packed_places_on_pci_have_all_of_it(void **state)
+{
+    /* `` is \" inside the attribute's text */
+    char text[1024] =
+        "{'metadata':{'name':'n'},'attributes':[{'name':'orchestration.gokore.io/pci','value':'{"
+        "`g`:{`kind`:`gpu`,`address`:`0000:17:00.0`,`path`:[`0000:16`,`0000:16:01.0`],"
+        "`links`:{`h`:450}},`v`:{`kind`:`nic`,`name`:`eth0v1`,`speed`:100,`physfn`:`0000:18:00.0`,"
+        "`bond`:`b0`}}'}],'zones':[{'name':'node-0'}]}";
+    char wide[2048];
+    size_t n = 0;
+    struct kube_nrt from, nrt;
+    struct arena a, b;
+
+    for (size_t i = 0; text[i]; i++) {
+        if (text[i] == '`')
+            wide[n++] = '\\';
+        wide[n++] = (char)(text[i] == '`' ? '"' : text[i]);
+    }
+    wide[n] = 0;
+    const struct str json = json_of(wide);
+    arena_init(&a, decoded, ROOM);
+    arena_init(&b, packed, ROOM);
+    assert_int_equal(kube_nrt_decode(&from, json, &a, NULL), 0);
+    assert_int_equal(pack_nrt(&nrt, &from, &b), 0);
+    forget(json, &a);
+    assert_int_equal(nrt.n_pci, 2);
+    assert_true(str_is(nrt.pci[0].id, "g") && str_is(nrt.pci[0].address, "0000:17:00.0"));
+    assert_int_equal(nrt.pci[0].n_path, 2);
+    assert_true(str_is(nrt.pci[0].path[1], "0000:16:01.0"));
+    assert_true(str_is(nrt.pci[0].links[0].to, "h") && nrt.pci[0].links[0].mbs == 450);
+    assert_true(str_is(nrt.pci[1].name, "eth0v1") && str_is(nrt.pci[1].bond, "b0"));
+    assert_true(str_is(nrt.pci[1].physfn, "0000:18:00.0") && nrt.pci[1].speed_mbps == 100);
 }
 
 /* Whatever room there is, the copy is whole, or nothing is said to be there. */
@@ -129,6 +166,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_packed_pod_has_all_of_it),
         cmocka_unit_test(a_packed_node_has_all_of_it),
+        cmocka_unit_test(packed_places_on_pci_have_all_of_it),
         cmocka_unit_test(every_arena_size_gives_a_whole_pod_or_none),
     };
 

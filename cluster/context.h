@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What decisions depend on that belongs to no node: the policies, in the order in which they win,
+ * and the labels of the namespaces. Immutable; snapshots share it as long as it does not change.
+ */
+#ifndef CLUSTER_CONTEXT_H
+#define CLUSTER_CONTEXT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/str.h"
+#include "scoring/policy.h"
+
+struct block;
+struct cluster_context;
+
+/*
+ * Of blocks that hold a struct score_policy [n_policies] and a struct kube_namespace
+ * [n_namespaces], which it references; in any order. One reference. NULL: out of memory.
+ */
+struct cluster_context *cluster_context_new(struct block *const *policies, uint32_t n_policies,
+                                            struct block *const *namespaces, uint32_t n_namespaces);
+struct cluster_context *cluster_context_ref(struct cluster_context *c);
+void cluster_context_unref(struct cluster_context *c);         /* from any thread; NULL is fine */
+size_t cluster_context_bytes(const struct cluster_context *c); /* what it keeps alive */
+
+/* The policy that counts in a namespace; NULL: none. A namespace that is not there has its name. */
+const struct score_policy *cluster_context_policy(const struct cluster_context *c, struct str ns);
+
+/*
+ * Policies that select the namespace, too, but lose to the one that counts (Conflicted): the first
+ * `room` of them into `out`. Returns how many there are.
+ */
+uint32_t cluster_context_losers(const struct cluster_context *c, struct str ns,
+                                const struct score_policy **out, uint32_t room);
+
+/* Does some policy have a class whose pods must be alone? */
+bool cluster_context_has_exclusive(const struct cluster_context *c);
+
+/* Everything that the policy that counts and the pod's hints make of it. */
+void cluster_context_rules(const struct cluster_context *c, struct score_rules *out,
+                           const struct score_pod *pod, enum pod_qos qos);
+
+#endif
