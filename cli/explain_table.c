@@ -85,6 +85,7 @@ static void head(struct buf *out, const struct told_decision *d)
     }
     buf_printf(out, "%-*s%.*s  class %.*s, QoS %.*s\n", LABEL, "pod", STR_ARG(d->pod),
                STR_ARG(d->class), STR_ARG(d->qos));
+    line(out, "policy", d->policy);
     line(out, "decision", d->id);
     line(out, "made at", d->time);
     buf_printf(out, "%-*s%lld, %u nodes: %u admitted, ", LABEL, "snapshot", (long long)d->snapshot,

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "cluster/context.h"
 #include "cluster/node_build.h"
 #include "cluster/snapshot_parts.h"
 #include "cluster/store.h"
@@ -26,6 +27,9 @@ struct cluster {
     uint64_t revision;
     const struct score_pod **pods; /* scratch for the pods of one node */
     uint32_t pods_room;
+    struct node_signal *signals; /* scratch for the signals about one node */
+    uint32_t signals_room;
+    struct cluster_context *context; /* never NULL */
     char *scratch;
     size_t scratch_room;
     atomic_bool synced;
@@ -92,6 +96,39 @@ static int collect_pods(struct cluster *c, const struct store_node *n)
     return 0;
 }
 
+/*
+ * The signals that say something of the node, into the scratch. Returns how many, -ENOMEM; the time
+ * at which the first of them grows too old goes to `out_ends_us`, 0 = none does.
+ */
+static int collect_signals(struct cluster *c, struct str node, int64_t now, int64_t *out_ends_us)
+{
+    const struct store_list *const all = &c->store.signals;
+    int n = 0;
+
+    *out_ends_us = 0;
+    if (all->n > c->signals_room) {
+        struct node_signal *const signals = realloc(c->signals, all->n * 2 * sizeof(*signals));
+
+        if (!signals)
+            return -ENOMEM;
+        c->signals = signals;
+        c->signals_room = all->n * 2;
+    }
+    for (uint32_t i = 0; i < all->n; i++) {
+        const struct kube_signal *const s = all->at[i].block->value;
+        const struct signal_node *const figures = kube_signal_node(s, node);
+        const int64_t ends = store_signal_ends_us(&all->at[i]);
+
+        if (!figures)
+            continue;
+        c->signals[n++] =
+            (struct node_signal){s->name, (enum signal_kind)s->kind, ends < now, figures};
+        if (ends >= now && (*out_ends_us == 0 || ends + 1 < *out_ends_us))
+            *out_ends_us = ends + 1;
+    }
+    return n;
+}
+
 static int64_t now_us(const struct cluster *c)
 {
     return c->options.now_us ? c->options.now_us() : clock_realtime_us();
@@ -109,9 +146,12 @@ static int64_t next_check(const struct cluster *c, const struct node_view *v)
     return 0;
 }
 
-static int new_view(struct cluster *c, struct store_node *n, struct block **out)
+/* Also when the view must be looked at again because a signal grows too old: `out_ends_us`. */
+static int new_view(struct cluster *c, struct store_node *n, struct block **out,
+                    int64_t *out_ends_us)
 {
     const int64_t now = now_us(c);
+    const int n_signals = collect_signals(c, n->name, now, out_ends_us);
     const struct node_inputs in = {
         .name = n->name,
         .node = n->node->value,
@@ -119,19 +159,31 @@ static int new_view(struct cluster *c, struct store_node *n, struct block **out)
         .pods = c->pods,
         .n_pods = n->n_pods,
         .pods_known = c->store.pods_known,
+        .context = c->context,
+        .signals = c->signals,
+        .n_signals = (uint32_t)n_signals,
         .newest_generation = n->newest_generation,
         .now_us = now,
         .max_age_us = c->options.max_age_us,
     };
     struct build b = {c, &in, ++c->revision};
 
+    if (n_signals < 0)
+        return -ENOMEM;
     return block_new(out, block_room_like(n->view), build_into, &b);
+}
+
+/* Of two times of which 0 is never. */
+static int64_t earlier(int64_t a, int64_t b)
+{
+    return a == 0 ? b : b == 0 || a < b ? a : b;
 }
 
 /* Build one node's view again; without memory for it the old one stays. */
 static void refresh(struct cluster *c, struct store_node *n)
 {
     struct block *view = NULL;
+    int64_t ends_us;
 
     if (!n->node) {
         c->nodes_changed = c->nodes_changed || n->view;
@@ -141,14 +193,14 @@ static void refresh(struct cluster *c, struct store_node *n)
         store_prune(&c->store, n);
         return;
     }
-    if (collect_pods(c, n) || new_view(c, n, &view)) {
+    if (collect_pods(c, n) || new_view(c, n, &view, &ends_us)) {
         log_line(LOG_LEVEL_ERROR, "cluster", "node %.*s: no memory for its view", STR_ARG(n->name));
         return;
     }
     c->nodes_changed = c->nodes_changed || !n->view;
     block_unref(n->view);
     n->view = view;
-    n->recheck_us = next_check(c, view->value);
+    n->recheck_us = earlier(next_check(c, view->value), ends_us);
     n->next_dirty = c->fresh;
     c->fresh = n;
 }
@@ -203,11 +255,13 @@ static struct roster *make_roster(const struct store *s, struct store_node *cons
 }
 
 /* A new set of names: sort them and index them. */
-static struct cluster_snapshot *made_anew(const struct store *s, struct pod_table *pods)
+static struct cluster_snapshot *made_anew(const struct store *s, struct pod_table *pods,
+                                          struct cluster_context *context)
 {
     uint32_t n = 0;
     struct store_node **const nodes = sorted_nodes(s, &n);
-    struct cluster_snapshot *snapshot = snapshot_new(nodes ? make_roster(s, nodes, n) : NULL, pods);
+    struct cluster_snapshot *snapshot =
+        snapshot_new(nodes ? make_roster(s, nodes, n) : NULL, pods, cluster_context_ref(context));
 
     for (uint32_t i = 0; snapshot && i < n; i++) {
         if (i % PAGE_NODES == 0 && !(snapshot->pages[i / PAGE_NODES] = snapshot_page_new())) {
@@ -240,9 +294,11 @@ static struct snapshot_page *own_page(struct cluster_snapshot *s,
 
 /* The names of the snapshot before: all pages without a fresh view stay. */
 static struct cluster_snapshot *made_again(const struct store_node *fresh, struct pod_table *pods,
+                                           struct cluster_context *context,
                                            const struct cluster_snapshot *before)
 {
-    struct cluster_snapshot *const s = snapshot_new(roster_ref(before->roster), pods);
+    struct cluster_snapshot *const s =
+        snapshot_new(roster_ref(before->roster), pods, cluster_context_ref(context));
 
     for (uint32_t i = 0; s && i < s->n_pages; i++)
         s->pages[i] = snapshot_page_ref(before->pages[i]);
@@ -291,8 +347,9 @@ static struct pod_table *current_pods(struct cluster *c)
 static int publish(struct cluster *c)
 {
     struct pod_table *const pods = current_pods(c);
-    struct cluster_snapshot *const s =
-        c->nodes_changed ? made_anew(&c->store, pods) : made_again(c->fresh, pods, c->current);
+    struct cluster_snapshot *const s = c->nodes_changed
+                                           ? made_anew(&c->store, pods, c->context)
+                                           : made_again(c->fresh, pods, c->context, c->current);
 
     if (!s)
         return -ENOMEM;
@@ -301,10 +358,55 @@ static int publish(struct cluster *c)
     return 0;
 }
 
+static void mark_all(struct cluster *c)
+{
+    for (uint32_t i = 0; i <= c->store.mask; i++) {
+        for (struct store_node *n = c->store.buckets[i]; n; n = n->next)
+            store_mark(&c->store, n);
+    }
+}
+
+static struct cluster_context *make_context(const struct store *s)
+{
+    const uint32_t n = s->policies.n + s->namespaces.n;
+    struct block **const blocks = malloc((n + 1) * sizeof(struct block *));
+    struct cluster_context *context = NULL;
+
+    for (uint32_t i = 0; blocks && i < n; i++)
+        blocks[i] =
+            i < s->policies.n ? s->policies.at[i].block : s->namespaces.at[i - s->policies.n].block;
+    if (blocks)
+        context =
+            cluster_context_new(blocks, s->policies.n, blocks + s->policies.n, s->namespaces.n);
+    free(blocks);
+    return context;
+}
+
+/*
+ * Policies and namespaces as they are now. Which pods must be alone is part of the views; all else
+ * of a policy is the request's. True when there is a new context.
+ */
+static bool renew_context(struct cluster *c)
+{
+    struct cluster_context *const context = c->store.context_dirty ? make_context(&c->store) : NULL;
+
+    if (c->store.context_dirty && !context)
+        log_line(LOG_LEVEL_ERROR, "cluster", "no memory for the policies: the last ones stay");
+    if (!context)
+        return false;
+    if (cluster_context_has_exclusive(c->context) || cluster_context_has_exclusive(context))
+        mark_all(c);
+    cluster_context_unref(c->context);
+    c->context = context;
+    c->store.context_dirty = false;
+    return true;
+}
+
 /* One swap for all that came since the last one; none when nothing did. */
 static void settle(struct cluster *c, bool always)
 {
-    bool changed = always || c->nodes_changed || any_shard_dirty(&c->store);
+    const bool renewed = renew_context(c);
+    bool changed = renewed || always || c->nodes_changed || any_shard_dirty(&c->store);
 
     for (struct store_node *n; (n = store_next_dirty(&c->store)); changed = true)
         refresh(c, n);
@@ -321,7 +423,8 @@ static int on_delta(void *ctx, const struct source_delta *delta, struct err *err
 {
     struct cluster *const c = ctx;
 
-    return delta->kind <= SOURCE_WORKLOAD ? store_apply(&c->store, delta, err) : 0;
+    c->store.now_us = now_us(c);
+    return delta->kind <= SOURCE_SIGNAL ? store_apply(&c->store, delta, err) : 0;
 }
 
 static void on_begin(void *ctx, enum source_kind kind, bool again)
@@ -335,6 +438,7 @@ static void on_end(void *ctx, enum source_kind kind)
 {
     struct cluster *const c = ctx;
 
+    c->store.now_us = now_us(c);
     store_end(&c->store, kind);
 }
 
@@ -403,9 +507,11 @@ void cluster_set_max_age(struct cluster *c, int64_t us)
 static int start(struct cluster *c, const struct cluster_options *options)
 {
     c->options = *options;
-    if (store_init(&c->store, options->hash_key) || grow_scratch(c))
+    c->context = cluster_context_new(NULL, 0, NULL, 0);
+    if (!c->context || store_init(&c->store, options->hash_key) || grow_scratch(c))
         return -ENOMEM;
-    c->current = snapshot_new(roster_new(options->hash_key, NULL, 0), pod_table_new());
+    c->current = snapshot_new(roster_new(options->hash_key, NULL, 0), pod_table_new(),
+                              cluster_context_ref(c->context));
     return c->current && pthread_mutex_init(&c->lock, NULL) == 0 ? 0 : -ENOMEM;
 }
 
@@ -427,7 +533,9 @@ void cluster_free(struct cluster *c)
         return;
     cluster_snapshot_unref(c->current);
     store_done(&c->store);
+    cluster_context_unref(c->context);
     free(c->pods);
+    free(c->signals);
     free(c->scratch);
     (void)pthread_mutex_destroy(&c->lock);
     free(c);

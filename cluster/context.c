@@ -165,5 +165,5 @@ void cluster_context_rules(const struct cluster_context *c, struct score_rules *
 {
     const struct score_hints hints = kube_hints_read(pod);
 
-    score_rules_of(out, cluster_context_policy(c, pod->ns), pod, qos, &hints);
+    score_rules_of(out, c ? cluster_context_policy(c, pod->ns) : NULL, pod, qos, &hints);
 }

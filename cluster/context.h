@@ -39,7 +39,7 @@ uint32_t cluster_context_losers(const struct cluster_context *c, struct str ns,
 /* Does some policy have a class whose pods must be alone? */
 bool cluster_context_has_exclusive(const struct cluster_context *c);
 
-/* Everything that the policy that counts and the pod's hints make of it. */
+/* Everything that the policy that counts and the pod's hints make of it. `c` may be NULL. */
 void cluster_context_rules(const struct cluster_context *c, struct score_rules *out,
                            const struct score_pod *pod, enum pod_qos qos);
 

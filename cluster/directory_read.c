@@ -14,7 +14,9 @@
 #include "kube/file.h"
 #include "kube/lock_policy.h"
 #include "kube/object.h"
+#include "kube/policy.h"
 #include "kube/scan.h"
+#include "kube/signal.h"
 
 /* The entries of one reading, until it is through. */
 struct reading {
@@ -51,20 +53,28 @@ static bool classify_ours(const struct kube_meta *meta, struct index_object *out
 
 static bool classify(const struct kube_meta *meta, struct index_object *out)
 {
-    const bool workload = kube_is_workload(meta->kind);
+    static const struct {
+        const char *kind, *api_version;
+        enum source_kind source;
+    } plain[] = {
+        /* cluster scoped */
+        {"Node", "v1", SOURCE_NODE},
+        {"NodeResourceTopology", "topology.node.k8s.io/v1alpha2", SOURCE_NRT},
+        {"Namespace", "v1", SOURCE_NAMESPACE},
+        {KUBE_POLICY_KIND, KUBE_POLICY_API, SOURCE_POLICY},
+        {KUBE_SIGNAL_KIND, KUBE_SIGNAL_API, SOURCE_SIGNAL},
+    };
 
     *out = (struct index_object){.type = meta->kind, .name = meta->name};
-    if (str_is(meta->kind, "Node") && str_is(meta->api_version, "v1")) {
-        out->kind = SOURCE_NODE;
-    } else if (str_is(meta->kind, "NodeResourceTopology") &&
-               str_is(meta->api_version, "topology.node.k8s.io/v1alpha2")) {
-        out->kind = SOURCE_NRT;
-    } else if (workload) {
-        out->kind = str_is(meta->kind, "Pod") ? SOURCE_POD : SOURCE_WORKLOAD;
-        out->ns = meta->ns.n ? meta->ns : STR("default");
-    } else {
-        return classify_ours(meta, out);
+    for (size_t i = 0; i < ARRAY_LEN(plain); i++) {
+        out->kind = plain[i].source;
+        if (str_is(meta->kind, plain[i].kind) && str_is(meta->api_version, plain[i].api_version))
+            return true;
     }
+    if (!kube_is_workload(meta->kind))
+        return classify_ours(meta, out);
+    out->kind = str_is(meta->kind, "Pod") ? SOURCE_POD : SOURCE_WORKLOAD;
+    out->ns = meta->ns.n ? meta->ns : STR("default");
     return true;
 }
 

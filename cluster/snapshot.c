@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/siphash.h"
+#include "cluster/context.h"
 #include "cluster/snapshot_parts.h"
 
 /* --- parts --- */
@@ -110,7 +111,8 @@ void snapshot_page_unref(struct snapshot_page *page)
     free(page);
 }
 
-struct cluster_snapshot *snapshot_new(struct roster *roster, struct pod_table *pods)
+struct cluster_snapshot *snapshot_new(struct roster *roster, struct pod_table *pods,
+                                      struct cluster_context *context)
 {
     const uint32_t n_pages = roster ? (roster->n + PAGE_NODES - 1) / PAGE_NODES : 0;
     struct cluster_snapshot *const s =
@@ -119,11 +121,13 @@ struct cluster_snapshot *snapshot_new(struct roster *roster, struct pod_table *p
     if (!s) {
         roster_unref(roster);
         pod_table_unref(pods);
+        cluster_context_unref(context);
         return NULL;
     }
     atomic_init(&s->refs, 1);
     s->roster = roster;
     s->pods = pods;
+    s->context = context;
     s->n_pages = n_pages;
     return s;
 }
@@ -151,7 +155,13 @@ void cluster_snapshot_unref(struct cluster_snapshot *s)
         snapshot_page_unref(s->pages[i]);
     pod_table_unref(s->pods);
     roster_unref(s->roster);
+    cluster_context_unref(s->context);
     free(s);
+}
+
+struct cluster_context *cluster_snapshot_context(const struct cluster_snapshot *s)
+{
+    return s->context;
 }
 
 uint64_t cluster_snapshot_generation(const struct cluster_snapshot *s)

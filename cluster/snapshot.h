@@ -17,6 +17,7 @@
 #include "scoring/request.h"
 
 struct block;
+struct cluster_context;
 struct roster;
 struct cluster_snapshot; /* opaque */
 
@@ -25,6 +26,9 @@ void cluster_snapshot_unref(struct cluster_snapshot *s); /* from any thread; NUL
 
 uint64_t cluster_snapshot_generation(const struct cluster_snapshot *s); /* grows by one a swap */
 uint32_t cluster_snapshot_nodes(const struct cluster_snapshot *s);
+
+/* Its policies and namespaces; never NULL. Whoever keeps it longer takes a reference. */
+struct cluster_context *cluster_snapshot_context(const struct cluster_snapshot *s);
 
 /* The i-th node in byte order of the names. */
 const struct node_view *cluster_snapshot_node(const struct cluster_snapshot *s, uint32_t i);

@@ -50,6 +50,7 @@ struct cluster_snapshot {
     uint64_t generation;
     struct roster *roster;
     struct pod_table *pods;
+    struct cluster_context *context;
     uint32_t n_pages;
     struct snapshot_page *pages[]; /* [n_pages] views in the roster's order */
 };
@@ -58,7 +59,8 @@ struct cluster_snapshot {
 uint64_t snapshot_pod_hash(const uint64_t key[2], struct str ns, struct str name);
 
 /* A snapshot of these parts; takes the references, also when it fails. NULL: the heap is empty. */
-struct cluster_snapshot *snapshot_new(struct roster *roster, struct pod_table *pods);
+struct cluster_snapshot *snapshot_new(struct roster *roster, struct pod_table *pods,
+                                      struct cluster_context *context);
 
 /* A page without views and with one reference; NULL when the heap is empty. */
 struct snapshot_page *snapshot_page_new(void);

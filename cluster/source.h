@@ -19,6 +19,9 @@ enum source_kind {
     SOURCE_NRT,
     SOURCE_POD,
     SOURCE_WORKLOAD,
+    SOURCE_NAMESPACE,
+    SOURCE_POLICY, /* ConcurrencyPolicy */
+    SOURCE_SIGNAL,
     /* Of the operator; cluster.c passes them over. */
     SOURCE_LOCK_POLICY,
     SOURCE_ADJUSTMENT,

@@ -129,6 +129,11 @@ static struct store_node *find_node(const struct store *s, struct str name, uint
     return n;
 }
 
+struct store_node *store_find_node(const struct store *s, struct str name)
+{
+    return find_node(s, name, roster_hash(s->key, name));
+}
+
 static struct store_node *get_node(struct store *s, struct str name)
 {
     const uint64_t hash = roster_hash(s->key, name);
@@ -196,19 +201,15 @@ static void note_generation(struct store_node *n, const struct kube_nrt *old,
         n->newest_generation = nrt->generation;
 }
 
-/*
- * Something is said of an object that is known: it is not gone. True where it is known to be so, or
- * newer.
- */
-static bool is_passed_over(const struct store *s, struct store_known *k,
-                           const struct source_delta *delta)
+bool store_is_passed_over(const struct store *s, struct store_known *k,
+                          const struct source_delta *delta)
 {
     k->marked = false;
     return k->version && delta->version && delta->version <= k->version &&
            !(s->again >> delta->kind & 1);
 }
 
-static void note_version(struct store_known *k, const struct source_delta *delta)
+void store_note_version(struct store_known *k, const struct source_delta *delta)
 {
     k->version = delta->version & (UINT64_MAX >> 1);
 }
@@ -251,7 +252,7 @@ static int apply_node(struct store *s, const struct source_delta *delta, struct 
             remove_node(s, n, delta->kind);
         return 0;
     }
-    if (n && is_passed_over(s, known_of(n, delta->kind), delta))
+    if (n && store_is_passed_over(s, known_of(n, delta->kind), delta))
         return 0;
     const struct block *const old = !n ? NULL : delta->kind == SOURCE_NODE ? n->node : n->nrt;
     const int rc = decode(s, &b, delta, old, err);
@@ -261,7 +262,7 @@ static int apply_node(struct store *s, const struct source_delta *delta, struct 
         block_unref(b);
         return err_set(err, -ENOMEM, "no memory");
     }
-    note_version(known_of(n, delta->kind), delta);
+    store_note_version(known_of(n, delta->kind), delta);
     set_node(s, n, delta->kind, b);
     return 0;
 }
@@ -426,7 +427,7 @@ static int apply_pod(struct store *s, const struct source_delta *delta, struct e
             remove_pod(s, shard, at);
         return 0;
     }
-    if (at && is_passed_over(s, &(*at)->known, delta))
+    if (at && store_is_passed_over(s, &(*at)->known, delta))
         return 0;
     const int rc = decode(s, &b, delta, at ? (*at)->block : NULL, err);
     if (rc < 0)
@@ -436,14 +437,28 @@ static int apply_pod(struct store *s, const struct source_delta *delta, struct e
         block_unref(b);
         return err_set(err, -ENOMEM, "no memory");
     }
-    note_version(&p->known, delta);
+    store_note_version(&p->known, delta);
     return 0;
 }
 
 int store_apply(struct store *s, const struct source_delta *delta, struct err *err)
 {
-    return delta->kind == SOURCE_NODE || delta->kind == SOURCE_NRT ? apply_node(s, delta, err)
-                                                                   : apply_pod(s, delta, err);
+    switch (delta->kind) {
+    case SOURCE_NODE:
+    case SOURCE_NRT:
+        return apply_node(s, delta, err);
+    case SOURCE_POD:
+    case SOURCE_WORKLOAD:
+        return apply_pod(s, delta, err);
+    case SOURCE_NAMESPACE:
+    case SOURCE_POLICY:
+    case SOURCE_SIGNAL:
+    case SOURCE_LOCK_POLICY:
+    case SOURCE_ADJUSTMENT:
+    case SOURCE_DEADLOCK:
+        break; /* the last three do not come here */
+    }
+    return store_apply_named(s, delta, err);
 }
 
 /* --- lists --- */
@@ -467,8 +482,10 @@ void store_begin(struct store *s, enum source_kind kind, bool again)
     s->again = again ? s->again | 1U << kind : s->again & ~(1U << kind);
     if (kind == SOURCE_POD)
         mark_pods(s);
-    else
+    else if (kind == SOURCE_NODE || kind == SOURCE_NRT)
         mark_nodes(s, kind);
+    else
+        store_begin_named(s, kind);
 }
 
 static void sweep_nodes(struct store *s, enum source_kind kind)
@@ -496,8 +513,10 @@ void store_end(struct store *s, enum source_kind kind)
     s->again &= ~(1U << kind);
     if (kind == SOURCE_POD)
         sweep_pods(s);
-    else
+    else if (kind == SOURCE_NODE || kind == SOURCE_NRT)
         sweep_nodes(s, kind);
+    else
+        store_end_named(s, kind);
 }
 
 int store_publish_shard(struct store *s, uint32_t i)
@@ -547,6 +566,9 @@ void store_done(struct store *s)
             free_node(n);
         }
     }
+    store_list_done(&s->policies);
+    store_list_done(&s->namespaces);
+    store_list_done(&s->signals);
     free(s->buckets);
     free(s->scratch);
 }

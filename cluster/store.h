@@ -58,6 +58,19 @@ struct store_shard {
     struct pod_shard *published;
 };
 
+/* An object that bears a name in no namespace, besides nodes: policies, namespaces, signals. */
+struct store_named {
+    struct str name;
+    struct store_known known;
+    struct block *block;
+    int64_t received_us; /* when it came */
+};
+
+struct store_list {
+    struct store_named *at; /* [n] in the order of their names */
+    uint32_t n, room;
+};
+
 struct store {
     uint64_t key[2];
     struct store_node **buckets; /* [mask + 1] */
@@ -68,6 +81,9 @@ struct store {
     char *scratch;            /* [scratch_room] for decoding */
     size_t scratch_room;
     struct store_shard shards[POD_SHARDS];
+    struct store_list policies, namespaces, signals;
+    bool context_dirty; /* a policy or namespace changed */
+    int64_t now_us;     /* set before each delta: when what comes is received */
 };
 
 int store_init(struct store *s, const uint64_t key[2]) MUST_CHECK; /* 0, -ENOMEM */
@@ -79,6 +95,27 @@ int store_apply(struct store *s, const struct source_delta *delta, struct err *e
 /* A list of all objects of a kind, see struct source_sink. */
 void store_begin(struct store *s, enum source_kind kind, bool again);
 void store_end(struct store *s, enum source_kind kind);
+
+/*
+ * Something is said of an object that is known: it is not gone. True where it is known to be so, or
+ * a later version of it is.
+ */
+bool store_is_passed_over(const struct store *s, struct store_known *k,
+                          const struct source_delta *delta);
+void store_note_version(struct store_known *k, const struct source_delta *delta);
+
+/* Of store_list.c: the same for policies, namespaces and signals. */
+int store_apply_named(struct store *s, const struct source_delta *delta,
+                      struct err *err) MUST_CHECK;
+void store_begin_named(struct store *s, enum source_kind kind);
+void store_end_named(struct store *s, enum source_kind kind);
+void store_list_done(struct store_list *l);
+
+/* The node of this name; NULL. */
+struct store_node *store_find_node(const struct store *s, struct str name);
+
+/* When a signal's figures leave the score. */
+int64_t store_signal_ends_us(const struct store_named *signal);
 
 void store_mark(struct store *s, struct store_node *n); /* its view must be built again */
 

@@ -7,6 +7,7 @@
 
 #include "base/arena.h"
 #include "base/err.h"
+#include "cluster/context.h"
 #include "cluster/snapshot.h"
 #include "decide/memo.h"
 #include "decide/offer.h"
@@ -14,19 +15,6 @@
 #include "kube/hints.h"
 #include "scoring/freshness.h"
 #include "scoring/shape.h"
-
-const char *decide_class_text(enum score_class class)
-{
-    switch (class) {
-    case SCORE_CLASS_DEFAULT:
-        return "default";
-    case SCORE_CLASS_CRITICAL:
-        return "critical";
-    case SCORE_CLASS_BEST_EFFORT:
-        return "best-effort";
-    }
-    return "";
-}
 
 const char *decide_pass_text(enum decide_pass pass)
 {
@@ -39,6 +27,25 @@ const char *decide_pass_text(enum decide_pass pass)
         return "the hint orchestration.gokore.io/ignore is \"true\": every node passes";
     }
     return "";
+}
+
+bool decide_hint_is_ignored(const struct pod_hint *hint, const struct score_rules *rules,
+                            struct err *why)
+{
+    if (kube_hint_check(hint->key, hint->value, why))
+        return true;
+    if (!kube_hint_is_acted_on(hint->key)) {
+        (void)err_set(why, -ENOSYS, "not acted on in this version");
+        return true;
+    }
+    if (!str_is(hint->key, "qos-class") || rules->class_by_hint)
+        return false;
+    if (rules->policy)
+        (void)err_set(why, -ENOENT, "policy %.*s has no class of this name",
+                      STR_ARG(rules->policy->name));
+    else
+        (void)err_set(why, -ENOENT, "no policy counts in this namespace");
+    return true;
 }
 
 const struct node_view *decide_node(const struct decision *d, uint32_t i)
@@ -207,6 +214,7 @@ struct judging {
     struct decision *d;
     struct memo_shape *known; /* NULL: nothing is remembered */
     struct score_context context;
+    enum score_reason refused; /* by every node, whatever is known of it */
     uint32_t freshness_weight;
 };
 
@@ -278,8 +286,10 @@ static void look_ahead(const struct judging *j, const struct cluster_found *foun
 static int judge(struct decision *d, struct decide_row *rows, const struct cluster_found *found,
                  const struct decide_options *options, struct arena *a)
 {
-    struct judging j = {
-        .d = d, .context = options->context, .freshness_weight = d->weights->w[SCORE_FRESHNESS]};
+    struct judging j = {.d = d,
+                        .context = options->context,
+                        .refused = score_request_refused(d->request),
+                        .freshness_weight = d->weights->w[SCORE_FRESHNESS]};
     int rc = recall(&j.known, d, options, a);
 
     j.context.age_rate = score_age_rate(j.context.max_age_us);
@@ -289,10 +299,18 @@ static int judge(struct decision *d, struct decide_row *rows, const struct clust
         look_ahead(&j, found, i);
         if (row->marks & DECIDE_REPEATED)
             continue;
-        if (found[i].brief)
+        if (found[i].brief) {
             rc = judge_row(row, &j, found[i].brief, a);
-        else
+        } else if (j.refused != SCORE_REASON_NONE) {
+            row->verdict = SCORE_REJECTED;
+            row->reason = (uint8_t)j.refused;
+        } else {
             row->reason = SCORE_NO_TOPOLOGY;
+        }
+        if (row->verdict == SCORE_UNKNOWN && d->rules->reject_unknown) {
+            row->marks |= DECIDE_REFUSED;
+            d->refused++;
+        }
         d->counts[row->verdict]++;
         d->any |= row->verdict == SCORE_ADMITTED ? row->known : 0;
     }
@@ -349,15 +367,34 @@ static int ask_scoring(struct decision *d, struct decide_row *rows,
     if (rc)
         return rc;
     d->request = request;
-    d->qos = score_request_qos(request);
-    d->class = d->qos == POD_BEST_EFFORT ? SCORE_CLASS_BEST_EFFORT : SCORE_CLASS_DEFAULT;
-    d->weights = score_default_weights(d->class);
+    score_request_rule(request, d->rules);
     rc = judge(d, rows, found, options, a);
     if (rc == 0 && options->offers)
         rc = ask_offers(d, ask, a);
     if (rc)
         return err_set(err, rc, "no memory to judge %u nodes", ask->n);
     weigh(d, rows, options->max_score);
+    return 0;
+}
+
+/* What policies and hints make of the pod; of one that is not judged nothing. 0, -ENOMEM. */
+static int lay_down_rules(struct decision *d, const struct score_pod *pod, struct arena *a)
+{
+    struct score_rules *const rules = arena_array(a, 1, sizeof(*rules));
+
+    if (!rules)
+        return -ENOMEM;
+    if (d->pass == DECIDE_JUDGED)
+        cluster_context_rules(d->context, rules, pod, d->qos);
+    else
+        score_rules_default(rules, POD_BURSTABLE);
+    d->rules = rules;
+    d->weights = &rules->weights;
+    for (uint32_t i = 0; pod && i < pod->n_hints; i++) {
+        struct err why;
+
+        d->ignored_hints += decide_hint_is_ignored(&pod->hints[i], rules, &why);
+    }
     return 0;
 }
 
@@ -377,14 +414,15 @@ int decide_run(struct decision *out, const struct decide_ask *ask,
         .generation = cluster_snapshot_generation(snapshot),
         .pass = why_pass(ask->pod),
         .qos = ask->pod ? pod_qos_of(ask->pod) : POD_BEST_EFFORT,
-        .weights = score_default_weights(SCORE_CLASS_DEFAULT),
+        .context = cluster_snapshot_context(snapshot),
         .n = ask->n,
     };
     struct decide_row *const rows = arena_array(a, ask->n, sizeof(*rows));
     struct cluster_found *const found = arena_array(a, ask->n, sizeof(*found));
 
     assert(options->max_score >= 1 && options->max_score <= DECIDE_LIMIT_MAX_SCORE);
-    if (!rows || !found || find_rows(rows, found, ask, snapshot, options->order, a))
+    if (!rows || !found || lay_down_rules(&d, ask->pod, a) ||
+        find_rows(rows, found, ask, snapshot, options->order, a))
         return err_set(err, -ENOMEM, "no memory for %u candidates", ask->n);
     d.rows = rows;
     if (d.pass == DECIDE_JUDGED) {

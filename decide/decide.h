@@ -12,8 +12,10 @@
 #include "base/attr.h"
 #include "base/str.h"
 #include "scoring/evaluate.h"
+#include "scoring/policy.h"
 
 struct arena;
+struct cluster_context;
 struct cluster_order;
 struct cluster_snapshot;
 struct err;
@@ -62,6 +64,7 @@ struct decide_row {
 enum {
     DECIDE_REPEATED = 1 << 0, /* the same name came before: leave it out of answers */
     DECIDE_LEFT_OUT = 1 << 1, /* admitted, but not on the shortlist: likewise in filter's */
+    DECIDE_REFUSED = 1 << 2,  /* Unknown, and the policy refuses such nodes */
 };
 
 struct decision {
@@ -69,11 +72,14 @@ struct decision {
     uint64_t generation;                     /* of the snapshot */
     enum decide_pass pass;
     enum pod_qos qos;
-    enum score_class class;
-    const struct score_weights *weights;
+    struct cluster_context *context;     /* the snapshot's policies; borrowed, NULL: none */
+    const struct score_rules *rules;     /* what they and the pod's hints make of it */
+    const struct score_weights *weights; /* those of the rules */
     const struct score_request *request; /* NULL unless judged */
+    uint32_t ignored_hints;              /* hints of the pod that nothing is done with */
     uint32_t any;                        /* bit per score_term that some admitted candidate has */
     uint32_t counts[3];                  /* candidates by score_verdict, repeated ones left out */
+    uint32_t refused;                    /* of the unknown ones those that do not pass */
     uint32_t no_room;                    /* of the admitted ones those with a lack */
     uint32_t left_out;                   /* of the admitted ones those not on the shortlist */
     uint32_t n;
@@ -95,18 +101,25 @@ int decide_run(struct decision *out, const struct decide_ask *ask,
                const struct cluster_snapshot *snapshot, const struct decide_options *options,
                struct arena *a, struct err *err) MUST_CHECK;
 
-/* May kube-scheduler use the node? Everything but a rejection passes, in Shadow that too. */
+/* May kube-scheduler use the node? Everything but what is refused passes, in Shadow that too. */
 static inline bool decide_passes(const struct decide_row *row, enum decide_mode mode)
 {
-    return mode == DECIDE_SHADOW || row->verdict != SCORE_REJECTED;
+    return mode == DECIDE_SHADOW ||
+           (row->verdict != SCORE_REJECTED && !(row->marks & DECIDE_REFUSED));
 }
 
 /* The candidate's node; NULL: the snapshot has none. */
 const struct node_view *decide_node(const struct decision *d, uint32_t i);
 const struct offer_lack *decide_lack(const struct decision *d, uint32_t i); /* NULL: offered */
 
-const char *decide_class_text(enum score_class class); /* "default", "critical", "best-effort" */
-const char *decide_pass_text(enum decide_pass pass);   /* words for a person; "" when judged */
+const char *decide_pass_text(enum decide_pass pass); /* words for a person; "" when judged */
+
+/*
+ * Is nothing done with this hint: it does not parse, this version does not act on it, or the policy
+ * has no class of this name? Then `why` says so.
+ */
+bool decide_hint_is_ignored(const struct pod_hint *hint, const struct score_rules *rules,
+                            struct err *why);
 
 /* Would the pod go there: the kubelet admits it, and kube-scheduler offers the node. */
 bool decide_is_candidate(const struct decision *d, uint32_t i);

@@ -10,6 +10,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "cluster/block.h"
+#include "cluster/context.h"
 #include "cluster/pack.h"
 #include "cluster/roster.h"
 #include "cluster/snapshot.h"
@@ -193,11 +194,10 @@ static struct record *allocate(const struct record_input *in, uint32_t n_cells, 
         .verbs = in->verb,
         .pass = d->pass,
         .qos = d->qos,
-        .class = d->class,
         .mode = in->report->options->mode,
         .max_score = in->report->options->max_score,
         .context = in->report->options->context,
-        .weights = *d->weights,
+        .policies = d->context ? cluster_context_ref(d->context) : NULL,
         .generation = d->generation,
         .counts = {d->counts[0], d->counts[1], d->counts[2]},
         .n_cells = n_cells,
@@ -307,6 +307,7 @@ void record_unref(struct record *r)
         return;
     record_trim(r, 0);
     block_unref(r->pod);
+    cluster_context_unref(r->policies);
     roster_unref(r->roster);
     free(r);
 }
@@ -358,9 +359,19 @@ bool record_join(struct record *r, const struct record_input *in)
 
 /* --- reading one --- */
 
+/* The rules that were: policies never change, and the pod is the one that was judged. */
+static void rules_of(struct score_rules *out, const struct record *r)
+{
+    if (r->pass == DECIDE_JUDGED)
+        cluster_context_rules(r->policies, out, pod_of(r), r->qos);
+    else
+        score_rules_default(out, POD_BURSTABLE);
+}
+
 /* A record as a report about the nodes that are told in full. */
 struct told {
     const struct record *r;
+    struct score_rules rules;
     struct str names[RECORD_DETAILS];
     struct decide_row rows[RECORD_DETAILS];
     const struct node_view *views[RECORD_DETAILS];
@@ -377,10 +388,14 @@ static void tell_detail(struct told *t, const uint32_t *cells, uint32_t k)
 
     t->names[k] = record_cell_name(t->r, cell);
     t->views[k] = detail->view ? detail->view->value : NULL;
+    const enum score_verdict verdict = record_cell_verdict(t->r, cell);
+    const bool refused = verdict == SCORE_UNKNOWN && t->rules.reject_unknown;
+
     t->rows[k] = (struct decide_row){.position = DECIDE_NO_NODE,
-                                     .verdict = (uint8_t)record_cell_verdict(t->r, cell),
+                                     .verdict = (uint8_t)verdict,
                                      .reason = (uint8_t)record_cell_reason(cell),
-                                     .score = (uint16_t)record_cell_score(cell)};
+                                     .score = (uint16_t)record_cell_score(cell),
+                                     .marks = refused ? DECIDE_REFUSED : 0};
 }
 
 /* False when there is no room for what the kubelet derives from the pod. */
@@ -397,14 +412,18 @@ static bool tell(struct told *t, const struct record *r, const uint32_t *cells, 
         .decision = {.generation = r->generation,
                      .pass = r->pass,
                      .qos = r->qos,
-                     .class = r->class,
-                     .weights = &r->weights,
+                     .context = r->policies,
+                     .rules = &t->rules,
+                     .weights = &t->rules.weights,
                      .request = request,
                      .n = r->n_details,
                      .rows = t->rows,
                      .views = t->views},
         .report = {.ask = &t->ask, .decision = &t->decision, .options = &t->options},
     };
+    rules_of(&t->rules, r);
+    if (request)
+        score_request_rule(request, &t->rules);
     for (uint32_t k = 0; k < r->n_details; k++)
         tell_detail(t, cells, k);
     return true;
@@ -460,7 +479,7 @@ static void put_cell(struct emit *e, const struct record *r, const uint32_t *cel
     const bool told = full && report_node_json(e, &t->report, k, scratch) == 0;
     if (!told)
         put_short(e, r, cell);
-    report_score_json(e, told && admits ? &r->weights : NULL, score,
+    report_score_json(e, told && admits ? &t->rules : NULL, score,
                       admits ? score_wire(score, r->max_score) : 0);
     emit_end(e);
 }
@@ -480,17 +499,20 @@ void record_summary_json(struct emit *e, const struct record *r, unsigned verbs,
                          const struct str *best)
 {
     char when[32];
+    struct score_rules rules;
     const struct report_head head = {
         .ns = record_ns(r),
         .name = record_name(r),
         .id = {r->id, RECORD_ID_BYTES},
-        .class = decide_class_text(r->class),
+        .rules = &rules,
+        .context = r->policies,
         .qos = pod_qos_text(r->qos),
         .generation = r->generation,
         .best = best,
         .note = str_of(decide_pass_text(r->pass)),
     };
 
+    rules_of(&rules, r);
     report_head_json(e, &head);
     clock_format_rfc3339(when, r->time_us);
     emit_key(e, "uid"), emit_text(e, record_uid(r));
@@ -508,6 +530,7 @@ static void put_record(struct emit *e, const struct ranked *ranked, unsigned ver
     const struct record *const r = ranked->r;
     const size_t mark = arena_mark(scratch);
     struct told told;
+    struct score_rules rules;
     const bool full = tell(&told, r, ranked->cells, scratch);
     const uint32_t first = r->n_cells ? ranked->cells[order[0]] : 0;
     const bool admits = r->n_cells && record_cell_verdict(r, first) == SCORE_ADMITTED;
@@ -516,7 +539,8 @@ static void put_record(struct emit *e, const struct ranked *ranked, unsigned ver
     emit_object(e);
     record_summary_json(e, r, verbs, admits ? &best : NULL);
     emit_key(e, "nodesLeftOut"), emit_uint(e, r->n_left_out);
-    emit_key(e, "ignoredHints"), report_hints_json(e, pod_of(r));
+    rules_of(&rules, r);
+    emit_key(e, "ignoredHints"), report_hints_json(e, pod_of(r), &rules);
     emit_key(e, "nodes"), emit_array(e);
     for (uint32_t k = 0; k < r->n_cells; k++)
         put_cell(e, r, ranked->cells, order[k], full ? &told : NULL, scratch);

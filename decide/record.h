@@ -19,6 +19,7 @@
 struct arena;
 struct block;
 struct buf;
+struct cluster_context;
 struct emit;
 struct report;
 struct roster;
@@ -69,11 +70,10 @@ struct record {
     unsigned verbs; /* of enum record_verb */
     enum decide_pass pass;
     enum pod_qos qos;
-    enum score_class class;
     enum decide_mode mode;
     uint32_t max_score;
     struct score_context context;
-    struct score_weights weights;
+    struct cluster_context *policies; /* referenced; NULL: there were none */
     uint64_t generation;
     uint32_t counts[3];
     uint32_t n_left_out; /* nodes for which there was no room */

@@ -8,6 +8,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/err.h"
+#include "cluster/context.h"
 #include "cluster/snapshot.h"
 #include "decide/offer.h"
 #include "decide/spread.h"
@@ -51,11 +52,30 @@ static void put_pod_name(struct emit *e, struct str ns, struct str name)
     buf_free(&text);
 }
 
+/* The policy that counts, null where none does, and those that would if it were not there. */
+static void put_policies(struct emit *e, const struct report_head *head)
+{
+    const struct score_policy *losers[REPORT_LOSERS];
+    const uint32_t n =
+        head->context ? cluster_context_losers(head->context, head->ns, losers, REPORT_LOSERS) : 0;
+
+    emit_key(e, "policy");
+    if (head->rules->policy)
+        emit_text(e, head->rules->policy->name);
+    else
+        emit_null(e);
+    emit_key(e, "conflictedPolicies"), emit_array(e);
+    for (uint32_t i = 0; i < n && i < REPORT_LOSERS; i++)
+        emit_text(e, losers[i]->name);
+    emit_end(e);
+}
+
 void report_head_json(struct emit *e, const struct report_head *head)
 {
     emit_key(e, "pod"), put_pod_name(e, head->ns, head->name);
-    emit_key(e, "class"), emit_words(e, head->class);
+    emit_key(e, "class"), emit_text(e, score_class_name(head->rules));
     emit_key(e, "qosClass"), emit_words(e, head->qos);
+    put_policies(e, head);
     emit_key(e, "decision"), emit_text(e, head->id);
     emit_key(e, "snapshot"), emit_uint(e, head->generation);
     emit_key(e, "best");
@@ -67,21 +87,11 @@ void report_head_json(struct emit *e, const struct report_head *head)
         emit_key(e, "note"), emit_text(e, head->note);
 }
 
-bool report_hint_is_ignored(const struct pod_hint *hint, struct err *why)
-{
-    if (kube_hint_check(hint->key, hint->value, why))
-        return true;
-    if (kube_hint_is_acted_on(hint->key))
-        return false;
-    (void)err_set(why, -ENOSYS, "not acted on in this version");
-    return true;
-}
-
 static void put_ignored_hint(struct emit *e, const struct pod_hint *hint, const char *why)
 {
     struct buf annotation = {0};
 
-    buf_printf(&annotation, KUBE_HINT_PREFIX "%.*s", STR_ARG(hint->key));
+    kube_hint_annotation(&annotation, hint->key);
     emit_object(e);
     emit_key(e, "annotation"), emit_text(e, buf_view(&annotation));
     emit_key(e, "value"), emit_text(e, hint->value);
@@ -91,12 +101,12 @@ static void put_ignored_hint(struct emit *e, const struct pod_hint *hint, const 
     buf_free(&annotation);
 }
 
-void report_hints_json(struct emit *e, const struct score_pod *pod)
+void report_hints_json(struct emit *e, const struct score_pod *pod, const struct score_rules *rules)
 {
     emit_array(e);
     for (uint32_t i = 0; pod && i < pod->n_hints; i++) {
         struct err why;
-        if (report_hint_is_ignored(&pod->hints[i], &why))
+        if (decide_hint_is_ignored(&pod->hints[i], rules, &why))
             put_ignored_hint(e, &pod->hints[i], why.text);
     }
     emit_end(e);
@@ -219,7 +229,8 @@ int report_detail(struct score_detail *out, const struct report *r, uint32_t i, 
     *out = (struct score_detail){.result = {.verdict = (enum score_verdict)row->verdict,
                                             .reason = (enum score_reason)row->reason}};
     if (!node) {
-        out->message = r->decision->request ? STR("there is no such node in this state") : STR("");
+        out->message =
+            row->reason == SCORE_NO_TOPOLOGY ? STR("there is no such node in this state") : STR("");
         return 0;
     }
     if (!r->decision->request)
@@ -252,10 +263,13 @@ static void put_node(struct emit *e, const struct report *r, uint32_t i,
     emit_key(e, "reason"), emit_words(e, score_reason_text(detail->result.reason));
     emit_key(e, "message"), emit_text(e, detail->message);
     put_lack(e, decide_lack(r->decision, i));
+    if (r->decision->rows[i].marks & DECIDE_REFUSED)
+        emit_key(e, "refusedByPolicy"), emit_bool(e, true);
     emit_key(e, "certainty"),
         emit_words(e, spread_certainty_text(assumed, detail->result.interval));
     emit_key(e, "assumed"), put_assumed(e, assumed);
     emit_key(e, "unplacedPods"), put_unplaced(e, detail->result.interval ? v : NULL);
+    emit_key(e, "staleSignals"), put_texts(e, v ? v->stale : NULL, v ? v->n_stale : 0);
     emit_key(e, "containers"), put_containers(e, r, v, detail);
     emit_key(e, "terms"), put_terms(e, &detail->result);
     emit_key(e, "wouldFitWithout");
@@ -274,23 +288,24 @@ int report_node_json(struct emit *e, const struct report *r, uint32_t i, struct 
     return rc;
 }
 
-static void put_weights(struct emit *e, const struct score_weights *weights)
+static void put_weights(struct emit *e, const struct score_rules *rules)
 {
     emit_key(e, "weights"), emit_object(e);
     for (int t = 0; t < SCORE_TERM_COUNT; t++)
-        emit_key(e, score_term_text((enum score_term)t)), emit_uint(e, weights->w[t]);
+        emit_key(e, score_term_text((enum score_term)t)), emit_uint(e, rules->weights.w[t]);
     emit_end(e);
     emit_key(e, "weightSource"), emit_object(e);
     for (int t = 0; t < SCORE_TERM_COUNT; t++)
-        emit_key(e, score_term_text((enum score_term)t)), emit_words(e, "default");
+        emit_key(e, score_term_text((enum score_term)t)),
+            emit_words(e, weight_source_text((enum weight_source)rules->source[t]));
     emit_end(e);
 }
 
-void report_score_json(struct emit *e, const struct score_weights *weights, uint32_t score,
+void report_score_json(struct emit *e, const struct score_rules *rules, uint32_t score,
                        uint32_t wire)
 {
-    if (weights)
-        put_weights(e, weights);
+    if (rules)
+        put_weights(e, rules);
     emit_key(e, "score"), emit_uint(e, score);
     emit_key(e, "wireScore"), emit_uint(e, wire);
 }
@@ -306,7 +321,7 @@ static int put_nodes(struct emit *e, const struct report *r, const uint32_t *ord
         const bool admits = row->verdict == SCORE_ADMITTED;
         emit_object(e);
         rc = report_node_json(e, r, order[k], scratch);
-        report_score_json(e, admits ? r->decision->weights : NULL, row->score, row->wire);
+        report_score_json(e, admits ? r->decision->rules : NULL, row->score, row->wire);
         emit_end(e);
     }
     emit_end(e);
@@ -323,7 +338,8 @@ static struct report_head head_of(const struct report *r, const uint32_t *order,
         .ns = pod ? pod->ns : STR(""),
         .name = pod ? pod->name : STR(""),
         .id = r->id,
-        .class = decide_class_text(d->class),
+        .rules = d->rules,
+        .context = d->context,
         .qos = pod_qos_text(d->qos),
         .generation = d->generation,
         .best = admits ? &r->ask->names[order[0]] : NULL,
@@ -344,7 +360,7 @@ int report_json(struct buf *out, const struct report *r, struct arena *scratch, 
     emit_init(&e, out, true);
     emit_object(&e);
     report_head_json(&e, &head);
-    emit_key(&e, "ignoredHints"), report_hints_json(&e, r->ask->pod);
+    emit_key(&e, "ignoredHints"), report_hints_json(&e, r->ask->pod, r->decision->rules);
     emit_key(&e, "nodes");
     const int rc = put_nodes(&e, r, order, n, scratch);
     emit_end(&e);

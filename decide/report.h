@@ -14,6 +14,7 @@
 
 struct arena;
 struct buf;
+struct cluster_context;
 struct emit;
 struct err;
 
@@ -49,13 +50,15 @@ int report_node_json(struct emit *e, const struct report *r, uint32_t i,
                      struct arena *scratch) MUST_CHECK;
 
 /* The members that do: the weights and where they come from (NULL: left out), the scores. */
-void report_score_json(struct emit *e, const struct score_weights *weights, uint32_t score,
+void report_score_json(struct emit *e, const struct score_rules *rules, uint32_t score,
                        uint32_t wire);
 
 /* The members before "nodes": who asked, of what class, seen in which snapshot. */
 struct report_head {
     struct str ns, name, id;
-    const char *class, *qos;
+    const struct score_rules *rules;
+    struct cluster_context *context; /* NULL: no policies */
+    const char *qos;
     uint64_t generation;
     const struct str *best; /* NULL: no node admits */
     struct str note;
@@ -69,10 +72,11 @@ void report_head_json(struct emit *e, const struct report_head *head);
 int report_detail(struct score_detail *out, const struct report *r, uint32_t i,
                   struct arena *a) MUST_CHECK;
 
-/* True, with the reason in `why`, for a hint that nothing is done with. */
-bool report_hint_is_ignored(const struct pod_hint *hint, struct err *why);
+/* An array: the hints of the pod that nothing is done with, and why. */
+void report_hints_json(struct emit *e, const struct score_pod *pod,
+                       const struct score_rules *rules);
 
-/* An array: the hints of the pod that this version does not act on, and why. */
-void report_hints_json(struct emit *e, const struct score_pod *pod);
+/* Policies that lose in the pod's namespace; as many of them as are told. */
+enum { REPORT_LOSERS = 8 };
 
 #endif

@@ -7,6 +7,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/err.h"
+#include "cluster/context.h"
 #include "decide/offer.h"
 #include "decide/report.h"
 #include "decide/spread.h"
@@ -170,14 +171,15 @@ static int say_best(struct buf *out, const struct report *r, const uint32_t *ord
     return 0;
 }
 
-static void say_hints(struct buf *out, const struct score_pod *pod)
+static void say_hints(struct buf *out, const struct score_pod *pod, const struct score_rules *rules)
 {
     for (uint32_t i = 0; pod && i < pod->n_hints; i++) {
         struct err why;
-        if (!report_hint_is_ignored(&pod->hints[i], &why))
+        if (!decide_hint_is_ignored(&pod->hints[i], rules, &why))
             continue;
         label(out, "ignored");
-        buf_printf(out, KUBE_HINT_PREFIX "%.*s: %s\n", STR_ARG(pod->hints[i].key), why.text);
+        kube_hint_annotation(out, pod->hints[i].key);
+        buf_printf(out, ": %s\n", why.text);
     }
 }
 
@@ -213,6 +215,73 @@ static void say_assumed(struct buf *out, const struct report *r)
     buf_free(&list);
 }
 
+/* "policy  trading (wide loses and is Conflicted)" */
+static void say_policies(struct buf *out, const struct decision *d, const struct score_pod *pod)
+{
+    const struct score_policy *losers[REPORT_LOSERS];
+    const uint32_t n =
+        pod && d->context ? cluster_context_losers(d->context, pod->ns, losers, REPORT_LOSERS) : 0;
+
+    if (!d->rules->policy)
+        return;
+    label(out, "policy");
+    buf_str(out, d->rules->policy->name);
+    for (uint32_t i = 0; i < n && i < REPORT_LOSERS; i++)
+        buf_printf(out, "%s%.*s", i ? ", " : " (over ", STR_ARG(losers[i]->name));
+    buf_text(out, n ? ": Conflicted)\n" : "\n");
+}
+
+/* Weights that are not the class's defaults: "locality 40 (hint), devices 30 (policy)" */
+static void say_weights(struct buf *out, const struct score_rules *rules)
+{
+    struct buf list = {0};
+
+    for (int t = 0; t < SCORE_TERM_COUNT; t++) {
+        if (rules->source[t] != WEIGHT_DEFAULT)
+            buf_printf(&list, "%s%s %u (%s)", list.n ? ", " : "",
+                       score_term_text((enum score_term)t), rules->weights.w[t],
+                       weight_source_text((enum weight_source)rules->source[t]));
+    }
+    if (list.n) {
+        label(out, "weights");
+        wrap(out, buf_view(&list), LABEL, LABEL);
+    }
+    out->failed |= list.failed;
+    buf_free(&list);
+}
+
+/* Is the word among those separated by blanks? */
+static bool is_listed(struct str list, struct str word)
+{
+    while (list.n) {
+        if (str_eq(str_cut(&list, ' '), word))
+            return true;
+    }
+    return false;
+}
+
+/* Signals that have left the score of some node. */
+static void say_stale(struct buf *out, const struct report *r)
+{
+    struct buf list = {0};
+
+    for (uint32_t i = 0; r->decision->request && i < r->decision->n; i++) {
+        const struct node_view *const v = decide_node(r->decision, i);
+
+        for (uint32_t k = 0; v && k < v->n_stale; k++) {
+            if (!is_listed(buf_view(&list), v->stale[k]))
+                buf_printf(&list, "%s%.*s", list.n ? " " : "", STR_ARG(v->stale[k]));
+        }
+    }
+    if (list.n) {
+        label(out, "stale");
+        buf_printf(out, "signals that are too old to count: ");
+        wrap(out, buf_view(&list), LABEL + 35, LABEL);
+    }
+    out->failed |= list.failed;
+    buf_free(&list);
+}
+
 static void say_head(struct buf *out, const struct report *r)
 {
     const struct decision *const d = r->decision;
@@ -221,7 +290,9 @@ static void say_head(struct buf *out, const struct report *r)
     label(out, "pod");
     if (pod)
         buf_printf(out, "%.*s/%.*s", STR_ARG(pod->ns), STR_ARG(pod->name));
-    buf_printf(out, "  class %s, QoS %s\n", decide_class_text(d->class), pod_qos_text(d->qos));
+    buf_printf(out, "  class %.*s, QoS %s\n", STR_ARG(score_class_name(d->rules)),
+               pod_qos_text(d->qos));
+    say_policies(out, d, pod);
     if (r->id.n) {
         label(out, "decision");
         buf_printf(out, "%.*s\n", STR_ARG(r->id));
@@ -237,8 +308,10 @@ static void say_head(struct buf *out, const struct report *r)
         label(out, "note");
         wrap(out, r->note, LABEL, LABEL);
     }
+    say_weights(out, d->rules);
     say_assumed(out, r);
-    say_hints(out, pod);
+    say_stale(out, r);
+    say_hints(out, pod, d->rules);
 }
 
 /* Columns that depend on what is shown. */
@@ -363,11 +436,13 @@ static void say_message(struct buf *out, struct str message)
     buf_free(&line);
 }
 
-static void other_row(struct buf *out, const struct columns *c, const struct score_detail *detail)
+static void other_row(struct buf *out, const struct columns *c, const struct score_detail *detail,
+                      bool refused)
 {
     const char *const reason = score_reason_text(detail->result.reason);
 
-    buf_printf(out, "%-*s  %5s  %4s%s%s\n", c->zones, "-", "-", "-", *reason ? "  " : "", reason);
+    buf_printf(out, "%-*s  %5s  %4s%s%s%s\n", c->zones, "-", "-", "-", *reason ? "  " : "", reason,
+               refused ? ", which the policy refuses" : "");
     say_message(out, detail->message);
     for (uint32_t i = 0; i < detail->n_would_fit_without; i++)
         buf_printf(out, "%*swould fit without %.*s\n", INDENT, "",
@@ -406,7 +481,7 @@ static int node_row(struct buf *out, const struct report *r, const struct column
     else if (row->verdict == SCORE_ADMITTED)
         admitted_row(out, r, c, i, &detail);
     else
-        other_row(out, c, &detail);
+        other_row(out, c, &detail, row->marks & DECIDE_REFUSED);
     arena_rewind(scratch, mark);
     return 0;
 }

@@ -11,6 +11,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "cluster/block.h"
+#include "cluster/context.h"
 #include "cluster/roster.h"
 #include "cluster/snapshot.h"
 #include "decide/pins.h"
@@ -62,6 +63,8 @@ static void unpin(struct ring *r, const struct record *record)
         if (record->details[k].view)
             pins_drop(&r->pins, record->details[k].view);
     }
+    if (record->policies)
+        pins_drop(&r->pins, record->policies);
     if (record->roster)
         pins_drop(&r->pins, record->roster);
 }
@@ -77,6 +80,12 @@ static bool pin(struct ring *r, struct record *record)
 
     if (record->roster && !pins_take(&r->pins, record->roster, record->roster->bytes))
         return false;
+    if (record->policies &&
+        !pins_take(&r->pins, record->policies, cluster_context_bytes(record->policies))) {
+        if (record->roster)
+            pins_drop(&r->pins, record->roster);
+        return false;
+    }
     for (; k < record->n_details && r->pins.bytes <= most; k++) {
         const struct block *const view = record->details[k].view;
 

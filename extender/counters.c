@@ -26,19 +26,25 @@ void ext_count_request(struct ext_counters *c, enum ext_verb verb, enum ext_code
     metric_add_duration(&c->durations[verb][code], duration_ns);
 }
 
-/* Most decisions have few reasons: added up first, so that each costs one atomic addition. */
+/*
+ * Most decisions have few reasons: added up first, so that each costs one atomic addition. What is
+ * unknown passes, unless the policy refuses it.
+ */
 static void count_reasons(struct ext_counters *c, const struct decision *d, enum decide_mode mode)
 {
     uint32_t counts[SCORE_REASONS] = {0};
+    const bool unknown_pass = !d->rules->reject_unknown;
     atomic_uint_fast64_t *const refused = mode == DECIDE_SHADOW ? c->shadowed : c->rejected;
 
     for (uint32_t i = 0; i < d->n; i++)
         counts[d->rows[i].reason] += !(d->rows[i].marks & DECIDE_REPEATED);
-    for (int r = SCORE_REASON_NONE + 1; r < SCORE_REASONS; r++)
+    for (int r = SCORE_REASON_NONE + 1; r < SCORE_REASONS; r++) {
+        const bool passes =
+            unknown_pass && score_reason_verdict((enum score_reason)r) == SCORE_UNKNOWN;
+
         if (counts[r])
-            bump(score_reason_verdict((enum score_reason)r) == SCORE_REJECTED ? &refused[r]
-                                                                              : &c->unknown[r],
-                 counts[r]);
+            bump(passes ? &c->unknown[r] : &refused[r], counts[r]);
+    }
 }
 
 void ext_count_decision(struct ext_counters *c, enum ext_verb verb, const struct decision *d,
@@ -48,6 +54,7 @@ void ext_count_decision(struct ext_counters *c, enum ext_verb verb, const struct
         bump(&c->nodes[verb][v], d->counts[v]);
     bump(&c->not_understood, d->pass == DECIDE_NOT_UNDERSTOOD);
     bump(&c->ignored, d->pass == DECIDE_IGNORED);
+    bump(&c->hints_ignored, d->ignored_hints);
     if (verb == EXT_FILTER && d->counts[SCORE_ADMITTED] < d->n)
         count_reasons(c, d, mode);
 }
@@ -87,12 +94,13 @@ static void duration_text(const struct ext_counters *c, struct buf *out)
         }
 }
 
-static void reasons_text(const atomic_uint_fast64_t *counts, enum score_verdict verdict,
-                         struct buf *out, const char *name, const char *help)
+/* `unknown`: only reasons for which nothing is known; a policy may refuse those, too. */
+static void reasons_text(const atomic_uint_fast64_t *counts, bool unknown, struct buf *out,
+                         const char *name, const char *help)
 {
     metric_family(out, name, "counter", help);
     for (int r = SCORE_REASON_NONE + 1; r < SCORE_REASONS; r++)
-        if (score_reason_verdict((enum score_reason)r) == verdict)
+        if (!unknown || score_reason_verdict((enum score_reason)r) == SCORE_UNKNOWN)
             buf_printf(out, "%s{reason=\"%s\"} %llu\n", name,
                        score_reason_text((enum score_reason)r), value(&counts[r]));
 }
@@ -102,12 +110,12 @@ void ext_counters_text(const struct ext_counters *c, struct buf *out)
     requests_text(c, out);
     nodes_text(c, out);
     duration_text(c, out);
-    reasons_text(c->rejected, SCORE_REJECTED, out, "numawise_extender_rejections_total",
+    reasons_text(c->rejected, false, out, "numawise_extender_rejections_total",
                  "Candidates that filter refused, by reason.");
     reasons_text(
-        c->shadowed, SCORE_REJECTED, out, "numawise_extender_shadow_rejections_total",
+        c->shadowed, false, out, "numawise_extender_shadow_rejections_total",
         "Candidates that the mode Shadow let pass and Enforce would have refused, by reason.");
-    reasons_text(c->unknown, SCORE_UNKNOWN, out, "numawise_extender_unknown_total",
+    reasons_text(c->unknown, true, out, "numawise_extender_unknown_total",
                  "Candidates that passed filter unjudged, by reason.");
     metric_counter(out, "numawise_extender_pods_not_understood_total",
                    "Calls whose pod did not decode; all their nodes passed.",
@@ -115,6 +123,9 @@ void ext_counters_text(const struct ext_counters *c, struct buf *out)
     metric_counter(out, "numawise_extender_pods_ignored_total",
                    "Calls whose pod asks to be ignored; all their nodes passed.",
                    value(&c->ignored));
+    metric_counter(out, "numawise_extender_hints_ignored_total",
+                   "Hints of pods that nothing was done with, at each call.",
+                   value(&c->hints_ignored));
     metric_counter(out, "numawise_decisions_lost_total", "Decisions that could not be kept.",
                    value(&c->lost));
 }

@@ -82,7 +82,8 @@ enum { UINT_DIGITS = 10 };
 
 static bool survives(const struct decision *d, enum decide_mode mode, uint32_t i)
 {
-    return !d->rows[i].marks && decide_passes(&d->rows[i], mode);
+    return !(d->rows[i].marks & (DECIDE_REPEATED | DECIDE_LEFT_OUT)) &&
+           decide_passes(&d->rows[i], mode);
 }
 
 static bool fails(const struct decision *d, enum decide_mode mode, uint32_t i)
@@ -119,7 +120,7 @@ static void put_failed(struct http_reply *reply, const char *head,
 
     if (!open_piece(&w, reply,
                     strlen(head) + sizeof(filter_tail) + args->quoted_bytes +
-                        d->counts[SCORE_REJECTED] * (longest + extra)))
+                        (d->counts[SCORE_REJECTED] + d->refused) * (longest + extra)))
         return;
     put_text(&w, head);
     for (uint32_t i = 0; i < d->n; i++) {

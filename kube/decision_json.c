@@ -254,6 +254,7 @@ static void read_hints(struct reader *r, const json_t *j, struct told_decision *
 static void read_decision(struct reader *r, const json_t *j, struct told_decision *out)
 {
     const json_t *const best = json_object_get(j, "best");
+    const json_t *const policy = json_object_get(j, "policy"); /* null: none counts */
 
     out->pod = needed(r, j, "pod");
     out->class = needed(r, j, "class");
@@ -261,6 +262,7 @@ static void read_decision(struct reader *r, const json_t *j, struct told_decisio
     out->id = needed(r, j, "decision");
     out->note = text(r, j, "note");
     out->time = text(r, j, "time");
+    out->policy = json_is_string(policy) ? text_of(r, policy) : STR("");
     out->has_best = json_is_string(best);
     out->best = out->has_best ? text_of(r, best) : STR("");
     out->snapshot = number(r, j, "snapshot", 0);

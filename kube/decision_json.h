@@ -47,6 +47,7 @@ struct told_hint {
  */
 struct told_decision {
     struct str pod, class, qos, id, note, time, best; /* best: empty when none */
+    struct str policy;                                /* empty: none */
     bool has_best;
     int64_t snapshot, left_out;
     uint32_t n_hints, n_nodes;

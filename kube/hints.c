@@ -163,19 +163,19 @@ static const struct {
     hint_reader *read;
     bool acted_on;
 } hints[] = {
-    {"qos-class", "the name of a class of the policy", read_class, false},
-    {"numa-policy", "single, closest or span<=N", read_numa_policy, false},
-    {"allowed-cross-access", "0% to 100%", read_percent, false},
-    {"network-bandwidth", "a quantity in bits per second, like 10G", read_bandwidth, false},
-    {"gpu-nic-affinity", "require, prefer or none", read_affinity, false},
-    {"weights", "terms with weights, like locality=40,devices=30", read_weights, false},
-    {"max-locks", "an integer", read_locks, false},
-    {"max-goroutines", "an integer", read_goroutines, false},
+    {"qos-class", "the name of a class of the policy", read_class, true},
+    {"numa-policy", "single, closest or span<=N", read_numa_policy, true},
+    {"allowed-cross-access", "0% to 100%", read_percent, true},
+    {"network-bandwidth", "a quantity in bits per second, like 10G", read_bandwidth, true},
+    {"gpu-nic-affinity", "require, prefer or none", read_affinity, true},
+    {"weights", "terms with weights, like locality=40,devices=30", read_weights, true},
+    {"max-locks", "an integer", read_locks, true},
+    {"max-goroutines", "an integer", read_goroutines, true},
     {"lock-policy", "the name of a LockPolicy", read_lock_policy, false},
     {"ignore", "\"true\" or \"false\"", read_ignore, true},
     /* Kubernetes' own, which come with their whole names. */
-    {KUBE_HINT_INGRESS, "a quantity in bits per second, like 10M", read_ingress, false},
-    {KUBE_HINT_EGRESS, "a quantity in bits per second, like 10M", read_egress, false},
+    {KUBE_HINT_INGRESS, "a quantity in bits per second, like 10M", read_ingress, true},
+    {KUBE_HINT_EGRESS, "a quantity in bits per second, like 10M", read_egress, true},
 };
 
 static int unknown_hint(struct str key, struct err *err)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A remembered answer equals a computed one, after any change of node, pod or clock: a cluster
- * changes at random while pods of few shapes ask, with a memory so small that it forgets.
+ * A remembered answer equals a computed one, after any change of node, pod, policy, namespace,
+ * signal or clock: a cluster changes at random while pods of few shapes ask, with a memory so small
+ * that it forgets.
  */
 #include <stdlib.h>
 
@@ -73,6 +74,8 @@ static void remembered_answers_equal_computed_ones(void **state)
         if (test_random(&seed, 3) == 0)
             random_change(&sink, &seed);
         the_time += (int64_t)test_random(&seed, 200000);
+        if (test_random(&seed, 8) == 0)
+            cluster_tick(c); /* signals grow too old */
         ask_both_ways(c, memo, &seed, room);
     }
     struct memo_stats stats;

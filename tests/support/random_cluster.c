@@ -19,12 +19,15 @@ const int64_t random_observed_us = INT64_C(1795497600) * 1000000;
 static void deliver(const struct source_sink *sink, enum source_verb verb, enum source_kind kind,
                     const char *type, const char *ns, const char *name, const char *text)
 {
-    char json[4096] = {0};
+    char json[8192] = {0};
     struct err err = {0};
 
-    assert_true(strlen(text) + 64 <= sizeof(json));
-    for (size_t i = 0; text[i]; i++)
-        json[i] = (char)(text[i] == '\'' ? '"' : text[i]);
+    assert_true(2 * strlen(text) + 64 <= sizeof(json));
+    for (size_t i = 0, n = 0; text[i]; i++) { /* ' is ", ` is \" */
+        if (text[i] == '`')
+            json[n++] = '\\';
+        json[n++] = (char)(text[i] == '\'' || text[i] == '`' ? '"' : text[i]);
+    }
     const struct source_delta delta = {.verb = verb,
                                        .kind = kind,
                                        .type = str_of(type),
@@ -61,9 +64,11 @@ static void change_node(const struct source_sink *sink, uint64_t *seed)
         "'type':'Node','resources':[{'name':'cpu','capacity':'8','allocatable':'8','available':"
         "'%u'},{'name':'example.com/gpu','capacity':'2','allocatable':'2','available':'%u'}]}]}",
         name, policies[test_random(seed, 4)], test_random(seed, 2) ? "pod" : "container",
-        test_random(seed, 2) ? ",{'name':'orchestration.gokore.io/observed-at','value':"
-                               "'2026-11-24T05:20:00.000000Z'}"
-                             : "",
+        test_random(seed, 2)
+            ? ",{'name':'orchestration.gokore.io/observed-at','value':"
+              "'2026-11-24T05:20:00.000000Z'},{'name':'orchestration.gokore.io/pci',"
+              "'value':'{`eth0`:{`speed`:10000,`name`:`eth0`,`zones`:[0]}}'}"
+            : "",
         free0, (unsigned)test_random(seed, 15), free1, (unsigned)test_random(seed, 3));
     deliver(sink, SOURCE_UPSERT, SOURCE_NRT, "NodeResourceTopology", "", name, text);
 }
@@ -79,21 +84,112 @@ static void change_pod(const struct source_sink *sink, uint64_t *seed)
     }
     (void)snprintf(text, sizeof(text),
                    "{'apiVersion':'v1','kind':'Pod','metadata':{'namespace':'d','name':'%s','uid':"
-                   "'%s'},'spec':{'nodeName':'n%u','containers':[{'name':'c','resources':{'limits':"
+                   "'%s','labels':{'app':'%c'}},'spec':{'nodeName':'n%u','containers':[{'name':'c',"
+                   "'resources':{'limits':"
                    "{'cpu':'%u','memory':'1Gi'}}}]},'status':{'phase':'%s'}}",
-                   name, name, (unsigned)test_random(seed, RANDOM_NODES),
-                   1 + (unsigned)test_random(seed, 4),
+                   name, name, (char)('a' + test_random(seed, 3)),
+                   (unsigned)test_random(seed, RANDOM_NODES), 1 + (unsigned)test_random(seed, 4),
                    test_random(seed, 4) ? "Running" : "Succeeded");
     deliver(sink, SOURCE_UPSERT, SOURCE_POD, "Pod", "d", name, text);
 }
 
+/* Or the labels of the namespace that all pods are in. */
+static void change_policy(const struct source_sink *sink, uint64_t *seed)
+{
+    const char *const name = test_random(seed, 2) ? "wide" : "narrow";
+    char text[1024];
+
+    if (test_random(seed, 4) == 0) {
+        (void)snprintf(text, sizeof(text), "{'metadata':{'name':'d','labels':{'team':'%c'}}}",
+                       (char)('a' + test_random(seed, 2)));
+        deliver(sink, SOURCE_UPSERT, SOURCE_NAMESPACE, "Namespace", "", "d", text);
+        return;
+    }
+    if (test_random(seed, 3) == 0) {
+        deliver(sink, SOURCE_DELETE, SOURCE_POLICY, "ConcurrencyPolicy", "", name, "");
+        return;
+    }
+    (void)snprintf(
+        text, sizeof(text),
+        "{'metadata':{'name':'%s'},'spec':{'precedence':%u%s,'numa':{'allowedCrossAccess':'%u%%',"
+        "'stealThreshold':%u,'allowedDistance':%u,'preferredZones':[%u],'unknownTopology':'%s'},"
+        "'qosClassMapping':[{'priority':0,'name':'critical','numaExclusive':%s,'match':{'"
+        "podSelector'"
+        ":{'matchLabels':{'app':'a'}}}}],'weights':{'locality':%u},'maxWeightShift':%u,"
+        "'qosPolicy':{'guaranteed':{'maxLocks':%u}}}}",
+        name, (unsigned)test_random(seed, 3),
+        *name == 'n' ? ",'namespaceSelector':{'matchLabels':{'team':'a'}}" : "",
+        (unsigned)test_random(seed, 101), (unsigned)test_random(seed, 4),
+        test_random(seed, 2) ? 255 : 0, (unsigned)test_random(seed, 2),
+        test_random(seed, 2) ? "Pass" : "Reject", test_random(seed, 2) ? "true" : "false",
+        (unsigned)test_random(seed, 60), (unsigned)test_random(seed, 30),
+        (unsigned)test_random(seed, 4));
+    deliver(sink, SOURCE_UPSERT, SOURCE_POLICY, "ConcurrencyPolicy", "", name, text);
+}
+
+static void change_signal(const struct source_sink *sink, uint64_t *seed)
+{
+    static const char *const kinds[][2] = {{"computeUtilization", "permille"},
+                                           {"computeQueue", "count"},
+                                           {"networkBandwidth", "Mbps"}};
+    const char *const *const kind = kinds[test_random(seed, 3)];
+    char text[1024];
+
+    if (test_random(seed, 5) == 0) {
+        deliver(sink, SOURCE_DELETE, SOURCE_SIGNAL, "Signal", "", kind[0], "");
+        return;
+    }
+    (void)snprintf(text, sizeof(text),
+                   "{'metadata':{'name':'%s'},'spec':{'kind':'%s','unit':'%s','ttlSeconds':%u,"
+                   "'nodes':{'n%u':{'value':%u},'n%u':{'devices':{'node-1/0':%u,'eth0':%u}}}}}",
+                   kind[0], kind[0], kind[1], 1 + (unsigned)test_random(seed, 20),
+                   (unsigned)test_random(seed, 3), (unsigned)test_random(seed, 1000),
+                   3 + (unsigned)test_random(seed, 3), (unsigned)test_random(seed, 1000),
+                   (unsigned)test_random(seed, 9000));
+    deliver(sink, SOURCE_UPSERT, SOURCE_SIGNAL, "Signal", "", kind[0], text);
+}
+
 void random_change(const struct source_sink *sink, uint64_t *seed)
 {
-    if (test_random(seed, 3))
+    const uint64_t what = test_random(seed, 12);
+
+    if (what < 6)
         change_node(sink, seed);
-    else
+    else if (what < 9)
         change_pod(sink, seed);
+    else if (what < 10)
+        change_policy(sink, seed);
+    else
+        change_signal(sink, seed);
     sink->settled(sink->ctx);
+}
+
+/* Few values of few hints. */
+static void random_hints(struct random_pod *p, uint64_t *seed)
+{
+    static const char *const all[][2] = {
+        {"qos-class", "critical"},
+        {"qos-class", "none-such"},
+        {"numa-policy", "single"},
+        {"numa-policy", "closest"},
+        {"allowed-cross-access", "10%"},
+        {"network-bandwidth", "4G"},
+        {"weights", "locality=50"},
+        {"weights", "devices=0,network=90"},
+        {"max-locks", "2"},
+        {"gpu-nic-affinity", "require"},
+        {"colour", "red"},
+        {"numa-policy", "span<=0"},
+    };
+
+    while (p->pod.n_hints < RANDOM_HINTS && test_random(seed, 3) == 0) {
+        const char *const *const hint = all[test_random(seed, ARRAY_LEN(all))];
+
+        p->hints[p->pod.n_hints++] = (struct pod_hint){str_of(hint[0]), str_of(hint[1])};
+    }
+    p->pod.hints = p->hints;
+    p->label = score_label(STR("app"), test_random(seed, 2) ? STR("a") : STR("b"));
+    p->pod.labels = (struct score_labels){&p->label, 1};
 }
 
 void random_pod(struct random_pod *p, uint64_t *seed)
@@ -124,4 +220,5 @@ void random_pod(struct random_pod *p, uint64_t *seed)
                                 .n_containers = n,
                                 .has_claims = test_random(seed, 40) == 0,
                                 .has_pod_level = test_random(seed, 40) == 0};
+    random_hints(p, seed);
 }

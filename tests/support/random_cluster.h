@@ -19,11 +19,18 @@ extern const struct str random_names[RANDOM_NAMES];
 /* About when its nodes were observed, where they say so: microseconds since 1970. */
 extern const int64_t random_observed_us;
 
-/* A Node and its NodeResourceTopology, or a pod on a node, comes, changes or goes; settled. */
+/*
+ * A Node and its NodeResourceTopology, a pod on a node, a policy or a signal comes, changes or
+ * goes, or the labels of the pods' namespace do; settled.
+ */
 void random_change(const struct source_sink *sink, uint64_t *seed);
 
 /* Few shapes, so that they come again: 1 to 2 containers, some with a GPU, some Burstable. */
+enum { RANDOM_HINTS = 2 };
+
 struct random_pod {
+    struct pod_hint hints[RANDOM_HINTS];
+    uint64_t label;
     struct pod_amount amounts[2][3];
     struct pod_container c[2];
     struct score_pod pod;

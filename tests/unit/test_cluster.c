@@ -10,6 +10,7 @@
 
 #include "base/err.h"
 #include "cluster/cluster.h"
+#include "cluster/context.h"
 
 /* Objects are written with ' for ". */
 
@@ -449,6 +450,144 @@ static void readers_see_whole_snapshots_while_the_writer_swaps(void **state)
     assert_int_equal(atomic_load(&r.wrong), 0);
 }
 
+/* --- signals --- */
+
+static void put_signal(struct bench *b, const char *name, const char *nodes, const char *more)
+{
+    char text[512];
+
+    (void)snprintf(text, sizeof(text),
+                   "{'metadata':{'name':'%s'},'spec':{'kind':'computeUtilization','unit':"
+                   "'permille','ttlSeconds':10,'nodes':{%s}%s}}",
+                   name, nodes, more);
+    assert_int_equal(send(b, SOURCE_UPSERT, SOURCE_SIGNAL, "Signal", "", name, text), 0);
+    settle(b);
+}
+
+static void a_signal_counts_until_it_is_too_old(void **state)
+{
+    struct bench *const b = *state;
+
+    put_node(b, "n1");
+    put_nrt(b, "n1", "u", 4, "");
+    put_node(b, "n2");
+    put_nrt(b, "n2", "u", 4, "");
+    settle(b);
+    const uint64_t other = view(b, "n2").revision;
+    assert_false(view(b, "n1").load.has_utilization);
+    put_signal(b, "busy", "'n1':{'value':700},'elsewhere':{'value':1}", "");
+    assert_int_equal(view(b, "n1").load.utilization, 700);
+    assert_int_equal(view(b, "n2").revision, other); /* nobody spoke of it */
+    the_time += 10 * 1000000;
+    cluster_tick(b->c);
+    assert_true(view(b, "n1").load.has_utilization);
+    the_time += 1;
+    cluster_tick(b->c);
+    assert_false(view(b, "n1").load.has_utilization);
+    assert_int_equal(view(b, "n1").n_stale, 1);
+    put_signal(b, "busy", "'n1':{'value':700},'elsewhere':{'value':1}", ""); /* the same again */
+    assert_true(view(b, "n1").load.has_utilization);
+    assert_int_equal(view(b, "n1").n_stale, 0);
+    assert_int_equal(send(b, SOURCE_DELETE, SOURCE_SIGNAL, "Signal", "", "busy", NULL), 0);
+    settle(b);
+    assert_false(view(b, "n1").load.has_utilization);
+}
+
+static void figures_that_come_again_change_no_view(void **state)
+{
+    struct bench *const b = *state;
+
+    put_node(b, "n1");
+    put_nrt(b, "n1", "u", 4, "");
+    put_node(b, "n2");
+    put_nrt(b, "n2", "u", 4, "");
+    put_signal(b, "busy", "'n1':{'value':700},'n2':{'devices':{'g':5}}", "");
+    const uint64_t one = view(b, "n1").revision, two = view(b, "n2").revision;
+    the_time += 9 * 1000000;
+    put_signal(b, "busy", "'n2':{'devices':{'g':6}},'n1':{'value':700}", "");
+    assert_int_equal(view(b, "n1").revision, one);
+    assert_int_not_equal(view(b, "n2").revision, two);
+    the_time += 9 * 1000000; /* the first ones would have ended by now */
+    cluster_tick(b->c);
+    assert_true(view(b, "n1").load.has_utilization);
+    put_signal(b, "busy", "'n2':{'devices':{'g':6}}", ""); /* nothing of n1 any more */
+    assert_false(view(b, "n1").load.has_utilization);
+}
+
+static void a_signal_says_itself_when_it_was_observed(void **state)
+{
+    struct bench *const b = *state;
+
+    put_node(b, "n1");
+    put_nrt(b, "n1", "u", 4, "");
+    put_signal(b, "old", "'n1':{'value':1}", ",'observedAt':'2026-11-23T23:59:49Z'");
+    assert_false(view(b, "n1").load.has_utilization); /* eleven seconds before midnight */
+    assert_int_equal(view(b, "n1").n_stale, 1);
+    put_signal(b, "old", "'n1':{'value':1}", ",'observedAt':'2026-11-23T23:59:50Z'");
+    assert_true(view(b, "n1").load.has_utilization);
+}
+
+/* --- policies --- */
+
+static void put_policy(struct bench *b, const char *spec)
+{
+    char text[512];
+
+    (void)snprintf(text, sizeof(text), "{'metadata':{'name':'p'},'spec':{%s}}", spec);
+    assert_int_equal(send(b, SOURCE_UPSERT, SOURCE_POLICY, "ConcurrencyPolicy", "", "p", text), 0);
+    settle(b);
+}
+
+static const struct score_policy *policy_of(struct cluster_snapshot *s, const char *ns)
+{
+    return cluster_context_policy(cluster_snapshot_context(s), str_of(ns));
+}
+
+static void a_snapshot_keeps_the_policies_it_was_made_with(void **state)
+{
+    struct bench *const b = *state;
+
+    put_node(b, "n1");
+    put_nrt(b, "n1", "u", 4, "");
+    put_policy(b, "'precedence':1");
+    const uint64_t revision = view(b, "n1").revision;
+    struct cluster_snapshot *const before = cluster_get(b->c);
+    put_policy(b, "'precedence':2,'namespaceSelector':{'matchLabels':{'team':'a'}}");
+    assert_int_equal(send(b, SOURCE_UPSERT, SOURCE_NAMESPACE, "Namespace", "", "x",
+                          "{'metadata':{'name':'x','labels':{'team':'a'}}}"),
+                     0);
+    settle(b);
+    struct cluster_snapshot *const after = cluster_get(b->c);
+    assert_int_equal(policy_of(before, "y")->precedence, 1);
+    assert_int_equal(policy_of(after, "x")->precedence, 2);
+    assert_null(policy_of(after, "y"));
+    /* who must be alone is in the views, nothing else of a policy */
+    assert_int_equal(view(b, "n1").revision, revision);
+    put_policy(b, "'qosClassMapping':[{'name':'c','priority':1,'numaExclusive':true}]");
+    assert_int_not_equal(view(b, "n1").revision, revision);
+    assert_int_equal(send(b, SOURCE_DELETE, SOURCE_POLICY, "ConcurrencyPolicy", "", "p", NULL), 0);
+    settle(b);
+    struct cluster_snapshot *const last = cluster_get(b->c);
+    assert_null(policy_of(last, "x"));
+    cluster_snapshot_unref(before);
+    cluster_snapshot_unref(after);
+    cluster_snapshot_unref(last);
+}
+
+static void a_broken_policy_leaves_the_last_good_one(void **state)
+{
+    struct bench *const b = *state;
+
+    put_policy(b, "'precedence':1");
+    assert_int_equal(send(b, SOURCE_UPSERT, SOURCE_POLICY, "ConcurrencyPolicy", "", "p",
+                          "{'metadata':{'name':'p'},'spec':{'precedence':'high'}}"),
+                     -EINVAL);
+    settle(b);
+    struct cluster_snapshot *const s = cluster_get(b->c);
+    assert_int_equal(policy_of(s, "x")->precedence, 1);
+    cluster_snapshot_unref(s);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -466,6 +605,11 @@ int main(void)
         T(a_tick_makes_old_reports_stale_and_nothing_else),
         T(a_new_age_counts_at_once_in_both_directions),
         T(readers_see_whole_snapshots_while_the_writer_swaps),
+        T(a_signal_counts_until_it_is_too_old),
+        T(figures_that_come_again_change_no_view),
+        T(a_signal_says_itself_when_it_was_observed),
+        T(a_snapshot_keeps_the_policies_it_was_made_with),
+        T(a_broken_policy_leaves_the_last_good_one),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -98,6 +98,27 @@ static void shadow_passes_everything(void **state)
                "\"FailedAndUnresolvableNodes\":{},\"Error\":\"\"}");
 }
 
+/* A policy may refuse nodes that nothing is known of: the room for their reasons is counted, too.
+ */
+static void what_is_unknown_and_refused_fails_with_its_reason(void **state)
+{
+    const struct kube_extender_args args = {
+        .mode = KUBE_ARGS_NAMES, .n = 2, .raw = raw, .quoted_bytes = 3 + 9};
+    static const struct decide_row two[] = {
+        {.verdict = SCORE_UNKNOWN, .reason = SCORE_NO_TOPOLOGY, .marks = DECIDE_REFUSED},
+        {.verdict = SCORE_UNKNOWN, .reason = SCORE_STALE_TOPOLOGY, .marks = DECIDE_REFUSED}};
+    const struct decision refused = {.n = 2, .rows = two, .counts = {0, 0, 2}, .refused = 2};
+    struct http_reply r = {0};
+
+    ext_encode_filter(&r, &args, &refused, DECIDE_ENFORCE);
+    expect(&r, "{\"Nodes\":null,\"NodeNames\":[],\"FailedNodes\":{},"
+               "\"FailedAndUnresolvableNodes\":{\"a\":\"numawise: NoTopology\","
+               "\"b\\u00e9\":\"numawise: StaleTopology\"},\"Error\":\"\"}");
+    ext_encode_filter(&r, &args, &refused, DECIDE_SHADOW);
+    expect(&r, "{\"Nodes\":null,\"NodeNames\":[\"a\",\"b\\u00e9\"],\"FailedNodes\":{},"
+               "\"FailedAndUnresolvableNodes\":{},\"Error\":\"\"}");
+}
+
 static void filter_by_objects_hands_back_what_was_sent(void **state)
 {
     static const char body[] = "[{\"x\":0},{\"x\":1},{\"x\":2},\n{\"x\":3},{\"x\":4}]";
@@ -205,6 +226,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(filter_by_names_tells_every_candidate_once),
         cmocka_unit_test(shadow_passes_everything),
+        cmocka_unit_test(what_is_unknown_and_refused_fails_with_its_reason),
         cmocka_unit_test(filter_by_objects_hands_back_what_was_sent),
         cmocka_unit_test(neighbours_go_out_as_one_piece),
         cmocka_unit_test(survivors_with_a_blank_between_them_go_out_without_it),
