@@ -21,7 +21,7 @@ struct score_compute {
  *
  * False: nothing is measured. How many accelerators are free is no matter here: they are handed out
  * whole, and keeping groups of them whole is what fragmentation is for. Source: our judgement,
- * docs/scoring.md section 8.
+ * docs/scoring.md section 9.
  */
 bool score_compute(uint32_t *out, const struct score_compute *c);
 

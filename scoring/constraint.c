@@ -299,6 +299,25 @@ static bool breaks_own_policy(const struct inquiry *q)
 
 static const char *const directions[] = {"ingress", "egress"};
 
+/* As a pod would say it: 25G. */
+struct rate {
+    char p[24];
+};
+
+static struct rate rate(uint64_t bits)
+{
+    static const char *const units[] = {"", "k", "M", "G", "T"};
+    struct rate r;
+    size_t u = 0;
+
+    while (bits && bits % 1000 == 0 && u + 1 < ARRAY_LEN(units)) {
+        bits /= 1000;
+        u++;
+    }
+    (void)snprintf(r.p, sizeof(r.p), "%" PRIu64 "%s", bits, units[u]);
+    return r;
+}
+
 /* Ports of a choice that could carry `need`: of what is sure all, of the open ones so many. */
 static bool ports_have_room(const struct node_view *v, const struct score_choice *c, int direction,
                             uint64_t need)
@@ -329,9 +348,9 @@ static void tell_ports(const struct inquiry *q, const struct score_choice *c, in
             v->devices[d].nic ? &v->nics[v->devices[d].nic - 1] : NULL;
 
         if (nic && nic->capacity)
-            say(q->why, "%.*s: %s needs %" PRIu64 ", free %" PRIu64 " of %" PRIu64,
-                STR_ARG(nic->name), directions[direction], need,
-                score_nic_free(nic, (enum node_direction)direction), nic->capacity);
+            say(q->why, "%.*s: %s needs %s, free %s of %s", STR_ARG(nic->name),
+                directions[direction], rate(need).p,
+                rate(score_nic_free(nic, (enum node_direction)direction)).p, rate(nic->capacity).p);
     }
 }
 
@@ -371,10 +390,10 @@ static bool lacks_bandwidth(const struct inquiry *q)
             continue;
         if (need[d] <= room.free && need[d] <= room.fastest)
             continue;
-        say(q->why, "network: %s needs %" PRIu64 ", free %" PRIu64 " of %" PRIu64, directions[d],
-            need[d], room.free, room.capacity);
+        say(q->why, "network: %s needs %s, free %s of %s", directions[d], rate(need[d]).p,
+            rate(room.free).p, rate(room.capacity).p);
         if (need[d] <= room.free)
-            say(q->why, "the fastest port has %" PRIu64, room.fastest);
+            say(q->why, "the fastest port has %s", rate(room.fastest).p);
         return true;
     }
     return false;

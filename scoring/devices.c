@@ -5,7 +5,7 @@
 
 #include "scoring/weigh.h"
 
-/* Values of a link, permille: docs/scoring.md section 6. */
+/* Values of a link, permille: docs/scoring.md section 7. */
 static const uint32_t peer_values[] = {
     [TOPO_LINK_SELF] = 1000,   [TOPO_LINK_DIRECT] = 1000, [TOPO_LINK_SWITCH] = 800,
     [TOPO_LINK_BRIDGES] = 750, [TOPO_LINK_ROOT] = 700,    [TOPO_LINK_ZONE] = 600,

@@ -41,7 +41,7 @@ struct score_device_ask {
  *          SCORE_GPU_NIC_NONE there is no such part
  *
  * Which device of a zone the plugin picks is not known: the value is the mean over all it may pick
- * (scoring/choice.h). Source: our judgement, docs/scoring.md section 6; a transfer across sockets
+ * (scoring/choice.h). Source: our judgement, docs/scoring.md section 7; a transfer across sockets
  * reaches less than half of what it reaches below one switch. False: there is no such part.
  */
 bool score_devices(uint32_t *out, const struct score_device_ask *ask);

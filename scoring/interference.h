@@ -31,7 +31,7 @@ uint32_t score_pressure(uint64_t weighted, uint32_t cpus);
  * neighbours take a part of what is shared (caches, memory bandwidth), not all. So important pods
  * keep apart, and best-effort ones fill the zones where the least important are. A pod whose CPUs
  * are nowhere in particular (C = 0) disturbs nobody that can be named: SCORE_MAX. Source:
- * docs/scoring.md section 9. [n] both; counts up to 2^20.
+ * docs/scoring.md section 10. [n] both; counts up to 2^20.
  */
 uint32_t score_interference(const uint32_t *cpu, const uint16_t *pressure, uint32_t n);
 

@@ -216,10 +216,11 @@ static uint32_t own_ports(const struct outcome *o, uint32_t ports)
     return (uint32_t)(m.sum / m.weights);
 }
 
+/* Of the ports that pods share. */
 static bool any_measured(const struct node_view *node)
 {
     for (uint32_t i = 0; i < node->n_nics; i++) {
-        if (node->nics[i].has_measured)
+        if (node->nics[i].has_measured && !node->nics[i].is_handed_out)
             return true;
     }
     return false;

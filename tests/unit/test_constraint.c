@@ -401,13 +401,12 @@ static void bandwidth_must_fit_what_requests_have_left(void **state)
     f.node.n_nics = 3;
     expect(&f, SCORE_REASON_NONE, "");
     f.node.network_shared[NODE_EGRESS] = 16 * GBIT;
-    expect(&f, SCORE_NETWORK_BANDWIDTH,
-           "network: egress needs 20000000000, free 19000000000 of 35000000000");
+    expect(&f, SCORE_NETWORK_BANDWIDTH, "network: egress needs 20G, free 19G of 35G");
     f.node.network_shared[NODE_EGRESS] = 0;
     f.rules.network[NODE_INGRESS] = 30 * GBIT;
     expect(&f, SCORE_NETWORK_BANDWIDTH,
-           "network: ingress needs 30000000000, free 35000000000 of 35000000000; "
-           "the fastest port has 25000000000");
+           "network: ingress needs 30G, free 35G of 35G; "
+           "the fastest port has 25G");
     end(&f);
 }
 
@@ -431,8 +430,8 @@ static void bandwidth_is_spread_over_the_ports_a_pod_takes(void **state)
     expect(&f, SCORE_REASON_NONE, "");
     nics[1].allocated[NODE_INGRESS] = GBIT;
     expect(&f, SCORE_NETWORK_BANDWIDTH,
-           "mlx5_0: ingress needs 10000000000, free 10000000000 of 10000000000; "
-           "mlx5_1: ingress needs 10000000000, free 9000000000 of 10000000000");
+           "mlx5_0: ingress needs 10G, free 10G of 10G; "
+           "mlx5_1: ingress needs 10G, free 9G of 10G");
     end(&f);
     /* one of two: the best case is the one with room */
     ask(&f, NONE, POD("'cpu':'2','memory':'1Gi','example.com/gpu':'1'"));
@@ -443,8 +442,8 @@ static void bandwidth_is_spread_over_the_ports_a_pod_takes(void **state)
     expect(&f, SCORE_REASON_NONE, "");
     f.rules.network[NODE_INGRESS] = 10 * GBIT + 1;
     expect(&f, SCORE_NETWORK_BANDWIDTH,
-           "mlx5_0: ingress needs 10000000001, free 10000000000 of 10000000000; "
-           "mlx5_1: ingress needs 10000000001, free 9000000000 of 10000000000");
+           "mlx5_0: ingress needs 10000000001, free 10G of 10G; "
+           "mlx5_1: ingress needs 10000000001, free 9G of 10G");
     end(&f);
 }
 
