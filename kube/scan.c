@@ -201,10 +201,8 @@ bool scan_item(struct scan *s)
     return s->pending;
 }
 
-bool scan_at(const struct scan *s, const char *name)
+bool scan_at_text(const struct scan *s, const char *name, size_t n)
 {
-    const size_t n = strlen(name);
-
     if (s->key.n != n)
         return false;
     return s->flags & SCAN_FOLD ? strncasecmp(s->key.p, name, n) == 0

@@ -105,7 +105,11 @@ bool scan_object(struct scan *s);
 bool scan_key(struct scan *s);
 
 /* Whether the current key is `name`; with SCAN_FOLD without regard to ASCII case. */
-bool scan_at(const struct scan *s, const char *name);
+bool scan_at_text(const struct scan *s, const char *name, size_t n);
+static inline bool scan_at(const struct scan *s, const char *name)
+{
+    return scan_at_text(s, name, __builtin_strlen(name));
+}
 
 /* The current key, decoded whole, in the arena. Fails with -ENOMEM. */
 bool scan_key_copy(struct scan *s, struct str *out, struct arena *a);

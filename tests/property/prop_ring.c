@@ -19,7 +19,7 @@
 #include "tests/support/random_cluster.h"
 #include "tests/support/test.h"
 
-enum { ROUNDS = 1500, ROOM = 1 << 20, KEPT = 24, RING_BYTES = 256 * 1024 };
+enum { ROUNDS = 500, ROOM = 1 << 20, KEPT = 24, RING_BYTES = 256 * 1024 };
 
 static char *room;
 static struct cluster *cluster;
