@@ -2,6 +2,7 @@
 #include "base/arena.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -98,6 +99,36 @@ void arena_close(struct arena *a, const void *list, size_t n, size_t size)
 
     close_block(end, a->room - (size_t)(end - a->base));
     end_at(a, end, size);
+}
+
+struct arena_parts arena_parts(struct arena *a)
+{
+    open_block(a->base + a->used, a->room - a->used);
+    return (struct arena_parts){a, a->used + padding(a)};
+}
+
+void *arena_part(struct arena_parts *p, size_t n, size_t size)
+{
+    const size_t bytes = n * size, from = p->used, end = from + bytes, gap = gap_behind(size);
+
+    assert(size == 0 || n <= SIZE_MAX / 4 / size); /* many of them still add up */
+    p->used = (end + gap + ALIGN - 1) & ~(size_t)(ALIGN - 1);
+    if (end > p->a->room)
+        return NULL;
+    close_block(p->a->base + end, gap < p->a->room - end ? gap : p->a->room - end);
+    return p->a->base + from;
+}
+
+int arena_seal(const struct arena_parts *p)
+{
+    struct arena *const a = p->a;
+
+    if (p->used > a->room) {
+        close_block(a->base + a->used, a->room - a->used);
+        return -ENOMEM;
+    }
+    a->used = p->used;
+    return 0;
 }
 
 char *arena_copy(struct arena *a, const void *p, size_t n)

@@ -8,6 +8,8 @@
 
 #include <stddef.h>
 
+#include "base/attr.h"
+
 struct arena {
     char *base;
     size_t room; /* bytes of base */
@@ -33,6 +35,19 @@ char *arena_copy(struct arena *a, const void *p, size_t n);
  */
 void *arena_open(struct arena *a, size_t size, size_t *out_n);
 void arena_close(struct arena *a, const void *list, size_t n, size_t size);
+
+/*
+ * Many small arrays in one go, not zeroed: taken like elements of arena_array, but whether there
+ * was room for all of them arena_seal says (0, -ENOMEM: the arena is unchanged). Until then nothing
+ * may be written there, and nothing else be taken. NULL where the arena has already run out.
+ */
+struct arena_parts {
+    struct arena *a;
+    size_t used; /* as if there were room */
+};
+struct arena_parts arena_parts(struct arena *a);
+void *arena_part(struct arena_parts *p, size_t n, size_t size);
+int arena_seal(const struct arena_parts *p) MUST_CHECK;
 
 /* Where the arena stands; arena_rewind goes back there and drops what came later. */
 size_t arena_mark(const struct arena *a);

@@ -221,9 +221,11 @@ int kubelet_choose_reserved(uint64_t *out, const struct node_view *node, uint32_
     struct kubelet_take take;
     const size_t mark = arena_mark(a);
     uint64_t *const all = arena_array(a, node->cpu_words, sizeof(*all));
+    struct arena_parts parts = arena_parts(a);
     int rc = -ENOMEM;
 
-    if (all && kubelet_take_init(&take, node, a) == 0) {
+    kubelet_take_init(&take, node, &parts);
+    if (all && arena_seal(&parts) == 0) {
         for (uint32_t c = 0; c < node->machine.n_cpus; c++) {
             if (node->cpus.cpu[c].zone != TOPO_NONE)
                 cpuset_add(all, c);

@@ -247,7 +247,7 @@ bool kubelet_cpu_allocate(struct kubelet_run *run, uint32_t i)
     if (have < want && !take(run, from, want - have, got))
         return false;
 
-    uint64_t *const cpus = run->cpus[i];
+    uint64_t *const cpus = kubelet_run_cpus(run, i);
     for (uint32_t w = 0; w < words; w++) {
         cpus[w] = got[w];
         run->state->cpu_free[w] &= ~got[w];

@@ -191,7 +191,7 @@ bool kubelet_device_allocate(struct kubelet_run *run, uint32_t i)
 {
     const struct kubelet_wants *const wants = &run->req->containers[i].wants;
     const uint32_t words = node_device_words(run->node);
-    uint64_t *const devices = run->devices[i];
+    uint64_t *const devices = kubelet_run_devices(run, i);
 
     for (uint32_t k = 0; k < wants->n_devices; k++) {
         uint64_t *const got = run->device_scratch;

@@ -302,7 +302,7 @@ static void shrink_init_blocks(struct kubelet_run *run, uint32_t i, const struct
     for (uint32_t c = 0; c < i && left > 0; c++) {
         if (run->req->containers[c].kind != POD_INIT)
             continue;
-        struct node_block *const blocks = run->blocks[c];
+        struct node_block *const blocks = kubelet_run_blocks(run, c);
 
         for (uint32_t k = 0; k < run->answer->containers[c].n_blocks; k++) {
             if (blocks[k].type != b->type || blocks[k].zones != b->zones)
@@ -319,7 +319,7 @@ bool kubelet_memory_allocate(struct kubelet_run *run, uint32_t i)
 {
     const struct kubelet_wants *const wants = &run->req->containers[i].wants;
     struct score_container *const got = &run->answer->containers[i];
-    struct node_block *const blocks = run->blocks[i];
+    struct node_block *const blocks = kubelet_run_blocks(run, i);
     uint64_t zones = 0;
 
     if (!run->node->kubelet.memory_static || run->req->qos != POD_GUARANTEED)

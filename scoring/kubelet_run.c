@@ -92,72 +92,102 @@ bool kubelet_needs_hints(const struct kubelet_run *run)
            (run->node->kubelet.memory_static && run->req->qos == POD_GUARANTEED);
 }
 
-/* Room for the widest request: CPU, and one list for each type of memory and device resource. */
-static int lists_init(struct kubelet_run *run, struct arena *a)
+/* The widest request: CPU, and one list for each type of memory and device resource. */
+static uint32_t most_lists(const struct score_request *req)
 {
-    const uint32_t zones = run->node->machine.n_zones, words = mask_set_words(zones);
-    uint32_t most = run->req->whole.n_devices + run->req->whole.n_memory;
+    uint32_t most = req->whole.n_devices + req->whole.n_memory;
 
-    for (uint32_t i = 0; i < run->req->n_containers; i++) {
-        const struct kubelet_wants *const wants = &run->req->containers[i].wants;
+    for (uint32_t i = 0; i < req->n_containers; i++) {
+        const struct kubelet_wants *const wants = &req->containers[i].wants;
         const uint32_t n = wants->n_devices + wants->n_memory;
 
         most = n > most ? n : most;
     }
-    most += 2; /* CPU; and the memory manager may look for itself where nothing was asked for */
-    run->lists = arena_array(a, most, sizeof(*run->lists));
-    run->sums = arena_array(a, (size_t)1 << zones, sizeof(*run->sums));
-    run->counts = arena_array(a, (size_t)2 << zones, sizeof(*run->counts));
-    uint64_t *const sets = arena_array(a, (size_t)most * 2 * words, sizeof(*sets));
-    if (!run->lists || !run->sums || !run->counts || !sets)
-        return -ENOMEM;
-    for (uint32_t i = 0; i < most; i++) {
+    return most +
+           2; /* CPU; and the memory manager may look for itself where nothing was asked for */
+}
+
+static uint32_t most_blocks(const struct score_request *req)
+{
+    uint32_t most = 0;
+
+    for (uint32_t i = 0; i < req->n_containers; i++)
+        most = req->containers[i].wants.n_memory > most ? req->containers[i].wants.n_memory : most;
+    return most;
+}
+
+/* Where hints are collected. `*out_sets`: of the masks of all lists. */
+static void place_lists(struct kubelet_run *run, uint32_t n_lists, uint64_t **out_sets,
+                        struct arena_parts *parts)
+{
+    const uint32_t zones = run->node->machine.n_zones;
+
+    run->lists = arena_part(parts, n_lists, sizeof(*run->lists));
+    run->sums = arena_part(parts, (size_t)1 << zones, sizeof(*run->sums));
+    run->counts = arena_part(parts, (size_t)2 << zones, sizeof(*run->counts));
+    *out_sets = arena_part(parts, (size_t)n_lists * 2 * mask_set_words(zones), sizeof(**out_sets));
+}
+
+static void point_lists(struct kubelet_run *run, uint32_t n_lists, uint64_t *sets)
+{
+    const uint32_t words = mask_set_words(run->node->machine.n_zones);
+
+    for (uint32_t i = 0; i < n_lists; i++) {
         run->lists[i].masks = sets + (size_t)i * 2 * words;
         run->lists[i].preferred = run->lists[i].masks + words;
     }
-    return 0;
 }
 
-/* What the answer will point to: per container CPUs, memory blocks, devices. */
-static int results_init(struct kubelet_run *run, struct arena *a)
+/* What is read before it is written. */
+static void place_results(struct kubelet_run *run, struct arena_parts *parts)
 {
-    const uint32_t n = run->req->n_containers, device_words = node_device_words(run->node);
+    const uint32_t n = run->req->n_containers;
+    const size_t words = run->node->cpu_words, device_words = node_device_words(run->node);
 
-    run->answer->containers = arena_array(a, n, sizeof(*run->answer->containers));
-    run->hint = arena_array(a, n, sizeof(*run->hint));
-    run->cpus = arena_array(a, n, sizeof(*run->cpus));
-    run->blocks = arena_array(a, n, sizeof(*run->blocks));
-    run->devices = arena_array(a, n, sizeof(*run->devices));
-    if (!run->answer->containers || !run->hint || !run->cpus || !run->blocks || !run->devices)
-        return -ENOMEM;
-    for (uint32_t i = 0; i < n; i++) {
-        const struct kubelet_wants *const w = &run->req->containers[i].wants;
+    run->answer->containers = arena_part(parts, n, sizeof(*run->answer->containers));
+    run->hint = arena_part(parts, n, sizeof(*run->hint));
+    run->cpus = arena_part(parts, n * words, sizeof(uint64_t));
+    run->devices = arena_part(parts, n * device_words, sizeof(uint64_t));
+    run->reuse_cpus = arena_part(parts, words, sizeof(uint64_t));
+    run->reuse_devices = arena_part(parts, device_words, sizeof(uint64_t));
+}
 
-        run->cpus[i] = arena_array(a, w->cpus ? run->node->cpu_words : 0, sizeof(uint64_t));
-        run->blocks[i] = arena_array(a, w->n_memory, sizeof(struct node_block));
-        run->devices[i] = arena_array(a, device_words, sizeof(uint64_t));
-        if (!run->cpus[i] || !run->blocks[i] || !run->devices[i])
-            return -ENOMEM;
-    }
-    return 0;
+static void clear_results(const struct kubelet_run *run)
+{
+    const uint32_t n = run->req->n_containers;
+    const size_t words = run->node->cpu_words, device_words = node_device_words(run->node);
+
+    memset(run->answer->containers, 0, n * sizeof(*run->answer->containers));
+    memset(run->hint, 0, n * sizeof(*run->hint));
+    memset(run->cpus, 0, n * words * sizeof(uint64_t));
+    memset(run->devices, 0, n * device_words * sizeof(uint64_t));
+    memset(run->reuse_cpus, 0, words * sizeof(uint64_t));
+    memset(run->reuse_devices, 0, device_words * sizeof(uint64_t));
 }
 
 int kubelet_run_init(struct kubelet_run *run, struct arena *a)
 {
     const struct node_view *const node = run->node;
-    uint32_t n_memory = 0;
+    const struct score_request *const req = run->req;
+    const uint32_t n_lists = kubelet_needs_hints(run) ? most_lists(req) : 0;
+    const size_t words = node->cpu_words, device_words = node_device_words(node);
+    struct arena_parts parts = arena_parts(a);
+    uint64_t *sets = NULL;
 
-    for (uint32_t i = 0; i < run->req->n_containers; i++)
-        n_memory += run->req->containers[i].wants.n_memory;
-    run->reuse_cpus = arena_array(a, node->cpu_words, sizeof(uint64_t));
-    run->reuse_devices = arena_array(a, node_device_words(node), sizeof(uint64_t));
-    run->reuse_memory = arena_array(a, n_memory, sizeof(*run->reuse_memory));
-    run->cpu_scratch = arena_array(a, 3 * (size_t)node->cpu_words, sizeof(uint64_t));
-    run->device_scratch = arena_array(a, node_device_words(node), sizeof(uint64_t));
-    if (kubelet_needs_hints(run) && lists_init(run, a))
+    run->most_blocks = most_blocks(req);
+    place_results(run, &parts);
+    run->blocks =
+        arena_part(&parts, (size_t)req->n_containers * run->most_blocks, sizeof(*run->blocks));
+    run->reuse_memory = arena_part(&parts, (size_t)req->n_containers * run->most_blocks,
+                                   sizeof(*run->reuse_memory));
+    run->cpu_scratch = arena_part(&parts, 3 * words, sizeof(uint64_t));
+    run->device_scratch = arena_part(&parts, device_words, sizeof(uint64_t));
+    if (n_lists)
+        place_lists(run, n_lists, &sets, &parts);
+    kubelet_take_init(&run->take, node, &parts);
+    if (arena_seal(&parts))
         return -ENOMEM;
-    if (!run->reuse_cpus || !run->reuse_devices || !run->reuse_memory || !run->cpu_scratch ||
-        !run->device_scratch || results_init(run, a) || kubelet_take_init(&run->take, node, a))
-        return -ENOMEM;
+    clear_results(run);
+    point_lists(run, n_lists, sets);
     return 0;
 }

@@ -31,8 +31,9 @@ struct kubelet_run {
     bool zones_only;           /* kubelet_admit_zones */
     struct kubelet_hint *hint; /* [n_containers] what the Topology Manager stored */
     /* What the answer's containers point to, still to be changed. */
-    uint64_t **cpus, **devices; /* [n_containers] */
-    struct node_block **blocks; /* [n_containers] */
+    uint64_t *cpus, *devices;  /* [n_containers*W], [n_containers*device words] */
+    struct node_block *blocks; /* [n_containers*most_blocks] */
+    uint32_t most_blocks;
     /* What this pod's ordinary init containers leave to later ones. */
     uint64_t *reuse_cpus; /* [W] */
     bool any_reuse_cpus, any_reuse_devices;
@@ -48,6 +49,20 @@ struct kubelet_run {
     uint64_t *cpu_scratch;    /* [3*W] */
     uint64_t *device_scratch; /* [device words] */
 };
+
+/* What container i will hold. */
+static inline uint64_t *kubelet_run_cpus(const struct kubelet_run *run, uint32_t i)
+{
+    return run->cpus + (size_t)i * run->node->cpu_words;
+}
+static inline uint64_t *kubelet_run_devices(const struct kubelet_run *run, uint32_t i)
+{
+    return run->devices + (size_t)i * node_device_words(run->node);
+}
+static inline struct node_block *kubelet_run_blocks(const struct kubelet_run *run, uint32_t i)
+{
+    return run->blocks + (size_t)i * run->most_blocks;
+}
 
 /* Are sets of zones worked out at all? The memory manager needs them under policy none, too. */
 bool kubelet_needs_hints(const struct kubelet_run *run);

@@ -320,24 +320,21 @@ uint32_t take_zone_free(const struct take_acc *a, uint16_t zone)
     return unit_free(a, UNIT_ZONE, zone);
 }
 
-int kubelet_take_init(struct kubelet_take *t, const struct node_view *node, struct arena *a)
+void kubelet_take_init(struct kubelet_take *t, const struct node_view *node,
+                       struct arena_parts *parts)
 {
     const size_t words = node->cpu_words, n = node->machine.n_cpus;
-    struct kubelet_take room = {
-        .node = node,
-        .free = {arena_array(a, words, sizeof(uint64_t)), arena_array(a, words, sizeof(uint64_t))},
-        .chosen = {arena_array(a, words, sizeof(uint64_t)),
-                   arena_array(a, words, sizeof(uint64_t))},
-        .counts = arena_array(a, most_units(&node->machine), sizeof(uint32_t)),
-        .units = arena_array(a, 2 * n * node->cpus.spread + TOPO_MAX_ZONES, sizeof(uint16_t)),
-        .inner = arena_array(a, n * node->cpus.spread + TOPO_MAX_ZONES, sizeof(uint16_t)),
-    };
 
-    if (!room.free[0] || !room.free[1] || !room.chosen[0] || !room.chosen[1] || !room.counts ||
-        !room.units || !room.inner)
-        return -ENOMEM;
-    *t = room;
-    return 0;
+    *t = (struct kubelet_take){
+        .node = node,
+        .free = {arena_part(parts, words, sizeof(uint64_t)),
+                 arena_part(parts, words, sizeof(uint64_t))},
+        .chosen = {arena_part(parts, words, sizeof(uint64_t)),
+                   arena_part(parts, words, sizeof(uint64_t))},
+        .counts = arena_part(parts, most_units(&node->machine), sizeof(uint32_t)),
+        .units = arena_part(parts, 2 * n * node->cpus.spread + TOPO_MAX_ZONES, sizeof(uint16_t)),
+        .inner = arena_part(parts, n * node->cpus.spread + TOPO_MAX_ZONES, sizeof(uint16_t)),
+    };
 }
 
 enum kubelet_taken kubelet_take_cpus(struct kubelet_take *t, const uint64_t *available,

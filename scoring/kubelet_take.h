@@ -12,7 +12,7 @@
 #include "base/attr.h"
 #include "scoring/node_view.h"
 
-struct arena;
+struct arena_parts;
 
 enum kubelet_taken {
     KUBELET_TAKEN,
@@ -33,8 +33,9 @@ struct kubelet_take {
     int64_t remaining;   /* after KUBELET_TAKE_UNEVEN: CPUs too few, negative: too many */
 };
 
-int kubelet_take_init(struct kubelet_take *t, const struct node_view *node,
-                      struct arena *a) MUST_CHECK;
+/* Its arrays are parts that the caller seals. */
+void kubelet_take_init(struct kubelet_take *t, const struct node_view *node,
+                       struct arena_parts *parts);
 
 /*
  * Choose `count` of the `available` CPUs [W] by the node's options and add them to `into` [W],

@@ -78,6 +78,35 @@ static void a_list_fits_into_every_room(void **state)
     }
 }
 
+/* Two arrays and a gap between them, or an arena as it was. */
+static void parts_are_all_there_or_none(void **state)
+{
+    unsigned sealed = 0;
+
+    for (size_t bytes = 0; bytes < 128; bytes++) {
+        struct arena a;
+
+        arena_init(&a, room, bytes);
+        struct arena_parts parts = arena_parts(&a);
+        uint64_t *const two = arena_part(&parts, 2, sizeof(*two));
+        char *const five = arena_part(&parts, 5, 1);
+        if (arena_seal(&parts)) {
+            assert_int_equal(arena_mark(&a), 0);
+            assert_true(bytes < 16 + 16 + 64);
+            continue;
+        }
+        sealed++;
+        two[1] = 7;
+        memset(five, 'x', 5);
+        assert_true(five >= (char *)&two[2] && five + 5 <= room + bytes);
+        assert_int_equal((uintptr_t)five % _Alignof(max_align_t), 0);
+        char *const next = arena_array(&a, 1, 1);
+        assert_true(!next || next >= five + 5);
+        arena_rewind(&a, 0);
+    }
+    assert_true(sealed > 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -85,6 +114,7 @@ int main(void)
         cmocka_unit_test(a_full_arena_says_so_and_stays_as_it_was),
         cmocka_unit_test(a_list_takes_what_it_turns_out_to_need),
         cmocka_unit_test(a_list_fits_into_every_room),
+        cmocka_unit_test(parts_are_all_there_or_none),
     };
 
     return cmocka_run_group_tests_name("arena", tests, NULL, NULL);

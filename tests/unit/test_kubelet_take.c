@@ -44,7 +44,9 @@ static void ready(struct fixture *f)
 {
     f->v.cpu_words = cpuset_words(f->v.machine.n_cpus);
     assert_int_equal(node_view_complete(&f->v, &f->a), 0);
-    assert_int_equal(kubelet_take_init(&f->take, &f->v, &f->a), 0);
+    struct arena_parts parts = arena_parts(&f->a);
+    kubelet_take_init(&f->take, &f->v, &parts);
+    assert_int_equal(arena_seal(&parts), 0);
 }
 
 /*
