@@ -34,7 +34,7 @@ type Kubelet struct {
 	// active are the pods that hold their resources: admitted and not removed, and the one that
 	// is being admitted.
 	active []*v1.Pod
-	// stale are rejected pods whose resources are not released yet.
+	// stale are pods that are rejected or over, whose resources are not released yet.
 	stale []*v1.Pod
 }
 
@@ -105,7 +105,7 @@ func (k *Kubelet) Admit(pod *v1.Pod) lifecycle.PodAdmitResult {
 	return result
 }
 
-// Settle releases what rejected pods still hold: what an admission begins with.
+// Settle releases what pods hold that are rejected or over: what an admission begins with.
 func (k *Kubelet) Settle() {
 	for _, pod := range k.stale {
 		k.release(pod)
@@ -150,15 +150,20 @@ func (k *Kubelet) Start(uid string) {
 	}
 }
 
-// Remove ends a pod that was admitted, with all that it holds. It does nothing for other pods.
-func (k *Kubelet) Remove(uid string) {
+// End makes an admitted pod inactive: its containers have exited, or it is deleted and they are
+// gone. A pod that is being stopped is still active. It does nothing for other pods.
+func (k *Kubelet) End(uid string) {
 	i := k.find(uid)
 	if i < 0 {
 		return
 	}
-	pod := k.active[i]
+	k.stale = append(k.stale, k.active[i])
 	k.active = append(k.active[:i:i], k.active[i+1:]...)
-	k.release(pod)
+}
+
+// Remove ends a pod and settles.
+func (k *Kubelet) Remove(uid string) {
+	k.End(uid)
 	k.Settle()
 }
 

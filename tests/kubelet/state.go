@@ -3,6 +3,7 @@
 package kubelet
 
 import (
+	"math/rand/v2"
 	"reflect"
 	"sort"
 	"strconv"
@@ -109,32 +110,47 @@ func (k *Kubelet) container(uid, name string) Container {
 	return c
 }
 
+// mostOrders is how many orders of release are compared; up to five containers that is all.
+const mostOrders = 120
+
 // ReleaseIsOrdered says whether the state after the end of a pod depends on the order in which
 // its containers are released. A kubelet's order is random.
 func (k *Kubelet) ReleaseIsOrdered(pod *v1.Pod) bool {
 	names := containerNames(pod)
 	uid := string(pod.UID)
 	first := memorymanager.AfterRelease(k.memory, uid, names)
-	differs := false
-	permute(names, 0, func(order []string) bool {
-		differs = !reflect.DeepEqual(first, memorymanager.AfterRelease(k.memory, uid, order))
-		return !differs
-	})
-	return differs
-}
-
-// permute calls f with every order of names from position i on until f returns false.
-func permute(names []string, i int, f func([]string) bool) bool {
-	if i == len(names) {
-		return f(names)
-	}
-	for j := i; j < len(names); j++ {
-		names[i], names[j] = names[j], names[i]
-		more := permute(names, i+1, f)
-		names[i], names[j] = names[j], names[i]
-		if !more {
-			return false
+	for _, order := range orders(names) {
+		if !reflect.DeepEqual(first, memorymanager.AfterRelease(k.memory, uid, order)) {
+			return true
 		}
 	}
-	return true
+	return false
+}
+
+// orders returns all orders of a few names, some orders of many.
+func orders(names []string) [][]string {
+	var all [][]string
+	var permute func(order []string, i int)
+	permute = func(order []string, i int) {
+		if i == len(order) {
+			all = append(all, append([]string{}, order...))
+			return
+		}
+		for j := i; j < len(order); j++ {
+			order[i], order[j] = order[j], order[i]
+			permute(order, i+1)
+			order[i], order[j] = order[j], order[i]
+		}
+	}
+	if len(names) <= 5 {
+		permute(append([]string{}, names...), 0)
+		return all
+	}
+	r := rand.New(rand.NewPCG(1, uint64(len(names)))) // the same each time
+	for range mostOrders {
+		order := append([]string{}, names...)
+		r.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
+		all = append(all, order)
+	}
+	return all
 }

@@ -227,8 +227,6 @@ func unspecify(k *kubelet.Kubelet, pod *kubelet.Pod, r *Result) verdict {
 			r.unspecify("message")
 			r.unspecify("state.freeDevices")
 			r.unspecify("containers." + all[failed].Name + ".devices")
-			r.blank()
-			return done
 		}
 	}
 	return unspecifyReused(pod, all, r)

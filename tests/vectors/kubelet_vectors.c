@@ -337,7 +337,9 @@ static bool judge(struct replay *r, struct pod *p, const struct kubelet_answer *
 {
     const json_t *const containers = json_object_get(want, "containers");
 
-    if (answer->verdict == SCORE_UNKNOWN && r->node.machine.n_zones > KUBELET_HINT_ZONES) {
+    if (answer->verdict == SCORE_UNKNOWN &&
+        (r->node.machine.n_zones > KUBELET_HINT_ZONES ||
+         r->node.kubelet.cpu_options & KUBELET_DISTRIBUTE_ACROSS_NUMA)) {
         unknown++;
         return false;
     }
