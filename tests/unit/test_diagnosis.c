@@ -170,6 +170,28 @@ static void blocks_of_pods_that_are_not_known_are_counted(void **state)
                 "are not known\n");
 }
 
+/* Pods that have CPUs only, or memory elsewhere, have no part in a group. */
+static void who_has_no_memory_in_the_group_is_not_named(void **state)
+{
+    const uint64_t cpu = 1 << 10; /* the second CPU of zone 0 */
+    const struct node_block block = {3, 0, GiB};
+    const struct node_holding h[] = {{.cpus = &cpu}, {.blocks = &block, .n_blocks = 1}};
+    const struct node_pod pods[] = {
+        {.ns = STR("ml"), .name = STR("cpus"), .holdings = &h[0], .n_holdings = 1},
+        {.ns = STR("ml"), .name = STR("a"), .holdings = &h[1], .n_holdings = 1}};
+
+    f.node.pods = pods;
+    f.node.n_pods = 2;
+    f.node.state.cpu_free[0] &= ~cpu;
+    set_state(3, 1, 1, 1, 0);
+    assert_told("held open: memory of zones 0,1 is one group, held open by ml/a (1Gi), which does "
+                "not need it\n");
+    /* two blocks where one is known: whose the other is decides what is lost */
+    set_state(3, 2, 2, 3, 0);
+    assert_told("held open: memory of zones 0,1 is one group, held open by ml/a (1Gi), which does "
+                "not need it\n");
+}
+
 static void groups_that_do_not_agree_are_told(void **state)
 {
     add_pod("a", 3, 0, 3 * GiB);
@@ -241,6 +263,35 @@ static void what_two_pods_hold_is_contradicted(void **state)
                 "contradicted: device g0 is held by ml/b and by ml/c\n");
 }
 
+/* 13 zones, CPUs in the first two: only the memory manager offers sets of all of them. */
+static void more_zones_than_sets_are_worked_out_of_are_told(void **state)
+{
+    struct topo_zone zones[13] = {0};
+    uint64_t cells[13], bytes[13 * 2] = {0};
+    uint32_t none[13] = {0};
+
+    for (uint32_t z = 0; z < 13; z++) {
+        zones[z].id = z;
+        cells[z] = UINT64_C(1) << z;
+    }
+    f.node.machine.zones = zones;
+    f.node.machine.n_zones = f.node.kubelet.max_zones = 13;
+    f.node.memory_system = f.node.memory_allocatable = bytes;
+    f.node.state.cells = cells;
+    f.node.state.assignments = none;
+    f.node.state.memory_free = f.node.state.memory_reserved = bytes;
+    f.node.assumed = NODE_ASSUMED_RESERVED;
+    assert_told("too wide: TooManyZones: 13 zones, sets of more than 12 are not worked out for the "
+                "Static memory manager\nassumed: reserved\n");
+    f.node.kubelet.memory_static = false;
+    assert_told("assumed: reserved\n");
+    f.node.cpus.zones = (1 << 13) - 1; /* CPUs in all of them */
+    assert_told("too wide: TooManyZones: 13 zones, sets of more than 12 are not worked out\n"
+                "assumed: reserved\n");
+    f.node.kubelet.policy = KUBELET_POLICY_NONE;
+    assert_told("assumed: reserved\n");
+}
+
 static void what_is_not_known_is_told_with_its_reason(void **state)
 {
     f.node.assumed = NODE_ASSUMED_RESERVED | NODE_ASSUMED_VERSION;
@@ -283,7 +334,9 @@ int main(void)
         T(with_scope_pod_the_containers_of_a_pod_are_counted_together),
         T(each_type_of_memory_counts),
         T(blocks_of_pods_that_are_not_known_are_counted),
+        T(who_has_no_memory_in_the_group_is_not_named),
         T(groups_that_do_not_agree_are_told),
+        T(more_zones_than_sets_are_worked_out_of_are_told),
         T(memory_that_no_block_accounts_for_is_stranded),
         T(in_a_group_the_sum_over_its_zones_counts),
         T(nothing_is_stranded_where_not_all_blocks_are_known),

@@ -554,6 +554,29 @@ static void memory_over_zones_is_taken_once_where_the_blocks_are_listed(void **s
     assert_int_equal(b->v.state.assignments[1], 2);
 }
 
+#define ASSIGNED "{'name':'orchestration.gokore.io/memory-assignments','value':'1'}"
+
+/* By the blocks themselves, or by their number in every zone. */
+static void it_is_known_what_blocks_there_are_where_the_report_says_so(void **state)
+{
+    struct bench *const b = *state;
+
+    give_nrt(b, "{'metadata':{'name':'n1'},'attributes':[" GROUP_ATTRIBUTES GROUP_PLACED
+                "]," GROUP_ZONES("") "}");
+    build(b);
+    assert_true(b->v.blocks_known);
+    give_nrt(b, "{'metadata':{'name':'n1'},'attributes':[" GROUP_ATTRIBUTES
+                "]," GROUP_ZONES(ASSIGNED) "}");
+    build(b);
+    assert_false(b->v.blocks_known); /* zone 1 does not say */
+    give_nrt(b, "{'metadata':{'name':'n1'},'attributes':[" GROUP_ATTRIBUTES
+                "],'zones':[{'name':'node-0','attributes':[" ASSIGNED "],'resources':["
+                "{'name':'memory','capacity':'8Gi','allocatable':'7Gi','available':'0'}]}]}");
+    build(b);
+    assert_true(b->v.blocks_known);
+    assert_int_equal(b->v.state.assignments[0], 1);
+}
+
 /* Only where a group lives does it matter what came and went there. */
 static void how_a_group_shares_its_memory_is_assumed_unless_told(void **state)
 {
@@ -968,6 +991,7 @@ int main(void)
         T(without_placements_a_pod_is_counted_unless_it_came_after_the_report),
         T(a_zone_that_lists_what_is_free_lists_every_page_size_it_knows),
         T(memory_over_zones_is_taken_once_where_the_blocks_are_listed),
+        T(it_is_known_what_blocks_there_are_where_the_report_says_so),
         T(how_a_group_shares_its_memory_is_assumed_unless_told),
         T(a_zone_that_says_what_is_free_is_believed),
         T(a_block_of_one_zone_is_taken_before_those_of_several),
