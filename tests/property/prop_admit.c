@@ -371,7 +371,7 @@ static void expect_memory_is_accounted_for(struct world *w)
         uint32_t blocks = 0, at[3] = {0};
 
         for (const struct node_block *b; (b = next_block(w, at));) {
-            blocks += b->zones >> z & 1;
+            blocks += (uint32_t)(b->zones >> z & 1);
             w->broken = w->broken || (b->zones >> z & 1 && b->zones != v->state.cells[z]);
         }
         assert_int_equal(v->state.assignments[z], blocks);
