@@ -39,7 +39,8 @@ static const struct lease_times short_times = {3000, 2400, 400};
 static struct {
     pthread_mutex_t lock;
     json_t *lease; /* NULL: there is none */
-    int version, patches;
+    int version;
+    _Atomic int patches;
 } store = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static int answer(json_t *lease, struct buf *out)
