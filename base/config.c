@@ -311,6 +311,9 @@ static int check_tls(const struct config_listener *l, enum config_role role, str
 
 int config_check(const struct numawise_config *c, struct err *err)
 {
+    if (c->bind && c->cluster.p[0])
+        return err_set(err, -EINVAL,
+                       "extender.bind: needs an API server, and source.cluster is a directory");
     if (c->cluster.p[0] && c->kubeconfig.p[0])
         return err_set(err, -EINVAL, "source.kubeconfig: source.cluster is given, too");
     for (int i = 0; i < CONFIG_ROLES; i++) {

@@ -55,7 +55,7 @@ struct config_listener {
 struct config_limits {
     int64_t head_bytes, headers;
     int64_t body_bytes[CONFIG_ROLES];
-    int64_t head_ms, body_ms, write_ms, idle_ms;
+    int64_t head_ms, body_ms, write_ms, idle_ms, bind_ms;
     int64_t connections;
 };
 
@@ -64,6 +64,7 @@ struct numawise_config {
     struct config_listener listeners[CONFIG_ROLES];
     struct config_text cluster, kubeconfig; /* both empty: whatever is found, see serve --help */
     int mode;                               /* enum config_mode */
+    bool bind;
     int64_t max_score;
     int64_t shortlist; /* 0 = none */
     int64_t decisions_max_bytes;

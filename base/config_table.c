@@ -82,7 +82,10 @@ const struct config_setting config_settings[] = {
 
     {"extender.mode", "Shadow: filter passes every node and counts what it would have refused.",
      CONFIG_CHOICE, .words = modes, .initial = CONFIG_ENFORCE, .reloadable = true, AT(mode)},
-    {"extender.bind", "Serve the verb bind.", CONFIG_BOOL, .max = 1, .later = true},
+    {"extender.bind",
+     "Serve the verb bind: the node is looked at once more, then the pod is bound at the API "
+     "server.",
+     CONFIG_BOOL, .max = 1, AT(bind)},
     {"extender.preempt", "Serve the verb preempt.", CONFIG_BOOL, .max = 1, .later = true},
     {"extender.maxScore",
      "The best score on the wire; 10 with the extender's usual weights, up to 100 for finer steps "
@@ -129,6 +132,9 @@ const struct config_setting config_settings[] = {
     {"limits.idleTimeout",
      "A connection without a request; longer than its clients' own, 90s in Go.", CONFIG_DURATION,
      .min = 10, .max = 24 * HOUR, .initial = LIMIT_IDLE_MS, AT(limits.idle_ms)},
+    {"limits.bindTimeout",
+     "From a call of bind to its answer; shorter than kube-scheduler's httpTimeout.",
+     CONFIG_DURATION, .min = 100, .max = MINUTE, .initial = LIMIT_BIND_MS, AT(limits.bind_ms)},
     {"limits.connections", "Connections of a listener at a time.", CONFIG_INTEGER, .min = 1,
      .max = 65536, .initial = LIMIT_CONNECTIONS, AT(limits.connections)},
 

@@ -247,7 +247,7 @@ static int run(struct serve *s, struct err *err)
 
     if (rc)
         return rc;
-    rc = roles_start(&s->roles, &s->config, s->cluster, s->source.server, err);
+    rc = roles_start(&s->roles, &s->config, s->cluster, &s->source, err);
     if (rc)
         return rc;
     certificate_watch_set(&s->certificates, &s->config, s->base, on_certificate, s);

@@ -9,6 +9,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "cli/serve_source.h"
 #include "cluster/apiserver.h"
 #include "cluster/cluster.h"
 #include "console/console.h"
@@ -36,8 +37,7 @@ static size_t routes_of(struct roles *r, enum config_role role, struct http_rout
 {
     health_routes(&r->health, out);
     if (role == CONFIG_EXTENDER) {
-        ext_routes(r->ext, out + HEALTH_ROUTES);
-        return HEALTH_ROUTES + EXT_ROUTES;
+        return HEALTH_ROUTES + ext_routes(r->ext, out + HEALTH_ROUTES);
     }
     if (role == CONFIG_CONSOLE) {
         console_routes(r->console, out + HEALTH_ROUTES);
@@ -74,13 +74,15 @@ static void http_metrics(void *ctx, struct buf *out)
 }
 
 static int make_roles(struct roles *r, const struct numawise_config *c, struct cluster *cluster,
-                      struct err *err)
+                      const struct serve_source *source, struct err *err)
 {
     const struct ext_settings settings = settings_of(c);
     int rc = ring_new(&r->ring, (size_t)c->decisions_max_bytes, err);
 
     if (rc == 0)
         rc = ext_new(&r->ext, cluster, r->ring, &settings, err);
+    if (rc == 0 && c->bind)
+        rc = ext_add_bind(r->ext, &source->access, (uint32_t)c->limits.bind_ms, err);
     if (rc == 0)
         rc = console_new(&r->console, cluster, r->ring, err);
     if (rc)
@@ -111,14 +113,14 @@ static void tell_of_source(struct roles *r, struct apiserver *source)
 }
 
 int roles_start(struct roles *r, const struct numawise_config *config, struct cluster *cluster,
-                struct apiserver *source, struct err *err)
+                const struct serve_source *source, struct err *err)
 {
     *r = (struct roles){0};
     health_init(&r->health, cluster);
-    int rc = make_roles(r, config, cluster, err);
+    int rc = make_roles(r, config, cluster, source, err);
 
-    if (rc == 0 && source)
-        tell_of_source(r, source);
+    if (rc == 0 && source->server)
+        tell_of_source(r, source->server);
     for (int i = 0; rc == 0 && i < CONFIG_ROLES; i++)
         if (!config_is_off(&config->listeners[order[i]]))
             rc = start_role(r, config, order[i], err);
@@ -147,6 +149,8 @@ void roles_stop(struct roles *r)
     for (int i = 0; i < CONFIG_ROLES; i++)
         if (r->listeners[order[i]].server)
             http_server_stop(r->listeners[order[i]].server);
+    if (r->ext)
+        ext_stop(r->ext);
     for (int i = 0; i < CONFIG_ROLES; i++)
         http_server_free(r->listeners[order[i]].server);
     console_free(r->console);

@@ -9,12 +9,12 @@
 #include "cli/health.h"
 #include "cli/listener.h"
 
-struct apiserver;
 struct cluster;
 struct console;
 struct err;
 struct ext;
 struct ring;
+struct serve_source;
 
 struct roles {
     struct health health;
@@ -24,10 +24,12 @@ struct roles {
     struct listener listeners[CONFIG_ROLES];
 };
 
-/* Listen and serve; `source` may be NULL: a directory. On failure nothing is left running. 0,
- * -EINVAL, -EADDRINUSE, -ENOMEM, ... */
+/*
+ * Listen and serve; `source` is borrowed until roles_stop. On failure nothing is left running. 0,
+ * -EINVAL, -EADDRINUSE, -ENOMEM, ...
+ */
 int roles_start(struct roles *r, const struct numawise_config *config, struct cluster *cluster,
-                struct apiserver *source, struct err *err) MUST_CHECK;
+                const struct serve_source *source, struct err *err) MUST_CHECK;
 
 /* Take over what a running server can change. */
 void roles_reload(struct roles *r, const struct numawise_config *config);

@@ -6,7 +6,7 @@
 #include "base/buf.h"
 #include "decide/decide.h"
 
-static const char *const verbs[EXT_VERBS] = {"filter", "prioritize"};
+static const char *const verbs[EXT_VERBS] = {"filter", "prioritize", "bind"};
 static const char *const codes[EXT_CODES] = {"200", "400", "503"};
 
 static void bump(atomic_uint_fast64_t *counter, uint64_t by)
@@ -59,6 +59,12 @@ void ext_count_decision(struct ext_counters *c, enum ext_verb verb, const struct
         count_reasons(c, d, mode);
 }
 
+void ext_count_bind(struct ext_counters *c, enum ext_bind_result result, uint64_t duration_ns)
+{
+    bump(&c->binds[result], 1);
+    ext_count_request(c, EXT_BIND, EXT_200, duration_ns);
+}
+
 static void requests_text(const struct ext_counters *c, struct buf *out)
 {
     static const char name[] = "numawise_extender_requests_total";
@@ -75,10 +81,24 @@ static void nodes_text(const struct ext_counters *c, struct buf *out)
     static const char name[] = "numawise_extender_nodes_total";
 
     metric_family(out, name, "counter", "Candidates judged, by verb and verdict.");
-    for (int v = 0; v < EXT_VERBS; v++)
+    for (int v = 0; v < EXT_JUDGING; v++)
         for (int k = 0; k < 3; k++)
             buf_printf(out, "%s{verb=\"%s\",verdict=\"%s\"} %llu\n", name, verbs[v],
                        score_verdict_text((enum score_verdict)k), value(&c->nodes[v][k]));
+}
+
+static void binds_text(const struct ext_counters *c, struct buf *out)
+{
+    static const char name[] = "numawise_extender_binds_total";
+    static const char *const results[EXT_BIND_RESULTS] = {"bound", "already",  "rejected",
+                                                          "busy",  "conflict", "failed"};
+
+    metric_family(out, name, "counter", "Calls of the verb bind, by what came of them.");
+    for (int r = 0; r < EXT_BIND_RESULTS; r++)
+        buf_printf(out, "%s{result=\"%s\"} %llu\n", name, results[r], value(&c->binds[r]));
+    metric_counter(out, "numawise_extender_binds_unchecked_total",
+                   "Pods that were bound without a look at the node, for they were not known yet.",
+                   value(&c->binds_unchecked));
 }
 
 static void duration_text(const struct ext_counters *c, struct buf *out)
@@ -110,6 +130,7 @@ void ext_counters_text(const struct ext_counters *c, struct buf *out)
     requests_text(c, out);
     nodes_text(c, out);
     duration_text(c, out);
+    binds_text(c, out);
     reasons_text(c->rejected, false, out, "numawise_extender_rejections_total",
                  "Candidates that filter refused, by reason.");
     reasons_text(

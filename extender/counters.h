@@ -11,13 +11,26 @@
 
 struct buf;
 
-enum ext_verb { EXT_FILTER, EXT_PRIORITIZE, EXT_VERBS };
+enum ext_verb { EXT_FILTER, EXT_PRIORITIZE, EXT_BIND, EXT_VERBS };
+enum { EXT_JUDGING = EXT_PRIORITIZE + 1 /* verbs that judge candidates */ };
 enum ext_code { EXT_200, EXT_400, EXT_503, EXT_CODES };
+
+enum ext_bind_result {
+    EXT_BIND_BOUND,
+    EXT_BIND_ALREADY,  /* it was, to that node */
+    EXT_BIND_REJECTED, /* the node would not admit it any more */
+    EXT_BIND_BUSY,     /* an earlier binding there is not through */
+    EXT_BIND_CONFLICT, /* bound elsewhere, or another pod */
+    EXT_BIND_FAILED,
+    EXT_BIND_RESULTS,
+};
 
 /* Zero-initialise. */
 struct ext_counters {
     atomic_uint_fast64_t requests[EXT_VERBS][EXT_CODES];
-    atomic_uint_fast64_t nodes[EXT_VERBS][3]; /* by score_verdict */
+    atomic_uint_fast64_t binds[EXT_BIND_RESULTS];
+    atomic_uint_fast64_t binds_unchecked;       /* of pods that were not known */
+    atomic_uint_fast64_t nodes[EXT_JUDGING][3]; /* by score_verdict */
     /* Of filter, by score_reason: refused, let pass by Shadow, passed unjudged. */
     atomic_uint_fast64_t rejected[SCORE_REASONS], shadowed[SCORE_REASONS], unknown[SCORE_REASONS];
     atomic_uint_fast64_t not_understood, ignored;
@@ -30,6 +43,9 @@ void ext_count_request(struct ext_counters *c, enum ext_verb verb, enum ext_code
                        uint64_t duration_ns);
 void ext_count_decision(struct ext_counters *c, enum ext_verb verb, const struct decision *d,
                         enum decide_mode mode);
+
+/* A bind that was answered with 200. */
+void ext_count_bind(struct ext_counters *c, enum ext_bind_result result, uint64_t duration_ns);
 
 /* Append the families in the Prometheus text format 0.0.4. */
 void ext_counters_text(const struct ext_counters *c, struct buf *out);

@@ -5,6 +5,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/buf.h"
+#include "kube/emit.h"
 #include "net/http.h"
 
 /* A piece of reply whose size was reckoned before. */
@@ -232,4 +234,18 @@ void ext_encode_prioritize(struct http_reply *reply, const struct kube_extender_
     }
     put(&w, "]", 1);
     close_piece(&w);
+}
+
+void ext_encode_bind(struct http_reply *reply, const char *error)
+{
+    CLEANUP(buf_free) struct buf text = {0};
+    struct emit e;
+
+    emit_init(&e, &text, false);
+    emit_object(&e);
+    emit_key(&e, "Error"), emit_words(&e, error);
+    emit_end(&e);
+    const struct str said =
+        text.failed ? STR("{\"Error\":\"numawise: no memory\"}") : buf_view(&text);
+    http_add(reply, said.p, said.n);
 }

@@ -24,4 +24,7 @@ void ext_encode_filter(struct http_reply *reply, const struct kube_extender_args
 void ext_encode_prioritize(struct http_reply *reply, const struct kube_extender_args *args,
                            const struct decision *d);
 
+/* ExtenderBindingResult: an empty error says that the pod is bound, and nothing else does. */
+void ext_encode_bind(struct http_reply *reply, const char *error);
+
 #endif

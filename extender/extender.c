@@ -15,6 +15,7 @@
 #include "decide/record.h"
 #include "decide/report.h"
 #include "decide/ring.h"
+#include "extender/bind.h"
 #include "extender/counters.h"
 #include "extender/encode.h"
 #include "kube/extender_wire.h"
@@ -22,7 +23,8 @@
 struct ext {
     struct cluster *cluster;
     struct ring *ring;
-    struct memo *memo; /* the listener's thread alone uses these three */
+    struct binder *binder; /* NULL: bind is not served */
+    struct memo *memo;     /* the listener's thread alone uses these three */
     struct cluster_order order;
     uint64_t turn;
     atomic_uint mode, max_score, shortlist;
@@ -53,6 +55,7 @@ void ext_free(struct ext *e)
 {
     if (!e)
         return;
+    binder_free(e->binder);
     memo_free(e->memo);
     cluster_order_done(&e->order);
     free(e);
@@ -64,6 +67,36 @@ void ext_set(struct ext *e, const struct ext_settings *settings)
     atomic_store(&e->max_score, settings->max_score);
     atomic_store(&e->shortlist, settings->shortlist);
     atomic_store(&e->max_age_us, settings->max_age_us);
+}
+
+/* A single node, on the binder's thread: nothing is left out, and nothing remembered. */
+static struct decide_options options_of_bind(void *ctx)
+{
+    struct ext *const e = ctx;
+
+    return (struct decide_options){
+        .mode = (enum decide_mode)atomic_load(&e->mode),
+        .max_score = atomic_load(&e->max_score),
+        .context = {.now_us = clock_realtime_us(), .max_age_us = atomic_load(&e->max_age_us)},
+    };
+}
+
+int ext_add_bind(struct ext *e, const struct kube_access *access, uint32_t bind_ms, struct err *err)
+{
+    const struct binder_options options = {.access = access,
+                                           .cluster = e->cluster,
+                                           .counters = &e->counters,
+                                           .bind_ms = bind_ms,
+                                           .judge = options_of_bind,
+                                           .ctx = e};
+
+    return binder_new(&e->binder, &options, err);
+}
+
+void ext_stop(struct ext *e)
+{
+    if (e->binder)
+        binder_stop(e->binder);
 }
 
 /* Prioritize is asked about what filter handed back: nothing more is left out there. */
@@ -181,10 +214,22 @@ static void prioritize(void *ctx, const struct http_request *req, struct http_re
     serve(ctx, EXT_PRIORITIZE, req, reply);
 }
 
-void ext_routes(struct ext *e, struct http_route out[EXT_ROUTES])
+static void bind(void *ctx, const struct http_request *req, struct http_reply *reply)
 {
-    out[0] = (struct http_route){EXT_PREFIX "/filter", HTTP_POST, false, filter, e};
-    out[1] = (struct http_route){EXT_PREFIX "/prioritize", HTTP_POST, false, prioritize, e};
+    const struct ext *const e = ctx;
+
+    binder_take(e->binder, req, reply);
+}
+
+size_t ext_routes(struct ext *e, struct http_route out[EXT_ROUTES])
+{
+    size_t n = 0;
+
+    out[n++] = (struct http_route){EXT_PREFIX "/filter", HTTP_POST, false, filter, e};
+    out[n++] = (struct http_route){EXT_PREFIX "/prioritize", HTTP_POST, false, prioritize, e};
+    if (e->binder)
+        out[n++] = (struct http_route){EXT_PREFIX "/bind", HTTP_POST, false, bind, e};
+    return n;
 }
 
 void ext_metrics(void *ctx, struct buf *out)

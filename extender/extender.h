@@ -16,11 +16,12 @@
 struct buf;
 struct cluster;
 struct err;
+struct kube_access;
 struct ring;
 
 #define EXT_PREFIX "/scheduler" /* what urlPrefix ends with */
 
-enum { EXT_ROUTES = 2 };
+enum { EXT_ROUTES = 3 /* at most */ };
 
 struct ext_settings {
     enum decide_mode mode;
@@ -36,11 +37,21 @@ int ext_new(struct ext **out, struct cluster *cluster, struct ring *ring,
             const struct ext_settings *settings, struct err *err) MUST_CHECK;
 void ext_free(struct ext *e); /* NULL is fine */
 
+/*
+ * Serve bind, too, at the API server that `access` leads to, which is borrowed and outlives `e`.
+ * Before ext_routes. An answer comes within `bind_ms`. 0, or what binder_new says.
+ */
+int ext_add_bind(struct ext *e, const struct kube_access *access, uint32_t bind_ms,
+                 struct err *err) MUST_CHECK;
+
+/* The listener has stopped: what is not answered yet is answered now. */
+void ext_stop(struct ext *e);
+
 /* From any thread; the next request sees it. */
 void ext_set(struct ext *e, const struct ext_settings *settings);
 
-/* The routes to serve; they borrow `e`. */
-void ext_routes(struct ext *e, struct http_route out[EXT_ROUTES]);
+/* The routes to serve, and how many; they borrow `e`. */
+size_t ext_routes(struct ext *e, struct http_route out[EXT_ROUTES]);
 
 /* Append the role's families in the Prometheus text format. `ctx` is the ext; from any thread. */
 void ext_metrics(void *ctx, struct buf *out);

@@ -119,7 +119,7 @@ static void choices_and_addresses_are_checked(void **state)
 static void what_is_not_built_yet_says_so(void **state)
 {
     static const char *const texts[] = {"signals.prometheus.address"};
-    static const char *const numbers[] = {"extender.bind", "extender.preempt", "extender.decide"};
+    static const char *const numbers[] = {"extender.preempt", "extender.decide"};
     struct numawise_config c;
     struct err err;
 
@@ -297,6 +297,22 @@ static void what_tls_needs_is_there_or_said(void **state)
     }
 }
 
+static void bind_needs_an_api_server(void **state)
+{
+    struct numawise_config c;
+    struct err err;
+
+    config_init(&c);
+    assert_false(c.bind);
+    assert_int_equal(c.limits.bind_ms, 1500);
+    c.bind = true;
+    assert_int_equal(config_check(&c, &err), 0);
+    (void)snprintf(c.cluster.p, 8, "dir");
+    assert_int_equal(config_check(&c, &err), -EINVAL);
+    assert_string_equal(err.text, "extender.bind: needs an API server, and source.cluster is a "
+                                  "directory");
+}
+
 /* To renew: NUMAWISE_WRITE_REFERENCE=1 build/tests/unit/test_config */
 static void the_reference_page_is_what_the_table_says(void **state)
 {
@@ -330,6 +346,7 @@ int main(void)
         cmocka_unit_test(blocks_know_their_nearest_name),
         cmocka_unit_test(two_listeners_cannot_share_an_address),
         cmocka_unit_test(a_list_is_texts_with_a_bound),
+        cmocka_unit_test(bind_needs_an_api_server),
         cmocka_unit_test(what_tls_needs_is_there_or_said),
         cmocka_unit_test(the_reference_page_is_what_the_table_says),
     };

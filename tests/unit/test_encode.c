@@ -221,9 +221,22 @@ static void a_full_reply_is_left_to_the_server(void **state)
     assert_int_equal(r.body.n, 0);
 }
 
+static void the_answer_to_bind_is_one_text(void **state)
+{
+    struct http_reply r = {0};
+
+    ext_encode_bind(&r, "");
+    assert_string_equal(r.body.p, "{\"Error\":\"\"}");
+    buf_free(&r.body);
+    ext_encode_bind(&r, "numawise: \"x\"\nno");
+    assert_string_equal(r.body.p, "{\"Error\":\"numawise: \\\"x\\\"\\nno\"}");
+    buf_free(&r.body);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_answer_to_bind_is_one_text),
         cmocka_unit_test(filter_by_names_tells_every_candidate_once),
         cmocka_unit_test(shadow_passes_everything),
         cmocka_unit_test(what_is_unknown_and_refused_fails_with_its_reason),
