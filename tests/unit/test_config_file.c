@@ -109,11 +109,11 @@ static void off_needs_no_quotes(void **state)
 static void every_error_is_told_with_its_place(void **state)
 {
     refused(HEAD
-            "extender:\n  maxscore: 10\n  mode: enforce\n  bind: true\nlisteners:\n  console:\n"
+            "extender:\n  maxscore: 10\n  mode: enforce\n  decide: true\nlisteners:\n  console:\n"
             "    address: nowhere\nfoo: 1\n",
             "c.yaml:4:3: extender.maxscore: unknown field (did you mean maxScore?)\n"
             "c.yaml:5:9: extender.mode: \"enforce\" (did you mean Enforce?)\n"
-            "c.yaml:6:9: extender.bind: not available in this version\n"
+            "c.yaml:6:11: extender.decide: not available in this version\n"
             "c.yaml:9:14: listeners.console.address: \"nowhere\" is not a numeric address with a "
             "port (127.0.0.1:8787) or off\n"
             "c.yaml:10:1: foo: unknown field\n");
@@ -246,7 +246,7 @@ static void flags_and_environment_set_one_setting(void **state)
         int rc;
     } cases[] = {
         {"extender.maxScore", "20", 0},          {"extender.maxScore", "x", -EINVAL},
-        {"extender.maxScore", "1000", -ERANGE},  {"extender.bind", "true", -ENOTSUP},
+        {"extender.maxScore", "1000", -ERANGE},  {"extender.decide", "true", -ENOTSUP},
         {"extender.bind", "false", 0},           {"extender.bind", "1", -EINVAL},
         {"topology.maxAge", "10m", 0},           {"decisions.maxBytes", "16Mi", 0},
         {"decisions.maxBytes", "x", -EINVAL},    {"extender.mode", "Shadow", 0},
