@@ -11,10 +11,12 @@
 #include "base/config.h"
 #include "base/err.h"
 #include "cluster/cluster.h"
+#include "cluster/context.h"
 #include "cluster/directory.h"
 #include "decide/diagnosis.h"
 #include "decide/spread.h"
 #include "kube/file.h"
+#include "kube/policy.h"
 
 enum { NAMED = 8, KINDS = 4 };
 
@@ -49,29 +51,68 @@ void check_cluster_say(struct check_cluster *c, const char *path, uint32_t line,
         (void)fputs(c->said.p + from, stdout);
 }
 
-static bool make_room(struct check_cluster *c)
+/* `at`, with room for one more than `n`; NULL when there is none, `at` is then as it was. */
+static void *with_room(void *at, size_t n, size_t *room, size_t size)
 {
-    const size_t room = c->room ? c->room * 2 : 64;
+    const size_t more = *room ? *room * 2 : 64;
 
-    if (c->n_places < c->room)
-        return true;
-    struct check_place *const places = realloc(c->places, room * sizeof(*places));
-    if (!places)
+    if (n < *room)
+        return at;
+    void *const grown = realloc(at, more * size);
+    if (grown)
+        *room = more;
+    return grown;
+}
+
+static void note_namespace(struct check_cluster *c, struct str name)
+{
+    for (size_t i = c->n_namespaces; i > 0; i--) {
+        if (str_is(name, c->namespaces[i - 1]))
+            return;
+    }
+    char *const copy = strndup(name.p, name.n);
+    char **const list =
+        with_room(c->namespaces, c->n_namespaces, &c->namespace_room, sizeof(*list));
+    c->namespaces = list ? list : c->namespaces;
+    c->failed = c->failed || !copy || !list;
+    if (copy && list)
+        list[c->n_namespaces++] = copy;
+    else
+        free(copy);
+}
+
+/* False: it is of another kind. */
+static bool kind_of(enum check_kind *out, const struct kube_meta *meta)
+{
+    if (str_is(meta->kind, "Node"))
+        *out = CHECK_NODE;
+    else if (str_is(meta->kind, "NodeResourceTopology"))
+        *out = CHECK_REPORT;
+    else if (str_is(meta->kind, KUBE_POLICY_KIND))
+        *out = CHECK_POLICY;
+    else
         return false;
-    c->places = places;
-    c->room = room;
     return true;
 }
 
 void check_cluster_note(struct check_cluster *c, const struct kube_document *doc)
 {
+    const bool is_namespace = str_is(doc->meta.kind, "Namespace");
+    enum check_kind kind;
+
+    if (is_namespace || doc->meta.ns.n)
+        note_namespace(c, is_namespace ? doc->meta.name : doc->meta.ns);
+    if (!kind_of(&kind, &doc->meta))
+        return;
     const struct check_place place = {.name = strndup(doc->meta.name.p, doc->meta.name.n),
                                       .path = strdup(doc->path),
                                       .line = doc->line,
                                       .column = doc->column,
-                                      .is_report = !str_is(doc->meta.kind, "Node")};
+                                      .kind = kind};
+    struct check_place *const places = with_room(c->places, c->n_places, &c->room, sizeof(*places));
 
-    if (place.name && place.path && make_room(c)) {
+    c->places = places ? places : c->places;
+    if (place.name && place.path && places) {
         c->places[c->n_places++] = place;
         return;
     }
@@ -80,7 +121,7 @@ void check_cluster_note(struct check_cluster *c, const struct kube_document *doc
     c->failed = true;
 }
 
-/* Where the report of a node stands, else its Node; NULL: nowhere. */
+/* Where the report of a node stands, else its Node; of several the first; NULL: nowhere. */
 static const struct check_place *place_of(const struct check_cluster *c, struct str name)
 {
     const struct check_place *node = NULL;
@@ -88,9 +129,9 @@ static const struct check_place *place_of(const struct check_cluster *c, struct 
     for (size_t i = 0; i < c->n_places; i++) {
         const struct check_place *const p = &c->places[i];
 
-        if (!str_is(name, p->name))
+        if (p->kind == CHECK_POLICY || !str_is(name, p->name))
             continue;
-        if (p->is_report)
+        if (p->kind == CHECK_REPORT)
             return p;
         node = node ? node : p;
     }
@@ -100,11 +141,11 @@ static const struct check_place *place_of(const struct check_cluster *c, struct 
 /* --- lines --- */
 
 static void say_at(struct check_cluster *c, const struct check_place *place, const char *level,
-                   struct str name, struct str text)
+                   const char *what, struct str name, struct str text)
 {
     struct buf line = {0};
 
-    buf_printf(&line, "%s: node %.*s: %.*s", level, STR_ARG(name), STR_ARG(text));
+    buf_printf(&line, "%s: %s %.*s: %.*s", level, what, STR_ARG(name), STR_ARG(text));
     if (!line.failed)
         check_cluster_say(c, place ? place->path : "?", place ? place->line : 0,
                           place ? place->column : 0, line.p);
@@ -158,7 +199,7 @@ static void on_finding(void *ctx, enum diagnosis_kind kind, struct str text)
 
     if (kind != DIAGNOSIS_ASSUMED) {
         say_at(n->c, place_of(n->c, n->node->name), kind == DIAGNOSIS_GROUP ? "note" : "warning",
-               n->node->name, text);
+               "node", n->node->name, text);
         return;
     }
     buf_printf(&assumed, "Assumed (%.*s)", STR_ARG(text));
@@ -214,8 +255,57 @@ static void check_reports(struct nodes *n, const struct cluster_snapshot *s)
         const struct check_place *const p = &n->c->places[i];
         const struct str name = str_of(p->name);
 
-        if (p->is_report && !cluster_snapshot_find(s, name))
-            say_at(n->c, p, "warning", name, STR("there is no Node of this name"));
+        if (p->kind == CHECK_REPORT && !cluster_snapshot_find(s, name))
+            say_at(n->c, p, "warning", "node", name, STR("there is no Node of this name"));
+    }
+}
+
+/* --- policies --- */
+
+enum { LOSERS = 64 };
+
+static bool loses(const struct cluster_context *context, struct str policy, struct str ns)
+{
+    const struct score_policy *losers[LOSERS];
+    const uint32_t all = cluster_context_losers(context, ns, losers, LOSERS);
+
+    for (uint32_t i = 0; i < all && i < LOSERS; i++) {
+        if (str_eq(losers[i]->name, policy))
+            return true;
+    }
+    return false;
+}
+
+/* Where another one counts in its stead, among the namespaces that there are. */
+static void check_policy(struct check_cluster *c, const struct check_place *p,
+                         const struct cluster_context *context)
+{
+    const struct str name = str_of(p->name);
+    struct buf text = {0};
+    uint32_t n = 0;
+
+    for (size_t i = 0; i < c->n_namespaces; i++) {
+        const struct str ns = str_of(c->namespaces[i]);
+
+        if (!loses(context, name, ns))
+            continue;
+        if (n++ < NAMED)
+            buf_printf(&text, "%s %.*s counts in namespace %.*s", n == 1 ? "Conflicted:" : ",",
+                       STR_ARG(cluster_context_policy(context, ns)->name), STR_ARG(ns));
+    }
+    if (n > NAMED)
+        buf_printf(&text, " and others in %" PRIu32 " more", n - NAMED);
+    if (n && !text.failed)
+        say_at(c, p, "warning", "policy", name, buf_view(&text));
+    buf_free(&text);
+}
+
+static void check_policies(struct check_cluster *c, const struct cluster_context *context)
+{
+    note_namespace(c, STR("default"));
+    for (size_t i = 0; i < c->n_places; i++) {
+        if (c->places[i].kind == CHECK_POLICY)
+            check_policy(c, &c->places[i], context);
     }
 }
 
@@ -266,6 +356,7 @@ int check_cluster_dir(struct check_cluster *c, const char *dir, struct err *err)
 
         check_nodes(&n, s);
         check_reports(&n, s);
+        check_policies(c, cluster_snapshot_context(s));
         say_alike(&n);
         say_sum(&n);
         cluster_snapshot_unref(s);
@@ -281,6 +372,9 @@ void check_cluster_done(struct check_cluster *c)
         free(c->places[i].name);
         free(c->places[i].path);
     }
+    for (size_t i = 0; i < c->n_namespaces; i++)
+        free(c->namespaces[i]);
+    free(c->namespaces);
     free(c->places);
     buf_free(&c->said);
     *c = (struct check_cluster){0};

@@ -21,15 +21,19 @@
 #include "kube/file.h"
 #include "kube/hints.h"
 #include "kube/lock_policy.h"
+#include "kube/namespace.h"
 #include "kube/object.h"
+#include "kube/policy.h"
+#include "kube/signal.h"
 
 static const struct args_command command = {
     "check", "FILE|DIR...",
-    "Validates configuration files, hints on pods and workloads, nodes and topology, lock\n"
-    "policies, adjustments and deadlock reports. Prints\n"
+    "Validates configuration files, hints on pods and workloads, nodes and topology, policies,\n"
+    "signals, lock policies, adjustments and deadlock reports. Prints\n"
     "FILE:LINE:COLUMN: FIELD: what is wrong. Kinds that numawise does not use are passed over.\n"
-    "Of a DIR it tells also what is unknown, assumed or odd of the nodes in it: warnings and\n"
-    "notes, which are no errors. Exit code 1: there were errors; 3: a file cannot be read.\n",
+    "Of a DIR it tells also what is unknown, assumed or odd of the nodes in it, and which\n"
+    "policies do not count: warnings and notes, which are no errors. Exit code 1: there were\n"
+    "errors; 3: a file cannot be read.\n",
     NULL, 0};
 
 struct check {
@@ -96,37 +100,79 @@ static void check_hints(struct check *c, const struct kube_document *doc,
     }
 }
 
-static bool is_of_operator(const struct kube_document *doc)
-{
-    const struct kube_meta *const m = &doc->meta;
+/* --- kinds of our own: field by field --- */
 
-    return (str_is(m->kind, KUBE_LOCK_POLICY_KIND) &&
-            str_is(m->api_version, KUBE_LOCK_POLICY_API)) ||
-           (str_is(m->kind, KUBE_ADJUSTMENT_KIND) && str_is(m->api_version, KUBE_ADJUSTMENT_API)) ||
-           (str_is(m->kind, KUBE_DEADLOCK_KIND) && str_is(m->api_version, KUBE_DEADLOCK_API));
+static int decode_policy(struct check *c, struct str json, struct err *err)
+{
+    struct score_policy policy;
+
+    return kube_policy_decode(&policy, json, true, &c->arena, err);
 }
 
-static int decode_of_operator(struct check *c, const struct kube_document *doc, struct err *err)
+static int decode_signal(struct check *c, struct str json, struct err *err)
+{
+    struct kube_signal signal;
+
+    return kube_signal_decode(&signal, json, true, &c->arena, err);
+}
+
+static int decode_lock_policy(struct check *c, struct str json, struct err *err)
 {
     struct kube_lock_policy policy;
+
+    return kube_lock_policy_decode(&policy, json, true, &c->arena, err);
+}
+
+static int decode_adjustment(struct check *c, struct str json, struct err *err)
+{
     struct kube_adjustment adjustment;
+
+    return kube_adjustment_decode(&adjustment, json, true, &c->arena, err);
+}
+
+static int decode_deadlock(struct check *c, struct str json, struct err *err)
+{
     struct kube_deadlock deadlock;
 
-    if (str_is(doc->meta.kind, KUBE_LOCK_POLICY_KIND))
-        return kube_lock_policy_decode(&policy, doc->json, true, &c->arena, err);
-    if (str_is(doc->meta.kind, KUBE_ADJUSTMENT_KIND))
-        return kube_adjustment_decode(&adjustment, doc->json, true, &c->arena, err);
-    return kube_deadlock_decode(&deadlock, doc->json, true, &c->arena, err);
+    return kube_deadlock_decode(&deadlock, json, true, &c->arena, err);
 }
+
+static const struct own_kind {
+    const char *kind, *api;
+    int (*decode)(struct check *c, struct str json, struct err *err);
+} own_kinds[] = {
+    {KUBE_POLICY_KIND, KUBE_POLICY_API, decode_policy},
+    {KUBE_SIGNAL_KIND, KUBE_SIGNAL_API, decode_signal},
+    {KUBE_LOCK_POLICY_KIND, KUBE_LOCK_POLICY_API, decode_lock_policy},
+    {KUBE_ADJUSTMENT_KIND, KUBE_ADJUSTMENT_API, decode_adjustment},
+    {KUBE_DEADLOCK_KIND, KUBE_DEADLOCK_API, decode_deadlock},
+};
+
+/* NULL: it is not one of ours. */
+static const struct own_kind *own_kind(const struct kube_document *doc)
+{
+    for (size_t i = 0; i < ARRAY_LEN(own_kinds); i++) {
+        if (str_is(doc->meta.kind, own_kinds[i].kind) &&
+            str_is(doc->meta.api_version, own_kinds[i].api))
+            return &own_kinds[i];
+    }
+    return NULL;
+}
+
+/* --- documents --- */
 
 static int decode(struct check *c, const struct kube_document *doc, struct err *err)
 {
+    const struct own_kind *const own = own_kind(doc);
+    struct kube_namespace ns;
     struct score_pod pod;
     struct kube_node node;
     struct kube_nrt nrt;
 
-    if (is_of_operator(doc))
-        return decode_of_operator(c, doc, err);
+    if (own)
+        return own->decode(c, doc->json, err);
+    if (str_is(doc->meta.kind, "Namespace"))
+        return kube_namespace_decode(&ns, doc->json, &c->arena, err);
     if (str_is(doc->meta.kind, "Node"))
         return kube_node_decode(&node, doc->json, &c->arena, err);
     if (str_is(doc->meta.kind, "NodeResourceTopology"))
@@ -137,14 +183,12 @@ static int decode(struct check *c, const struct kube_document *doc, struct err *
     return rc;
 }
 
-static bool is_of_node(struct str kind)
+static bool is_read(const struct kube_document *doc)
 {
-    return str_is(kind, "Node") || str_is(kind, "NodeResourceTopology");
-}
+    const struct str kind = doc->meta.kind;
 
-static bool is_ours(const struct kube_document *doc)
-{
-    return is_of_node(doc->meta.kind) || kube_is_workload(doc->meta.kind) || is_of_operator(doc);
+    return str_is(kind, "Node") || str_is(kind, "NodeResourceTopology") ||
+           str_is(kind, "Namespace") || kube_is_workload(kind) || own_kind(doc);
 }
 
 static int on_object(void *ctx, const struct kube_document *doc)
@@ -156,14 +200,14 @@ static int on_object(void *ctx, const struct kube_document *doc)
         c->is_config = true;
         return 0;
     }
-    if (!is_ours(doc)) {
+    if (!is_read(doc)) {
         c->skipped++;
         return 0;
     }
     c->objects++;
     if (decode(c, doc, &err))
         decoder_problem(c, doc, &err);
-    else if (is_of_node(doc->meta.kind))
+    else
         check_cluster_note(&c->cluster, doc);
     arena_rewind(&c->arena, 0);
     return 0;

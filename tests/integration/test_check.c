@@ -179,6 +179,46 @@ static void a_directory_without_nodes_has_nothing_to_tell(void **state)
     assert_string_equal(err.p, "1 files, 1 objects checked, 0 of other kinds, 0 problems\n");
 }
 
+#define POLICY(name, spec)                                                                         \
+    "apiVersion: orchestration.gokore.io/v1beta1\nkind: ConcurrencyPolicy\n"                       \
+    "metadata: {name: " name "}\nspec:\n" spec "---\n"
+
+static void a_policy_that_does_not_count_is_told_where_it_stands(void **state)
+{
+    write_file("a.yaml",
+               POLICY("all", "  precedence: -1\n") POLICY(
+                   "one", "  namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: ml}}\n")
+                   POLICY("none", "  namespaceSelector: {matchLabels: {tier: gold}}\n"));
+    check(0);
+    assert_says(""); /* nothing is in ml */
+    write_file("b.yaml", "apiVersion: v1\nkind: Pod\nmetadata: {name: p, namespace: ml}\n"
+                         "spec: {containers: [{name: c}]}\n---\n"
+                         "apiVersion: v1\nkind: Namespace\n"
+                         "metadata: {name: web, labels: {tier: gold}}\n");
+    check(0);
+    assert_says("D/a.yaml:1:1: warning: policy all: Conflicted: one counts in namespace ml, "
+                "none counts in namespace web\n");
+    assert_string_equal(err.p, "2 files, 5 objects checked, 0 of other kinds, 0 problems, "
+                               "1 warnings\n");
+}
+
+static void policies_and_signals_are_checked_field_by_field(void **state)
+{
+    write_file(
+        "a.yaml",
+        POLICY("a", "  numa: {stealThreshold: many}\n") POLICY(
+            "b",
+            "  numa: {steal: 5}\n") "apiVersion: orchestration.gokore.io/v1beta1\nkind: Signal\n"
+                                    "metadata: {name: s}\nspec: {kind: computeQueue, unit: count, "
+                                    "ttlSeconds: 0, "
+                                    "nodes: {}}\n");
+    check(1);
+    assert_non_null(strstr(out.p, "a.yaml:5:26: spec.numa.stealThreshold: "));
+    assert_non_null(strstr(out.p, "a.yaml:11:17: spec.numa.steal: "));
+    assert_non_null(strstr(out.p, "spec.ttlSeconds: "));
+    assert_non_null(strstr(err.p, "3 objects checked, 0 of other kinds, 3 problems"));
+}
+
 #define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -189,6 +229,8 @@ int main(void)
         T(what_a_server_would_call_unknown_is_a_warning_where_it_stands),
         T(an_object_that_is_there_twice_is_a_warning_and_a_broken_one_is_told_once),
         T(a_directory_without_nodes_has_nothing_to_tell),
+        T(a_policy_that_does_not_count_is_told_where_it_stands),
+        T(policies_and_signals_are_checked_field_by_field),
     };
 
     return cmocka_run_group_tests_name("check", tests, NULL, NULL);
