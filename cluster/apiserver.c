@@ -13,7 +13,9 @@
 #include "base/log.h"
 #include "cluster/apiserver_parts.h"
 #include "kube/api.h"
+#include "kube/policy.h"
 #include "kube/reflector.h"
+#include "kube/signal.h"
 
 /*
  * Changes wait for more of them this many times as long as the last settling took, so that it takes
@@ -24,6 +26,8 @@ enum { SETTLE_REST = 4, SETTLE_LEAST_MS = 5, SETTLE_MOST_MS = 200 };
 /* What is odd about objects is said so often; what was left unsaid is counted. */
 enum { SAY_EVERY_S = 10 };
 
+#define OWN_GROUP "orchestration.gokore.io"
+
 const struct api_kind api_kinds[APISERVER_KINDS] = {
     {SOURCE_NODE, "nodes", "nodes-synced", "Node", "/api/v1/nodes", "", true,
      "numawise knows no node, and every one passes"},
@@ -32,6 +36,12 @@ const struct api_kind api_kinds[APISERVER_KINDS] = {
     {SOURCE_NRT, "noderesourcetopologies", "noderesourcetopologies-synced", "NodeResourceTopology",
      "/apis/topology.node.k8s.io/v1alpha2/noderesourcetopologies", "topology.node.k8s.io", false,
      "the topology of every node is unknown, and each passes with score 0"},
+    {SOURCE_NAMESPACE, "namespaces", "namespaces-synced", "Namespace", "/api/v1/namespaces", "",
+     false, "policies see no label of a namespace but its name"},
+    {SOURCE_POLICY, "concurrencypolicies", "concurrencypolicies-synced", KUBE_POLICY_KIND,
+     "/apis/" KUBE_POLICY_API "/concurrencypolicies", OWN_GROUP, false, "no policy counts"},
+    {SOURCE_SIGNAL, "signals", "signals-synced", KUBE_SIGNAL_KIND,
+     "/apis/" KUBE_SIGNAL_API "/signals", OWN_GROUP, false, "no Signal counts"},
 };
 
 static uint64_t now_ns(void)

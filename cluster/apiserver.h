@@ -37,7 +37,7 @@ int apiserver_new(struct apiserver **out, struct event_base *base, struct kube_a
 void apiserver_free(struct apiserver *s); /* NULL is fine */
 
 /* Each kind is a check of readiness. From any thread; they live as long as the source. */
-enum { APISERVER_KINDS = 3 };
+enum { APISERVER_KINDS = 6 };
 struct api_part;
 struct api_part *apiserver_kind(struct apiserver *s, unsigned i);
 const char *apiserver_kind_check(const struct api_part *kind); /* "pods-synced" */

@@ -23,7 +23,9 @@
 #include "tests/support/prometheus.h"
 #include "tests/support/server.h"
 
-enum { WAIT_MS = 30000, NODES = 0, PODS = 1, TOPOLOGIES = 2, KINDS = 3 };
+enum { WAIT_MS = 30000 };
+enum { NODES, PODS, TOPOLOGIES, NAMESPACES, POLICIES, SIGNALS, KINDS };
+enum { MISBEHAVING = 3 }; /* the first ones, when the server is bad */
 
 static const struct {
     const char *path, *api_version, *kind;
@@ -33,6 +35,11 @@ static const struct {
     {"/api/v1/pods", "v1", "Pod", false},
     {"/apis/topology.node.k8s.io/v1alpha2/noderesourcetopologies", "topology.node.k8s.io/v1alpha2",
      "NodeResourceTopology", true},
+    {"/api/v1/namespaces", "v1", "Namespace", false},
+    {"/apis/orchestration.gokore.io/v1beta1/concurrencypolicies", "orchestration.gokore.io/v1beta1",
+     "ConcurrencyPolicy", true},
+    {"/apis/orchestration.gokore.io/v1beta1/signals", "orchestration.gokore.io/v1beta1", "Signal",
+     true},
 };
 
 /* --- an API server with the example cluster, and the program over it --- */
@@ -90,6 +97,8 @@ static void put_example(struct bench *b)
         (void)snprintf(path, sizeof(path), "pods/%s", names[i]);
         put_file(b, path);
     }
+    put_file(b, "policies");
+    put_file(b, "signals");
 }
 
 static void write_kubeconfig(struct bench *b)
@@ -295,7 +304,9 @@ static void the_answer_is_that_over_a_directory_with_the_same_objects(void **sta
     assert_string_equal(live.p, read.p);
     assert_non_null(strstr(live.p, "numawise: TopologyAffinityError")); /* it is a real one */
     expect_verbose(b->server.extender, 200,
-                   "[+]nodes-synced ok\n[+]pods-synced ok\n[+]noderesourcetopologies-synced ok\n");
+                   "[+]nodes-synced ok\n[+]pods-synced ok\n[+]noderesourcetopologies-synced ok\n"
+                   "[+]namespaces-synced ok\n[+]concurrencypolicies-synced ok\n"
+                   "[+]signals-synced ok\n");
     expect_metric(b, "numawise_cache_synced{resource=\"pods\"} 1");
     expect_metric(b, "numawise_cache_degraded{resource=\"pods\",reason=\"unreachable\"} 0");
     char why[PROMETHEUS_WHY_BYTES];
@@ -405,6 +416,53 @@ static void a_missing_definition_degrades_what_needs_it_and_nothing_else(void **
     buf_free(&answer);
 }
 
+/* What the namespace may and what is measured: of the objects as they are just then. */
+static void policies_namespaces_and_signals_count(void **state)
+{
+    static const char *const limit = "'qosPolicy':{'guaranteed':{'maxLocks':4}}";
+    static const char *const pod =
+        "{\"Pod\":{\"metadata\":{\"namespace\":\"ml\",\"name\":\"p\",\"uid\":\"u\",\"annotations\":"
+        "{\"orchestration.gokore.io/max-locks\":\"5\"}},\"spec\":{\"containers\":[{\"name\":\"c\","
+        "\"resources\":{\"requests\":{\"cpu\":\"4\",\"memory\":\"1Gi\"},"
+        "\"limits\":{\"cpu\":\"4\",\"memory\":\"1Gi\"}}}]}},\"NodeNames\":[\"gpu-1\"]}";
+    struct bench *const b = *state;
+    char rest[256];
+
+    b->question.n = 0;
+    buf_text(&b->question, pod);
+    start(b);
+    expect_filter(b, "\"NodeNames\":[\"gpu-1\"]");
+    (void)snprintf(rest, sizeof(rest),
+                   "'spec':{'namespaceSelector':{'matchLabels':{'tier':'gold'}},%s}", limit);
+    struct history *h = fake_api_lock(b->api);
+    (void)history_put(h, POLICIES, "", "gold", NULL, rest);
+    (void)history_put_text(h, NAMESPACES, "", "ml",
+                           STR("{\"metadata\":{\"name\":\"ml\",\"labels\":{\"tier\":\"gold\"}}}"));
+    fake_api_unlock(b->api);
+    expect_filter(b, "\"gpu-1\":\"numawise: LockLimit\"");
+    h = fake_api_lock(b->api);
+    assert_true(history_delete(h, POLICIES, "", "gold") > 0);
+    fake_api_unlock(b->api);
+    expect_filter(b, "\"NodeNames\":[\"gpu-1\"]");
+    expect_metric(b, "numawise_cache_synced{resource=\"signals\"} 1");
+}
+
+static void a_cluster_without_our_definitions_is_served(void **state)
+{
+    struct bench *const b = *state;
+    struct buf answer = {0};
+
+    fake_api_fault(b->api, FAKE_STATUS, kinds[POLICIES].path, FAKE_BOTH, FAKE_ALWAYS, 404, 0);
+    fake_api_fault(b->api, FAKE_STATUS, kinds[SIGNALS].path, FAKE_BOTH, FAKE_ALWAYS, 404, 0);
+    fake_api_fault(b->api, FAKE_STATUS, kinds[NAMESPACES].path, FAKE_BOTH, FAKE_ALWAYS, 403, 0);
+    start(b);
+    filter(b, &answer);
+    assert_non_null(strstr(answer.p, "numawise: TopologyAffinityError"));
+    expect_log(b, "until then no policy counts");
+    expect_log(b, "{apiGroups: [\\\"\\\"], resources: [namespaces], verbs: [list, watch]}");
+    buf_free(&answer);
+}
+
 static void a_missing_rule_is_named(void **state)
 {
     struct bench *const b = *state;
@@ -475,7 +533,7 @@ struct misbehaviour {
  */
 static void misbehave(struct bench *b, const struct misbehaviour *three)
 {
-    for (unsigned k = 0; k < KINDS; k++)
+    for (unsigned k = 0; k < MISBEHAVING; k++)
         fake_api_fault(b->api, three[k].fault, kinds[k].path, three[k].which, 1, three[k].arg,
                        three[k].seconds);
     fake_api_cut(b->api);
@@ -496,7 +554,7 @@ static void expect_health(struct bench *b)
 
 static void whatever_the_server_did_it_is_followed_afterwards(void **state)
 {
-    static const struct misbehaviour all[][KINDS] = {
+    static const struct misbehaviour all[][MISBEHAVING] = {
         {{FAKE_STATUS, FAKE_BOTH, 429, 1},
          {FAKE_STATUS, FAKE_BOTH, 500, 0},
          {FAKE_GONE, FAKE_WATCHES, 0, 0}},
@@ -588,6 +646,8 @@ int main(void)
         T(changes_are_followed),
         T(readiness_follows_what_was_read),
         T(a_missing_definition_degrades_what_needs_it_and_nothing_else),
+        T(policies_namespaces_and_signals_count),
+        T(a_cluster_without_our_definitions_is_served),
         T(a_missing_rule_is_named),
         T(an_object_that_is_broken_is_told_and_the_rest_works),
         T(answers_do_not_wait_for_the_api_server),
