@@ -288,6 +288,9 @@ static void more_zones_than_sets_are_worked_out_of_are_told(void **state)
     f.node.cpus.zones = (1 << 13) - 1; /* CPUs in all of them */
     assert_told("too wide: TooManyZones: 13 zones, sets of more than 12 are not worked out\n"
                 "assumed: reserved\n");
+    f.node.machine.n_zones = 12; /* just as many as are */
+    assert_told("assumed: reserved\n");
+    f.node.machine.n_zones = 13;
     f.node.kubelet.policy = KUBELET_POLICY_NONE;
     assert_told("assumed: reserved\n");
 }

@@ -252,6 +252,88 @@ static void devices_without_names_are_made_up_zone_by_zone(void **state)
     assert_int_equal(b->v.state.device_held[0], 1 << 3); /* 2 - 1 = 1 held */
 }
 
+/* --- devices that are listed --- */
+
+#define LISTED_ZONE(id, available)                                                                 \
+    "{'name':'node-" id "','resources':[{'name':'x.org/gpu','capacity':'3','allocatable':'3',"     \
+    "'available':'" available "'}]}"
+#define LISTED(zones)                                                                              \
+    "{'metadata':{'name':'n1'},'attributes':[{'name':'orchestration.gokore.io/devices','value':"   \
+    "'{`x.org/gpu`:[{`id`:`a`,`zones`:[0],`healthy`:true},{`id`:`b`,`zones`:[0],`healthy`:false}," \
+    "{`id`:`c`,`zones`:[1],`healthy`:true},{`id`:`d`,`zones`:[1],`healthy`:true},"                 \
+    "{`id`:`e`,`zones`:[],`healthy`:true},{`id`:`w`,`zones`:[0,1],`healthy`:true}]}'}],"           \
+    "'zones':[" zones "]}"
+
+static void listed_devices_lie_where_they_are_listed(void **state)
+{
+    static const uint64_t zones[] = {1, 1, 2, 2, 0, 3};
+    struct bench *const b = *state;
+
+    give_nrt(b, LISTED(LISTED_ZONE("0", "3") "," LISTED_ZONE("1", "3")));
+    build(b);
+    assert_int_equal(b->v.n_devices, 6);
+    assert_int_equal(b->v.resources[0].zones, 3);
+    for (uint32_t d = 0; d < 6; d++) {
+        assert_int_equal(b->v.devices[d].zones, zones[d]);
+        assert_int_equal(b->v.devices[d].healthy, d != 1);
+    }
+    assert_int_equal(b->v.state.device_held[0], 0);
+}
+
+/*
+ * Which are held is not said, only how many in each zone: the last healthy ones. The wide one
+ * counts in both zones, so where it is held already there is one less to look for.
+ */
+static void of_listed_devices_as_many_are_held_as_are_not_available(void **state)
+{
+    struct bench *const b = *state;
+
+    give_nrt(b, LISTED(LISTED_ZONE("0", "3") "," LISTED_ZONE("1", "2")));
+    build(b);
+    assert_int_equal(b->v.state.device_held[0], 1 << 5);
+    give_nrt(b, LISTED(LISTED_ZONE("0", "2") "," LISTED_ZONE("1", "2")));
+    build(b);
+    assert_int_equal(b->v.state.device_held[0], 1 << 5); /* one device, in both zones */
+    give_nrt(b, LISTED(LISTED_ZONE("0", "1") "," LISTED_ZONE("1", "0")));
+    build(b);
+    assert_int_equal(b->v.state.device_held[0], 1 << 5 | 1 << 0 | 1 << 3 | 1 << 2);
+    /* a is held in zone 0, which says nothing of zone 1 */
+    give_nrt(b, LISTED(LISTED_ZONE("0", "1") "," LISTED_ZONE("1", "1")));
+    build(b);
+    assert_int_equal(b->v.state.device_held[0], 1 << 5 | 1 << 0 | 1 << 3);
+}
+
+/* Types in byte order behind memory, pages by size, whatever their order in the report. */
+static void types_of_memory_and_pages_have_their_order(void **state)
+{
+    struct bench *const b = *state;
+
+    give_nrt(b,
+             "{'metadata':{'name':'n1'},'zones':[{'name':'node-0','resources':["
+             "{'name':'hugepages-2Mi','capacity':'64Mi','allocatable':'48Mi','available':'48Mi'},"
+             "{'name':'hugepages-1Gi','capacity':'4Gi','allocatable':'3Gi','available':'3Gi'},"
+             "{'name':'memory','capacity':'16Gi','allocatable':'11Gi','available':'11Gi'},"
+             "{'name':'hugepages-16Mi','capacity':'32Mi','allocatable':'32Mi','available':'32Mi'}"
+             "]}]}");
+    build(b);
+    static const char *const types[] = {"memory", "hugepages-16Mi", "hugepages-1Gi",
+                                        "hugepages-2Mi"};
+    assert_int_equal(b->v.n_memory_types, 4);
+    for (uint32_t t = 0; t < 4; t++)
+        assert_true(str_is(b->v.memory_types[t].name, types[t]));
+    /* what is kept back of each: memory 16 - 11 - (4 Gi + 96 Mi of pages), the pages by themselves
+     */
+    assert_int_equal(b->v.memory_system[0], GiB - (96 << 20));
+    assert_int_equal(b->v.memory_system[1], 0);
+    assert_int_equal(b->v.memory_system[2], GiB);
+    assert_int_equal(b->v.memory_system[3], 16 << 20);
+    const struct topo_zone *const z = &b->v.machine.zones[0];
+    assert_int_equal(z->n_hugepages, 3);
+    assert_int_equal(z->hugepages[0].page_bytes, 2 << 20);
+    assert_int_equal(z->hugepages[1].page_bytes, 16 << 20);
+    assert_int_equal(z->hugepages[2].page_bytes, 1 << 30);
+}
+
 /* --- everything given --- */
 
 #define FULL_OBJECT                                                                                \
@@ -978,6 +1060,9 @@ int main(void)
         T(a_policy_that_is_not_published_is_taken_for_none_and_named),
         T(memory_is_counted_as_the_memory_manager_does),
         T(devices_without_names_are_made_up_zone_by_zone),
+        T(listed_devices_lie_where_they_are_listed),
+        T(of_listed_devices_as_many_are_held_as_are_not_available),
+        T(types_of_memory_and_pages_have_their_order),
         T(a_full_report_leaves_nothing_to_assume),
         T(a_kubelet_of_another_minor_is_assumed_to_be_like_this_one),
         T(zone_ids_with_holes_become_indices_and_siblings_share_a_core),
