@@ -176,7 +176,7 @@ void guard_answer(evhtp_request_t *req, void *arg)
         add_header(req, reply->fields[i].name, reply->fields[i].value, false);
     if (g->refusal == 405 && g->route)
         add_header(req, "Allow", allowed(g->route->methods), false);
-    g->close = g->head.close || s->draining || !is_trusted_still(g);
+    g->close = g->head.close || s->draining || !is_trusted_still(g) || guard_gives_turn(g);
     if (g->close)
         req->flags &= (uint16_t)~EVHTP_REQ_FLAG_KEEPALIVE;
     g->answered = true;

@@ -5,14 +5,29 @@
 #include "net/guard_parts.h"
 #include "net/server.h"
 
-enum { MAKE_ROOM_TRIES = 8 /* each may answer a request */ };
+enum { MAKE_ROOM_TRIES = 2 /* each may answer a request */ };
 
 /* At the cap, who has been at one request for longer than this may lose the connection. */
 #define SLOW_NS UINT64_C(1000000000)
 
-/* Is the server waiting for this peer, and was it long enough when a request is under way? */
-static bool may_lose(const struct guard *g, uint64_t now_ns)
+/* The address that has more than half of all places; NULL when there is none. */
+static const struct peer *crowd_of(const struct http_server *s)
 {
+    for (uint32_t i = 0; i < s->peers.n; i++)
+        if (2 * (uint64_t)s->peers.list[i].open > s->limits.connections)
+            return &s->peers.list[i];
+    return NULL;
+}
+
+/*
+ * Is the server waiting for this peer, and was it long enough when a request is under way? Beside a
+ * crowd the others keep their places: it would only need to begin requests all the time, and who
+ * sits between two of them would be the only one not at work.
+ */
+static bool may_lose(const struct guard *g, const struct peer *crowd, uint64_t now_ns)
+{
+    if (crowd && g->peer != crowd)
+        return false;
     switch (g->state) {
     case GUARD_LINGER:
         return true;
@@ -43,11 +58,12 @@ static bool is_missed_less(const struct guard *g, const struct guard *other)
  */
 static struct guard *least_missed(const struct http_server *s)
 {
+    const struct peer *const crowd = crowd_of(s);
     const uint64_t now_ns = clock_monotonic_ns();
     struct guard *least = NULL;
 
     for (struct guard *g = s->guards; g; g = g->next)
-        if (may_lose(g, now_ns) && (!least || is_missed_less(g, least)))
+        if (may_lose(g, crowd, now_ns) && (!least || is_missed_less(g, least)))
             least = g;
     return least;
 }
@@ -70,6 +86,19 @@ bool guard_make_room(struct http_server *s)
         }
     }
     return false;
+}
+
+bool guard_gives_turn(const struct guard *g)
+{
+    struct http_server *const s = g->server;
+
+    if (s->turns_due == 0)
+        return false;
+    for (uint32_t i = 0; i < s->peers.n; i++)
+        if (s->peers.list[i].open > g->peer->open)
+            return false;
+    s->turns_due--;
+    return true;
 }
 
 void guard_drain_all(struct http_server *s)

@@ -22,7 +22,7 @@ void guard_answer(evhtp_request_t *req, void *arg);
 /*
  * Close the connection that is missed least: idle, or at one request for over a second; never
  * answered before answered, then of the address that has most, then the longest without an answer.
- * false: all are at work.
+ * Where one address has more than half of all places, it is one of its own. false: all are at work.
  */
 bool guard_make_room(struct http_server *s);
 

@@ -104,4 +104,10 @@ void answer_refuse(struct guard *g, int status);
 /* The guard and the exchange part; a deferred one keeps the head that its request points into. */
 void answer_part(struct guard *g);
 
+/* crowd.c */
+
+/* Somebody waits at the cap, all are at work, and this one is of the address that has most: its
+   reply that is being made is to be the last of the connection. */
+bool guard_gives_turn(const struct guard *g);
+
 #endif

@@ -15,6 +15,7 @@
 
 enum {
     BACKLOG = 4096, /* concurrent binds of kube-scheduler open a connection each; the kernel caps */
+    TURNS_OF = 32,  /* of so many places one is given up at a time */
     BACKOFF_MS = 100,
     PORT_MAX = 65535,
 };
@@ -133,10 +134,13 @@ static void on_knock(evutil_socket_t fd, short what, void *arg)
     struct http_server *const s = arg;
 
     (void)fd, (void)what;
-    if (!at_cap(s) || guard_make_room(s))
+    s->turns_due = 0;
+    if (!at_cap(s) || guard_make_room(s)) {
         listen_resume_below_cap(s);
-    else
-        look_again_in(s, BACKOFF_MS);
+        return;
+    }
+    s->turns_due = 1 + s->limits.connections / TURNS_OF;
+    look_again_in(s, BACKOFF_MS);
 }
 
 /* Mostly out of descriptors: trying again at once would spin, unless one is given up for it. */

@@ -44,7 +44,8 @@ struct http_server {
     struct exchange *finished; /* by http_finish, not yet answered; under the lock */
     int finished_fd;           /* eventfd: there are some */
     struct event *finished_ev;
-    bool accept_paused;                 /* at the cap, or out of descriptors */
+    bool accept_paused; /* at the cap, or out of descriptors */
+    unsigned turns_due; /* at the cap nobody could be parted with: so many replies are the last */
     struct event *accept_again, *knock; /* knock: at the cap somebody waits to be accepted */
     int wake_fd;                        /* eventfd: stop */
     struct event *wake, *drain_end;

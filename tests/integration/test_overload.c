@@ -229,6 +229,65 @@ static void slow_clients_hear_408_while_who_works_is_served(void **state)
     stop(&w);
 }
 
+/*
+ * A crowd that fills the cap with requests that have just begun, and goes on coming: who sits idle
+ * between two requests is the only one that is not at work.
+ */
+static void slow_clients_at_the_cap_push_out_each_other(void **state)
+{
+    enum { TURNS = 60, EACH = 50, FEW = 200 };
+    static struct crowd crowds[TURNS];
+    struct world w;
+
+    (void)crowd_room(TURNS * EACH, OWN_FILES);
+    start(&w, "connections: 200");
+    ask_as_before(&w);
+    for (int i = 0; i < TURNS; i++) {
+        crowd_open(&crowds[i], EACH, w.server.extender, CROWD);
+        (void)poll(NULL, 0, TURN_MS);
+        crowd_say(&crowds[i], STR("POST /scheduler/filter HTTP/1.1\r\nHost: n\r\n"));
+        (void)poll(NULL, 0, TURN_MS);
+        ask_as_before(&w);
+        ask_anew(&w);
+        assert_true(test_descriptors(w.server.pid) <= w.files + FEW);
+    }
+    for (int i = 0; i < TURNS; i++)
+        crowd_close(&crowds[i]);
+    await_connections(&w, 1, true);
+    stop(&w);
+}
+
+/* Ten times as many as have a place, each with a whole request: served, closed or told 503. */
+static void a_flood_of_ten_times_the_cap_passes_by_who_works(void **state)
+{
+    enum { FEW = 100, FLOOD = 10 * FEW };
+    struct buf request = {0};
+    struct world w;
+    struct crowd c;
+
+    (void)crowd_room(FLOOD, OWN_FILES);
+    start(&w, "connections: 100");
+    ask_as_before(&w);
+    buf_printf(&request,
+               "POST /scheduler/filter HTTP/1.1\r\nHost: n\r\nContent-Length: %zu\r\n\r\n",
+               w.question.n);
+    buf_str(&request, buf_view(&w.question));
+    for (int wave = 0; wave < 5; wave++) {
+        crowd_open(&c, FLOOD, w.server.extender, CROWD);
+        for (int i = 0; i < 20; i++) {
+            crowd_say(&c, buf_view(&request));
+            ask_as_before(&w);
+            ask_anew(&w);
+            assert_true(test_descriptors(w.server.pid) <= w.files + FEW);
+        }
+        crowd_close(&c);
+        await_connections(&w, 1, true);
+    }
+    ask_as_before(&w);
+    buf_free(&request);
+    stop(&w);
+}
+
 /* ---- no descriptors left ---- */
 
 static struct rlimit files_limit(pid_t pid, const rlim_t *soft)
@@ -317,6 +376,8 @@ int main(void)
         cmocka_unit_test(of_10000_idle_connections_the_cap_stays_and_who_works_is_served),
         cmocka_unit_test(with_room_for_them_10000_idle_connections_all_stay),
         cmocka_unit_test(slow_clients_hear_408_while_who_works_is_served),
+        cmocka_unit_test(slow_clients_at_the_cap_push_out_each_other),
+        cmocka_unit_test(a_flood_of_ten_times_the_cap_passes_by_who_works),
         cmocka_unit_test(out_of_descriptors_by_idle_connections_it_neither_spins_nor_stops),
         cmocka_unit_test(at_the_cap_newcomers_are_served_one_after_the_other),
     };
