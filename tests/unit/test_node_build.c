@@ -954,8 +954,8 @@ static void a_memory_manager_that_runs_has_reserved_memory(void **state)
         "{'name':'memory','capacity':'8Gi','allocatable':'8Gi','available':'8Gi'}",
         "{'name':'memory','capacity':'8Gi','allocatable':'7Gi','available':'7Gi'}",
         /* huge pages are part of the memory, and reserved for nobody */
-        "{'name':'memory','capacity':'8Gi','allocatable':'7Gi','available':'7Gi'},"
-        "{'name':'hugepages-1Gi','capacity':'1Gi','allocatable':'1Gi','available':'1Gi'}"};
+        ("{'name':'memory','capacity':'8Gi','allocatable':'7Gi','available':'7Gi'},"
+         "{'name':'hugepages-1Gi','capacity':'1Gi','allocatable':'1Gi','available':'1Gi'}")};
     static const bool told[] = {false, true, false};
     struct bench *const b = *state;
 
@@ -991,8 +991,8 @@ static void more_zones_than_are_allowed_keep_a_kubelet_from_starting(void **stat
     static const char *const said[] = {
         /* who publishes the CPU manager's policy publishes the options there are */
         ",{'name':'orchestration.gokore.io/cpu-manager-policy','value':'static'}",
-        ",{'name':'orchestration.gokore.io/topology-manager-policy-options','value':"
-        "'prefer-closest-numa-nodes=true'}",
+        (",{'name':'orchestration.gokore.io/topology-manager-policy-options','value':"
+         "'prefer-closest-numa-nodes=true'}"),
         ",{'name':'topologyManagerMaxNUMANodes','value':'8'}",
     };
     static const char why[] =
