@@ -37,6 +37,7 @@ enum {
     LIMIT_LOCK_DEADLOCKS = 256,
     LIMIT_LOCK_SPACES = 1024,           /* namespaces */
     LIMIT_LOCK_ALL_ITEMS = 1024 * 1024, /* of all namespaces: classes, edges, held, waited for */
+    LIMIT_OPERATOR_OBJECTS = 16 * 1024, /* of each kind */
 };
 
 #endif

@@ -303,3 +303,16 @@ const struct score_pod *cluster_snapshot_pod(const struct cluster_snapshot *s, s
     }
     return best;
 }
+
+void cluster_snapshot_pods(const struct cluster_snapshot *s,
+                           bool (*fn)(void *ctx, const struct score_pod *pod), void *ctx)
+{
+    for (uint32_t i = 0; i < POD_SHARDS; i++) {
+        const struct pod_shard *const shard = s->pods->shards[i];
+
+        for (uint32_t k = 0; shard && k < shard->n; k++) {
+            if (shard->at[k].rank == 0 && !fn(ctx, shard->at[k].pod->value))
+                return;
+        }
+    }
+}

@@ -74,4 +74,8 @@ void cluster_snapshot_find_all(struct cluster_found *out, const struct cluster_s
 const struct score_pod *cluster_snapshot_pod(const struct cluster_snapshot *s, struct str ns,
                                              struct str name);
 
+/* Every pod, templates left out, in no order that means anything; until `fn` returns false. */
+void cluster_snapshot_pods(const struct cluster_snapshot *s,
+                           bool (*fn)(void *ctx, const struct score_pod *pod), void *ctx);
+
 #endif

@@ -389,6 +389,20 @@ static struct store_node *node_of_pod(struct store *s, const struct score_pod *p
     return n;
 }
 
+/* What differs is of no interest to any node: it gets no new view. Takes `b`. */
+static void take_traits(struct store_shard *shard, struct store_pod *p, struct block *b)
+{
+    const struct score_pod *const was = pod_of(p), *const is = b->value;
+    struct block *drop = b;
+
+    if (was->traits != is->traits || was->owner != is->owner) {
+        drop = p->block;
+        p->block = b;
+        shard->dirty = true;
+    }
+    block_unref(drop);
+}
+
 /* Takes `b`, unless it returns NULL: no memory. */
 static struct store_pod *put_pod(struct store *s, struct store_shard *shard, struct store_pod *p,
                                  uint64_t hash, uint32_t rank, struct block *b)
@@ -401,7 +415,7 @@ static struct store_pod *put_pod(struct store *s, struct store_shard *shard, str
         return NULL;
     }
     if (p->block && same_pod(p->block->value, b->value)) {
-        block_unref(b);
+        take_traits(shard, p, b);
         return p;
     }
     detach(s, p);

@@ -80,6 +80,7 @@ static void set_initial(const struct field *f, void *out)
     case FIELD_WORDS:
     case FIELD_NAME:
     case FIELD_TEXT:
+    case FIELD_PLAIN:
     case FIELD_INTEGERS:
     case FIELD_TEXTS:
     case FIELD_SELECTOR:
@@ -324,6 +325,19 @@ bool fields_is_plain(struct str text, size_t most)
     return text.n > 0 && text.n <= most && text.p[0] != ' ' && text.p[text.n - 1] != ' ';
 }
 
+static void read_plain(struct reader *r, const struct field *f, struct str *out)
+{
+    struct str text;
+
+    if (!scan_scalar(r->s, &text, r->a))
+        return;
+    if (fields_is_plain(text, (size_t)f->max))
+        *out = text;
+    else
+        (void)scan_fail(r->s, -EINVAL, "expected 1 to %lld printable ASCII characters",
+                        (long long)f->max);
+}
+
 static void read_texts(struct reader *r, const struct field *f, void *out)
 {
     uint32_t room, n = 0;
@@ -402,6 +416,9 @@ static void read_field(struct reader *r, const struct field *f, void *out)
     case FIELD_NAME:
     case FIELD_TEXT:
         read_text(r, f, at);
+        break;
+    case FIELD_PLAIN:
+        read_plain(r, f, at);
         break;
     case FIELD_TIME:
         read_time(r, at);
@@ -532,6 +549,7 @@ static void print_values(struct buf *out, const struct field *f)
         buf_text(out, "name (DNS label)");
         break;
     case FIELD_TEXT:
+    case FIELD_PLAIN:
         buf_printf(out, "text, %lld bytes", (long long)f->max);
         break;
     case FIELD_TIME:

@@ -27,6 +27,7 @@ enum field_type {
     FIELD_WORDS,    /* uint32_t, bit per word: a list without order */
     FIELD_NAME,     /* struct str: a DNS-1123 label */
     FIELD_TEXT,     /* struct str of at most `max` bytes */
+    FIELD_PLAIN,    /* struct str: as one of FIELD_TEXTS, or a number as it stands */
     FIELD_TIME,     /* int64_t microseconds; RFC 3339 */
     FIELD_DURATION, /* int64_t milliseconds, `min` to `max`; "500ms", "1m30s" */
     FIELD_TEXTS,    /* const struct str *, its count at `count`: a list, no two equal; each is

@@ -7,6 +7,7 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/siphash.h"
 #include "kube/amounts.h"
 #include "kube/hints.h"
 #include "kube/labels.h"
@@ -109,6 +110,8 @@ static uint32_t count_hints(const struct reader *r)
     return n;
 }
 
+#define MIRROR "kubernetes.io/config.mirror"
+
 static void read_annotations(struct reader *r)
 {
     const uint32_t room = count_hints(r);
@@ -130,6 +133,8 @@ static void read_annotations(struct reader *r)
 
         if (key.n > 0 && !read_hint(r, hints, &n, key))
             return;
+        if (str_is(r->s.key, MIRROR))
+            r->pod.traits |= POD_MIRROR;
     }
     r->pod.hints = hints;
     r->pod.n_hints = n;
@@ -144,6 +149,39 @@ static void read_identity(struct reader *r)
         (void)scan_text(&r->s, &r->pod.ns, r->a);
 }
 
+/* Of several owners the one that is the controller. */
+static void read_owner(struct reader *r)
+{
+    static const uint64_t key[2] = {0, 0};
+    struct str kind = {0}, name = {0};
+    bool controls = false;
+
+    if (!scan_object(&r->s))
+        return;
+    while (scan_key(&r->s)) {
+        if (scan_at(&r->s, "kind"))
+            (void)scan_string(&r->s, &kind);
+        else if (scan_at(&r->s, "name"))
+            (void)scan_string(&r->s, &name);
+        else if (scan_at(&r->s, "controller"))
+            (void)scan_bool(&r->s, &controls);
+    }
+    if (!controls)
+        return;
+    const uint64_t by_kind[2] = {siphash13(key, kind), 0};
+    r->pod.owner = siphash13(by_kind, name) | 1;
+    if (str_is(kind, "DaemonSet"))
+        r->pod.traits |= POD_OF_DAEMON;
+}
+
+static void read_owners(struct reader *r)
+{
+    if (!scan_array(&r->s))
+        return;
+    while (scan_item(&r->s))
+        read_owner(r);
+}
+
 static void read_pod_only(struct reader *r)
 {
     int64_t deleted_us;
@@ -155,6 +193,8 @@ static void read_pod_only(struct reader *r)
     } else if (scan_at(&r->s, "deletionTimestamp")) {
         r->pod.deleting = scan_kind(&r->s) != SCAN_NULL;
         read_time(r, &deleted_us);
+    } else if (scan_at(&r->s, "ownerReferences")) {
+        read_owners(r);
     }
 }
 
@@ -267,6 +307,34 @@ static void read_priority(struct reader *r)
         r->pod.priority = (int32_t)v;
 }
 
+static void read_priority_class(struct reader *r)
+{
+    struct str word;
+
+    if (scan_word(&r->s, &word) &&
+        (str_is(word, "system-cluster-critical") || str_is(word, "system-node-critical")))
+        r->pod.traits |= POD_CRITICAL;
+}
+
+static void read_volume(struct reader *r)
+{
+    if (!scan_object(&r->s))
+        return;
+    while (scan_key(&r->s)) {
+        if ((scan_at(&r->s, "emptyDir") || scan_at(&r->s, "hostPath")) &&
+            scan_kind(&r->s) == SCAN_OBJECT)
+            r->pod.traits |= POD_LOCAL_STORAGE;
+    }
+}
+
+static void read_volumes(struct reader *r)
+{
+    if (!scan_array(&r->s))
+        return;
+    while (scan_item(&r->s))
+        read_volume(r);
+}
+
 static void read_claims(struct reader *r)
 {
     r->pod.has_claims = false;
@@ -304,6 +372,10 @@ static void read_spec(struct reader *r)
             (void)scan_text(s, &r->pod.node, r->a);
         else if (scan_at(s, "priority"))
             read_priority(r);
+        else if (scan_at(s, "priorityClassName"))
+            read_priority_class(r);
+        else if (scan_at(s, "volumes"))
+            read_volumes(r);
         else if (scan_at(s, "resources"))
             read_pod_level(r);
         else if (scan_at(s, "resourceClaims"))
@@ -331,25 +403,29 @@ static enum pod_phase phase_of(struct str text)
     return POD_PHASE_UNKNOWN;
 }
 
-/* Of the condition PodScheduled=True the time at which it became so. */
+/* Of the condition PodScheduled=True the time at which it became so; and whether it is Ready. */
 static void read_condition(struct reader *r)
 {
-    bool scheduled = false, yes = false;
+    bool scheduled = false, ready = false, yes = false;
     int64_t since_us = 0;
     struct str word;
 
     if (!scan_object(&r->s))
         return;
     while (scan_key(&r->s)) {
-        if (scan_at(&r->s, "type"))
-            scheduled = scan_word(&r->s, &word) && str_is(word, "PodScheduled");
-        else if (scan_at(&r->s, "status"))
+        if (scan_at(&r->s, "type") && scan_word(&r->s, &word)) {
+            scheduled = str_is(word, "PodScheduled");
+            ready = str_is(word, "Ready");
+        }
+        if (scan_at(&r->s, "status"))
             yes = scan_word(&r->s, &word) && str_is(word, "True");
         else if (scan_at(&r->s, "lastTransitionTime"))
             read_time(r, &since_us);
     }
     if (scheduled && yes)
         r->pod.bound_us = since_us;
+    if (ready && yes)
+        r->pod.traits |= POD_READY;
 }
 
 static void read_status(struct reader *r)

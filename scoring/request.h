@@ -54,6 +54,15 @@ struct pod_hint {
     struct str value; /* decoded text */
 };
 
+/* What matters to who would end a pod, or change it; not to where it runs. */
+enum pod_trait {
+    POD_READY = 1 << 0,         /* condition Ready=True */
+    POD_MIRROR = 1 << 1,        /* a static pod's picture */
+    POD_LOCAL_STORAGE = 1 << 2, /* a volume emptyDir or hostPath */
+    POD_CRITICAL = 1 << 3,      /* priority class system-cluster-critical or system-node-critical */
+    POD_OF_DAEMON = 1 << 4,     /* its controller is a DaemonSet */
+};
+
 /* A pod, or the template of a workload. Everything is borrowed from the arena it was decoded in. */
 struct score_pod {
     struct str ns, name, uid; /* ns defaults to "default" */
@@ -71,6 +80,8 @@ struct score_pod {
     bool has_pod_level; /* spec.resources (pod-level resources) is set */
     const struct pod_amount *pod_requests, *pod_limits; /* spec.resources */
     uint32_t n_pod_requests, n_pod_limits;
+    uint32_t traits; /* enum pod_trait */
+    uint64_t owner;  /* a hash of its controller's kind and name; 0 = it has none */
     const struct pod_hint *hints; /* [n_hints] annotations orchestration.gokore.io/... */
     uint32_t n_hints;
     struct score_labels labels;

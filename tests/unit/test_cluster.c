@@ -586,6 +586,32 @@ static void a_broken_policy_leaves_the_last_good_one(void **state)
     struct cluster_snapshot *const s = cluster_get(b->c);
     assert_int_equal(policy_of(s, "x")->precedence, 1);
     cluster_snapshot_unref(s);
+static bool count_ready(void *ctx, const struct score_pod *pod)
+{
+    *(int *)ctx += (pod->traits & POD_READY) != 0;
+    return true;
+}
+
+/* Readiness is of interest to some, but to no node: no view is built for it. */
+static void a_pod_that_becomes_ready_leaves_its_node_as_it_is(void **state)
+{
+    struct bench *const b = *state;
+    const char *const ready = "{'metadata':{'namespace':'a','name':'p'},'spec':{'nodeName':'n1',"
+                              "'containers':[{'name':'c'}]},'status':{'phase':'Running',"
+                              "'conditions':[{'type':'Ready','status':'True'}]}}";
+    int n = 0;
+
+    put_node(b, "n1");
+    put_pod(b, "p", "n1", "Running");
+    settle(b);
+    const uint64_t revision = view(b, "n1").revision;
+    assert_int_equal(send(b, SOURCE_UPSERT, SOURCE_POD, "Pod", "a", "p", ready), 0);
+    settle(b);
+    assert_int_equal(view(b, "n1").revision, revision);
+    struct cluster_snapshot *const s = cluster_get(b->c);
+    cluster_snapshot_pods(s, count_ready, &n);
+    cluster_snapshot_unref(s);
+    assert_int_equal(n, 1);
 }
 
 int main(void)
@@ -596,6 +622,7 @@ int main(void)
         T(one_settled_makes_one_snapshot_of_all_deltas),
         T(settled_without_a_change_makes_no_snapshot),
         T(only_the_changed_node_gets_a_new_view),
+        T(a_pod_that_becomes_ready_leaves_its_node_as_it_is),
         T(a_snapshot_outlives_its_nodes_and_the_cluster),
         T(a_report_or_a_pod_alone_makes_no_node),
         T(a_pod_answers_before_a_workload_of_its_name),

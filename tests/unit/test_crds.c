@@ -89,6 +89,7 @@ static const char *type_of(const struct field *f)
     case FIELD_WORD:
     case FIELD_NAME:
     case FIELD_TEXT:
+    case FIELD_PLAIN:
     case FIELD_TIME:
     case FIELD_DURATION:
         return "string";

@@ -372,6 +372,29 @@ static void every_arena_size_succeeds_or_leaves_no_trace(void **state)
     free(p);
 }
 
+static void traits_say_who_would_miss_it(void **state)
+{
+    const struct score_pod bare = decoded("{\"metadata\":{\"name\":\"a\"},\"spec\":{}}");
+    const struct score_pod a = decoded(
+        "{\"metadata\":{\"name\":\"a\",\"annotations\":{\"kubernetes.io/config.mirror\":\"x\"},"
+        "\"ownerReferences\":[{\"kind\":\"Other\",\"name\":\"o\"},{\"kind\":\"DaemonSet\","
+        "\"name\":\"d\",\"controller\":true}]},\"spec\":{\"priorityClassName\":"
+        "\"system-node-critical\",\"volumes\":[{\"name\":\"v\",\"emptyDir\":{}}]},"
+        "\"status\":{\"conditions\":[{\"status\":\"True\",\"type\":\"Ready\"}]}}");
+    const struct score_pod b = decoded(
+        "{\"metadata\":{\"name\":\"b\",\"ownerReferences\":[{\"controller\":true,\"name\":\"d\","
+        "\"kind\":\"ReplicaSet\"}]},\"spec\":{\"priorityClassName\":\"high\",\"volumes\":"
+        "[{\"configMap\":{}}]},\"status\":{\"conditions\":[{\"type\":\"Ready\","
+        "\"status\":\"False\"}]}}");
+
+    assert_int_equal(bare.traits, 0);
+    assert_int_equal(bare.owner, 0);
+    assert_int_equal(a.traits,
+                     POD_READY | POD_MIRROR | POD_LOCAL_STORAGE | POD_CRITICAL | POD_OF_DAEMON);
+    assert_int_equal(b.traits, 0);
+    assert_true(a.owner && b.owner && a.owner != b.owner); /* of one name, but another kind */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -379,6 +402,7 @@ int main(void)
         cmocka_unit_test(init_containers_come_first_and_requests_follow_limits),
         cmocka_unit_test(what_is_absent_or_null_has_its_default),
         cmocka_unit_test(bound_is_the_condition_else_the_start),
+        cmocka_unit_test(traits_say_who_would_miss_it),
         cmocka_unit_test(phases_have_their_names),
         cmocka_unit_test(a_workload_gives_the_pod_of_its_template),
         cmocka_unit_test(a_bad_field_is_named),

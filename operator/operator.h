@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The operator role: lock trackers report to it, policies are declared through it, other domains ask
+ * it. It observes, answers and plans; nothing here acts on a pod. Everything of it is used by one
+ * thread, but for op_metrics.
+ */
+#ifndef OPERATOR_OPERATOR_H
+#define OPERATOR_OPERATOR_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "cluster/source.h"
+#include "cluster/writer.h"
+
+struct buf;
+struct cluster;
+struct err;
+struct op;
+struct op_call;
+
+struct op_options {
+    struct cluster *cluster; /* borrowed */
+    struct writer writer;    /* where objects are stored */
+    uint64_t hash_key[2];    /* unknown outside */
+};
+
+/* How long after its first sighting a deadlock may be confirmed, and how often it is looked for. */
+enum { OP_CONFIRM_MS = 1000, OP_TICK_MS = 250 };
+
+int op_new(struct op **out, const struct op_options *options, struct err *err) MUST_CHECK;
+void op_free(struct op *op); /* NULL is fine; every call is finished by then */
+
+/* Answer the call: call->finish is called once, before this returns or later. */
+void op_answer(struct op *op, struct op_call *call);
+
+/* Of the kinds that are the operator's; others are passed over. As struct source_sink. */
+int op_delta(struct op *op, const struct source_delta *delta, struct err *err);
+
+/* Look at what changes by itself: deadlocks, pods that ended, offers that ran out. */
+void op_tick(struct op *op, uint64_t now_ns, int64_t now_us);
+
+/* Families in the Prometheus text format; from any thread. */
+void op_metrics(const struct op *op, struct buf *out);
+
+#endif
