@@ -13,6 +13,7 @@
 #include "cli/args.h"
 #include "cli/certificate_watch.h"
 #include "cli/commands.h"
+#include "cli/operator_loop.h"
 #include "cli/roles.h"
 #include "cli/serve_source.h"
 #include "cli/settings.h"
@@ -55,6 +56,7 @@ struct serve {
     struct event_base *base;
     struct cluster *cluster;
     struct serve_source source;
+    struct operator_loop *op_loop; /* NULL: off */
     bool started, synced, announced;
     int rc; /* what ended the loop */
     struct err err;
@@ -187,10 +189,16 @@ static int open_cluster(struct serve *s, struct err *err)
         /* Unknown outside: the clock in nanoseconds and where the loader put us. */
         .hash_key = {scramble(clock_monotonic_ns()), scramble((uint64_t)(uintptr_t)s)},
     };
-    const int rc = cluster_new(&s->cluster, &options, err);
+    int rc = cluster_new(&s->cluster, &options, err);
 
-    return rc ? rc
-              : serve_source_open(&s->source, &s->config, s->base, s->cluster, on_synced, s, err);
+    if (rc == 0 && !config_is_off(&s->config.listeners[CONFIG_OPERATOR]))
+        rc = operator_loop_new(&s->op_loop, &s->config, s->cluster, options.hash_key, err);
+    if (rc)
+        return rc;
+    struct source_sink sink = cluster_sink(s->cluster);
+    if (s->op_loop)
+        sink = operator_loop_sink(s->op_loop, &sink);
+    return serve_source_open(&s->source, &s->config, s->base, s->cluster, &sink, on_synced, s, err);
 }
 
 static int watch_signals(struct serve *s, struct err *err)
@@ -230,6 +238,7 @@ static void close_all(struct serve *s)
     watch_free(s->config_watch);
     certificate_watch_done(&s->certificates);
     serve_source_done(&s->source);
+    operator_loop_free(s->op_loop);
     cluster_free(s->cluster);
     for (size_t i = 0; i < ARRAY_LEN(s->signals); i++)
         if (s->signals[i])
@@ -247,7 +256,7 @@ static int run(struct serve *s, struct err *err)
 
     if (rc)
         return rc;
-    rc = roles_start(&s->roles, &s->config, s->cluster, &s->source, err);
+    rc = roles_start(&s->roles, &s->config, s->cluster, &s->source, s->op_loop, err);
     if (rc)
         return rc;
     certificate_watch_set(&s->certificates, &s->config, s->base, on_certificate, s);

@@ -12,12 +12,22 @@
 /* Names, rows and scratch of one request: 15,000 nodes with long names take about 4 MiB. */
 enum { EXTENDER_ARENA_BYTES = 32 * 1024 * 1024, ARENA_BYTES = 256 * 1024 };
 
+/* A body of 1 MiB full of the shortest lock claims that there are, decoded. */
+enum { OPERATOR_ARENA_BYTES = 8 * 1024 * 1024 };
+
+static size_t arena_bytes(enum config_role role)
+{
+    if (role == CONFIG_EXTENDER)
+        return EXTENDER_ARENA_BYTES;
+    return role == CONFIG_OPERATOR ? OPERATOR_ARENA_BYTES : ARENA_BYTES;
+}
+
 struct http_limits listener_limits(const struct numawise_config *c, enum config_role role)
 {
     return (struct http_limits){
         .head_bytes = (size_t)c->limits.head_bytes,
         .body_bytes = (size_t)c->limits.body_bytes[role],
-        .arena_bytes = role == CONFIG_EXTENDER ? EXTENDER_ARENA_BYTES : ARENA_BYTES,
+        .arena_bytes = arena_bytes(role),
         .headers = (unsigned)c->limits.headers,
         .connections = (unsigned)c->limits.connections,
         .head_ms = (unsigned)c->limits.head_ms,

@@ -9,6 +9,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "cli/operator_loop.h"
 #include "cli/serve_source.h"
 #include "cluster/apiserver.h"
 #include "cluster/cluster.h"
@@ -42,6 +43,10 @@ static size_t routes_of(struct roles *r, enum config_role role, struct http_rout
     if (role == CONFIG_CONSOLE) {
         console_routes(r->console, out + HEALTH_ROUTES);
         return HEALTH_ROUTES + CONSOLE_ROUTES;
+    }
+    if (role == CONFIG_OPERATOR) {
+        operator_loop_routes(r->op_loop, out + HEALTH_ROUTES);
+        return HEALTH_ROUTES + OPERATOR_ROUTES;
     }
     return HEALTH_ROUTES;
 }
@@ -113,14 +118,18 @@ static void tell_of_source(struct roles *r, struct apiserver *source)
 }
 
 int roles_start(struct roles *r, const struct numawise_config *config, struct cluster *cluster,
-                const struct serve_source *source, struct err *err)
+                const struct serve_source *source, struct operator_loop *op_loop, struct err *err)
 {
-    *r = (struct roles){0};
+    *r = (struct roles){.op_loop = op_loop};
     health_init(&r->health, cluster);
     int rc = make_roles(r, config, cluster, source, err);
 
     if (rc == 0 && source->server)
         tell_of_source(r, source->server);
+    if (rc == 0 && op_loop) {
+        console_add_metrics(r->console, (struct console_metrics){operator_loop_metrics, op_loop});
+        rc = operator_loop_start(op_loop, err);
+    }
     for (int i = 0; rc == 0 && i < CONFIG_ROLES; i++)
         if (!config_is_off(&config->listeners[order[i]]))
             rc = start_role(r, config, order[i], err);
@@ -151,6 +160,7 @@ void roles_stop(struct roles *r)
             http_server_stop(r->listeners[order[i]].server);
     if (r->ext)
         ext_stop(r->ext);
+    operator_loop_stop(r->op_loop);
     for (int i = 0; i < CONFIG_ROLES; i++)
         http_server_free(r->listeners[order[i]].server);
     console_free(r->console);

@@ -13,6 +13,7 @@ struct cluster;
 struct console;
 struct err;
 struct ext;
+struct operator_loop;
 struct ring;
 struct serve_source;
 
@@ -21,15 +22,17 @@ struct roles {
     struct ring *ring;
     struct ext *ext;
     struct console *console;
+    struct operator_loop *op_loop; /* NULL: off */
     struct listener listeners[CONFIG_ROLES];
 };
 
 /*
- * Listen and serve; `source` is borrowed until roles_stop. On failure nothing is left running. 0,
- * -EINVAL, -EADDRINUSE, -ENOMEM, ...
+ * Listen and serve; `source` is borrowed until roles_stop, and so is `op_loop`, NULL where the
+ * operator is off. On failure nothing is left running. 0, -EINVAL, -EADDRINUSE, -ENOMEM, ...
  */
 int roles_start(struct roles *r, const struct numawise_config *config, struct cluster *cluster,
-                const struct serve_source *source, struct err *err) MUST_CHECK;
+                const struct serve_source *source, struct operator_loop *op_loop,
+                struct err *err) MUST_CHECK;
 
 /* Take over what a running server can change. */
 void roles_reload(struct roles *r, const struct numawise_config *config);

@@ -29,10 +29,9 @@ static void say_directory(const struct serve_source *s, const char *path, struct
 }
 
 static int open_directory(struct serve_source *s, const char *path, struct event_base *base,
-                          struct cluster *cluster, struct err *err)
+                          struct cluster *cluster, const struct source_sink *sink, struct err *err)
 {
-    const struct source_sink sink = cluster_sink(cluster);
-    int rc = directory_open(&s->directory, path, &sink, on_problem, NULL, err);
+    int rc = directory_open(&s->directory, path, sink, on_problem, NULL, err);
 
     if (rc == 0)
         rc = directory_follow(s->directory, base, err);
@@ -65,11 +64,10 @@ static int read_access(struct kube_access *out, const char *path, struct err *er
 }
 
 static int open_server(struct serve_source *s, const struct numawise_config *config,
-                       struct event_base *base, struct cluster *cluster,
+                       struct event_base *base, const struct source_sink *sink,
                        const struct apiserver_options *options, struct err *err)
 {
     static const struct kube_api_options usual;
-    const struct source_sink sink = cluster_sink(cluster);
     int rc = read_access(&s->access, config->kubeconfig.p, err);
 
     if (rc == 0)
@@ -78,20 +76,21 @@ static int open_server(struct serve_source *s, const struct numawise_config *con
         return rc;
     log_line(LOG_LEVEL_INFO, "cluster", "%s: reading, as %s says", s->access.server,
              s->access.from);
-    return apiserver_new(&s->server, base, s->api, &sink, options, err);
+    return apiserver_new(&s->server, base, s->api, sink, options, err);
 }
 
 int serve_source_open(struct serve_source *out, const struct numawise_config *config,
-                      struct event_base *base, struct cluster *cluster, void (*synced)(void *ctx),
-                      void *ctx, struct err *err)
+                      struct event_base *base, struct cluster *cluster,
+                      const struct source_sink *sink, void (*synced)(void *ctx), void *ctx,
+                      struct err *err)
 {
     const struct apiserver_options options = {synced, ctx};
     const char *const directory = config->cluster.p;
 
     *out = (struct serve_source){.directory = NULL};
     if (!*directory)
-        return open_server(out, config, base, cluster, &options, err);
-    const int rc = open_directory(out, directory, base, cluster, err);
+        return open_server(out, config, base, sink, &options, err);
+    const int rc = open_directory(out, directory, base, cluster, sink, err);
     if (rc == 0)
         synced(ctx);
     return rc;

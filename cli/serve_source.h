@@ -9,6 +9,7 @@
 
 struct apiserver;
 struct cluster;
+struct source_sink;
 struct directory;
 struct err;
 struct event_base;
@@ -22,14 +23,15 @@ struct serve_source {
 };
 
 /*
- * Open what the configuration names; where it names nothing, what the variable KUBECONFIG lists, or
- * else the API server of the cluster this runs in. `synced` is called when everything was read: for
- * a directory before this returns, for an API server from the loop. 0; -EINVAL, -ENOTSUP or the
- * errno of what cannot be read.
+ * Open what the configuration names, and tell `sink` (of `cluster`, perhaps with others before it);
+ * where it names nothing, what the variable KUBECONFIG lists, or else the API server of the cluster
+ * this runs in. `synced` is called when everything was read: for a directory before this returns,
+ * for an API server from the loop. 0; -EINVAL, -ENOTSUP or the errno of what cannot be read.
  */
 int serve_source_open(struct serve_source *out, const struct numawise_config *config,
-                      struct event_base *base, struct cluster *cluster, void (*synced)(void *ctx),
-                      void *ctx, struct err *err) MUST_CHECK;
+                      struct event_base *base, struct cluster *cluster,
+                      const struct source_sink *sink, void (*synced)(void *ctx), void *ctx,
+                      struct err *err) MUST_CHECK;
 
 /* Look again at what a directory has; an API server is followed anyway. */
 void serve_source_rescan(struct serve_source *s);

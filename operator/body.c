@@ -70,42 +70,47 @@ struct claim {
          .max = LIMIT_LOCK_NAME_BYTES,                                                             \
          .required = true,                                                                         \
          .offset = offsetof(struct item, class_name)},                                             \
-        {"report." #list "[].instance", "Which lock.", FIELD_PLAIN, .max = LIMIT_LOCK_NAME_BYTES,  \
-         .offset = offsetof(struct item, instance)},                                               \
-        {"report." #list "[].scope", "Whose.", FIELD_WORD, .words = scopes,                        \
-         .offset = offsetof(struct item, scope)},                                                  \
-        {"report." #list "[].thread",  "Which thread.",  FIELD_PLAIN,                              \
-         .max = LIMIT_LOCK_NAME_BYTES, .required = true, .offset = offsetof(struct item, thread)}, \
+        {"report." #list "[].instance", "Which lock of the class; without it the only one.",       \
+         FIELD_PLAIN, .max = LIMIT_LOCK_NAME_BYTES, .offset = offsetof(struct item, instance)},    \
+        {"report." #list "[].scope",                                                               \
+         "process: its process's own; shared: one for all pods of the namespace.", FIELD_WORD,     \
+         .words = scopes, .offset = offsetof(struct item, scope)},                                 \
+        {"report." #list "[].thread",                                                              \
+         "As the reporter calls it; a thread waits for one lock at a time.",                       \
+         FIELD_PLAIN,                                                                              \
+         .max = LIMIT_LOCK_NAME_BYTES,                                                             \
+         .required = true,                                                                         \
+         .offset = offsetof(struct item, thread)},                                                 \
     {                                                                                              \
-        "report." #list "[].sinceNs", "Since when.", FIELD_INTEGER,                                \
+        "report." #list "[].sinceNs", "Since when, by the reporter's clock.", FIELD_INTEGER,       \
             .max = INT64_MAX, .required = true, .offset = offsetof(struct item, since_ns)          \
     }
 
 static const struct field report_table[] = {
     REPORTER("report", report),
-    {"report.nowNs", "The reporter's clock.", FIELD_INTEGER, .max = INT64_MAX, .required = true,
-     .offset = offsetof(struct report, now_ns)},
+    {"report.nowNs", "The reporter's monotonic clock.", FIELD_INTEGER, .max = INT64_MAX,
+     .required = true, .offset = offsetof(struct report, now_ns)},
     ITEMS(held),
     ITEMS(waiting),
-    {"report.edges", "Orders seen.", FIELD_OBJECTS, .most = LIMIT_LOCK_REPORT_ITEMS,
-     .offset = offsetof(struct report, edges), .count = offsetof(struct report, n_edges),
-     .size = sizeof(struct edge)},
-    {"report.edges[].from", "Held.", FIELD_PLAIN, .max = LIMIT_LOCK_NAME_BYTES, .required = true,
-     .offset = offsetof(struct edge, from)},
-    {"report.edges[].to", "Acquired.", FIELD_PLAIN, .max = LIMIT_LOCK_NAME_BYTES, .required = true,
-     .offset = offsetof(struct edge, to)},
-    {"report.edges[].count", "Times.", FIELD_INTEGER, .min = 1, .max = INT64_MAX, .initial = 1,
+    {"report.edges", "Orders seen since the report before.", FIELD_OBJECTS,
+     .most = LIMIT_LOCK_REPORT_ITEMS, .offset = offsetof(struct report, edges),
+     .count = offsetof(struct report, n_edges), .size = sizeof(struct edge)},
+    {"report.edges[].from", "Lock class that was held.", FIELD_PLAIN, .max = LIMIT_LOCK_NAME_BYTES,
+     .required = true, .offset = offsetof(struct edge, from)},
+    {"report.edges[].to", "Lock class that was acquired meanwhile.", FIELD_PLAIN,
+     .max = LIMIT_LOCK_NAME_BYTES, .required = true, .offset = offsetof(struct edge, to)},
+    {"report.edges[].count", "How often.", FIELD_INTEGER, .min = 1, .max = INT64_MAX, .initial = 1,
      .offset = offsetof(struct edge, count)},
-    {"report.goroutines", "How many.", FIELD_INTEGER, .max = INT64_MAX,
+    {"report.goroutines", "How many there are.", FIELD_INTEGER, .max = INT64_MAX,
      .offset = offsetof(struct report, goroutines)},
-    {"report.locks", "How many.", FIELD_INTEGER, .max = INT64_MAX,
+    {"report.locks", "How many there are.", FIELD_INTEGER, .max = INT64_MAX,
      .offset = offsetof(struct report, locks)},
 };
 
 #define IN(member) .offset = offsetof(struct deadlock_party, member)
 static const struct field claim_table[] = {
     REPORTER("claim", claim),
-    {"claim.durationNs", "How long.", FIELD_INTEGER, .max = INT64_MAX,
+    {"claim.durationNs", "How long it has lasted.", FIELD_INTEGER, .max = INT64_MAX,
      .offset = offsetof(struct claim, duration_ns)},
     {"claim.cycle", "Who waits for whom.", FIELD_OBJECTS, .most = DEADLOCK_PARTIES,
      .required = true, .offset = offsetof(struct claim, cycle), .count = offsetof(struct claim, n),
@@ -113,17 +118,20 @@ static const struct field claim_table[] = {
     {"claim.cycle[].namespace", "Of the pod.", FIELD_NAME, .required = true, IN(ns)},
     {"claim.cycle[].pod", "Name of the pod.", FIELD_TEXT, .max = 253, .required = true, IN(pod)},
     {"claim.cycle[].container", "Name of the container.", FIELD_TEXT, .max = 63, IN(container)},
-    {"claim.cycle[].thread", "Which thread.", FIELD_PLAIN, .max = LIMIT_LOCK_NAME_BYTES,
-     IN(thread)},
-    {"claim.cycle[].holds", "Which lock.", FIELD_PLAIN, .max = 257, .required = true, IN(holds)},
-    {"claim.cycle[].waitsFor", "Which lock.", FIELD_PLAIN, .max = 257, .required = true,
-     IN(waits_for)},
-    {"claim.cycle[].scope", "Whose.", FIELD_WORD, .words = scopes, IN(scope)},
+    {"claim.cycle[].thread", "As the reporter calls it; a thread waits for one lock at a time.",
+     FIELD_PLAIN, .max = LIMIT_LOCK_NAME_BYTES, IN(thread)},
+    {"claim.cycle[].holds", "The lock that the one before waits for.", FIELD_PLAIN, .max = 257,
+     .required = true, IN(holds)},
+    {"claim.cycle[].waitsFor", "The lock that it waits for.", FIELD_PLAIN, .max = 257,
+     .required = true, IN(waits_for)},
+    {"claim.cycle[].scope",
+     "process: its process's own; shared: one for all pods of the namespace.", FIELD_WORD,
+     .words = scopes, IN(scope)},
 };
 /* clang-format on */
 
-static const struct fields report_fields = {report_table, ARRAY_LEN(report_table)};
-static const struct fields claim_fields = {claim_table, ARRAY_LEN(claim_table)};
+const struct fields op_report_fields = {report_table, ARRAY_LEN(report_table)};
+const struct fields op_claim_fields = {claim_table, ARRAY_LEN(claim_table)};
 
 static int read(const struct fields *f, const char *root, struct str body, void *out,
                 struct arena *a, struct err *err)
@@ -169,7 +177,7 @@ int op_body_report(struct lock_report *out, struct str body, struct arena *a, st
 {
     const size_t mark = arena_mark(a);
     struct report r = {.sequence = 0};
-    int rc = read(&report_fields, "report", body, &r, a, err);
+    int rc = read(&op_report_fields, "report", body, &r, a, err);
 
     if (rc == 0)
         rc = check_reporter(&r.reporter, err);
@@ -219,7 +227,7 @@ int op_body_claim(struct op_claim *out, struct str body, struct arena *a, struct
 {
     const size_t mark = arena_mark(a);
     struct claim c = {.sequence = 0};
-    int rc = read(&claim_fields, "claim", body, &c, a, err);
+    int rc = read(&op_claim_fields, "claim", body, &c, a, err);
 
     if (rc == 0)
         rc = check_reporter(&c.reporter, err);

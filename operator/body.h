@@ -13,6 +13,7 @@
 
 struct arena;
 struct err;
+struct fields;
 
 /* POST /v1/deadlocks: somebody says that threads are deadlocked. */
 struct op_claim {
@@ -21,6 +22,9 @@ struct op_claim {
     const struct deadlock_party *cycle; /* [n] of one pod each */
     uint32_t n;
 };
+
+/* The tables, for the test that holds openapi.json against them. */
+extern const struct fields op_report_fields, op_claim_fields;
 
 /*
  * All: 0; -EINVAL ("offset N: ..." where it is no JSON, else "FIELD: what is wrong"); -E2BIG (too

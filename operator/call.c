@@ -127,11 +127,36 @@ static size_t field_length(const char *text)
     return n > 0 && text[n] == ':' && text[n + 1] == ' ' ? n : 0;
 }
 
+/* "held[0]: class is missing" is about held[0].class. False: the text is of another form. */
+static bool fail_missing(struct op_call *c, int status, struct str parent, const char *why)
+{
+    static const char tail[] = " is missing";
+    const size_t n = strlen(why), name = n > sizeof(tail) - 1 ? n - (sizeof(tail) - 1) : 0;
+    char field[ERR_TEXT_BYTES];
+
+    if (name == 0 || strcmp(why + name, tail) != 0 || memchr(why, ' ', name))
+        return false;
+    (void)snprintf(field, sizeof(field), "%.*s%s%.*s", STR_ARG(parent), parent.n ? "." : "",
+                   (int)name, why);
+    fail(c, status, str_of(field), "is missing");
+    return true;
+}
+
 void op_fail_err(struct op_call *c, int status, const struct err *err)
 {
     const size_t n = field_length(err->text);
+    const struct str field = {err->text, n};
+    const char *const why = err->text + (n ? n + 2 : 0);
 
-    fail(c, status, (struct str){err->text, n}, err->text + (n ? n + 2 : 0));
+    if (!fail_missing(c, status, field, why))
+        fail(c, status, field, why);
+}
+
+/* "offset 17: expected ..." names none; "reporter is missing" does. */
+static bool names_field(const char *text)
+{
+    return field_length(text) ||
+           (strstr(text, " is missing") && !str_starts(str_of(text), "offset"));
 }
 
 void op_fail_decode(struct op_call *c, int rc, const struct err *err)
@@ -141,7 +166,7 @@ void op_fail_decode(struct op_call *c, int rc, const struct err *err)
     else if (rc == -E2BIG)
         op_fail_err(c, 413, err);
     else
-        op_fail_err(c, field_length(err->text) ? 422 : 400, err);
+        op_fail_err(c, names_field(err->text) ? 422 : 400, err);
 }
 
 /* --- the target --- */

@@ -36,6 +36,8 @@ struct op_call {
     uint64_t now_ns; /* monotonic */
     int64_t now_us;  /* since 1970 */
 
+    void *state; /* of the function that answers, from one step to the next */
+
     /* The answer. */
     int status;
     const char *content_type; /* a literal; NULL: JSON */

@@ -106,9 +106,12 @@ static int read_object(struct op_object *x, struct err *err)
         (void)scan_fail(&s, -EINVAL, "expected an object");
     if (scan_object(&s)) {
         while (scan_key(&s)) {
-            if (scan_at(&s, "metadata"))
+            if (scan_at(&s, "metadata")) {
+                struct scan ahead = s;
+
+                (void)scan_raw(&ahead, &x->metadata);
                 read_meta(&s, x);
-            else if (scan_at(&s, "spec"))
+            } else if (scan_at(&s, "spec"))
                 (void)scan_raw(&s, &x->spec);
             else if (scan_at(&s, "status"))
                 (void)scan_raw(&s, &x->status);

@@ -25,9 +25,9 @@ struct op_object {
     struct str ns, name, uid, resource_version;
     int64_t generation;
     int64_t created_us;
-    bool made_here;          /* cluster/writer.h */
-    struct str json;         /* whole; followed by 64 readable bytes */
-    struct str spec, status; /* slices of it, empty = not there */
+    bool made_here;                    /* cluster/writer.h */
+    struct str json;                   /* whole; followed by 64 readable bytes */
+    struct str metadata, spec, status; /* slices of it, empty = not there */
 };
 
 struct op_objects {

@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The operator role: lock trackers report to it, policies are declared through it, other domains ask
- * it. It observes, answers and plans; nothing here acts on a pod. Everything of it is used by one
- * thread, but for op_metrics.
+ * The operator role: lock trackers report to it, policies are declared through it, other domains
+ * ask it. It observes, answers and plans; nothing here acts on a pod. Everything of it is used by
+ * one thread, but for op_metrics.
  */
 #ifndef OPERATOR_OPERATOR_H
 #define OPERATOR_OPERATOR_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/attr.h"
 #include "cluster/source.h"
 #include "cluster/writer.h"
+#include "net/http.h"
 
 struct buf;
 struct cluster;
@@ -34,6 +36,15 @@ void op_free(struct op *op); /* NULL is fine; every call is finished by then */
 
 /* Answer the call: call->finish is called once, before this returns or later. */
 void op_answer(struct op *op, struct op_call *call);
+
+/* The calls that there are, for the test that holds openapi.json against them; false: no more. */
+struct op_route {
+    const char *path; /* "lock-policies" of /v1/lock-policies */
+    enum http_method method;
+    uint32_t least, most;          /* parts of the path that follow */
+    const char *const *parameters; /* of the query; NULL behind the last */
+};
+bool op_route_at(size_t i, struct op_route *out);
 
 /* Of the kinds that are the operator's; others are passed over. As struct source_sink. */
 int op_delta(struct op *op, const struct source_delta *delta, struct err *err);

@@ -80,8 +80,8 @@ struct score_pod {
     bool has_pod_level; /* spec.resources (pod-level resources) is set */
     const struct pod_amount *pod_requests, *pod_limits; /* spec.resources */
     uint32_t n_pod_requests, n_pod_limits;
-    uint32_t traits; /* enum pod_trait */
-    uint64_t owner;  /* a hash of its controller's kind and name; 0 = it has none */
+    uint32_t traits;              /* enum pod_trait */
+    uint64_t owner;               /* a hash of its controller's kind and name; 0 = it has none */
     const struct pod_hint *hints; /* [n_hints] annotations orchestration.gokore.io/... */
     uint32_t n_hints;
     struct score_labels labels;

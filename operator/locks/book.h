@@ -82,6 +82,7 @@ struct lock_reporter {
     struct lock_tally *tally; /* [tally_mask + 1] */
     uint32_t n_tally, tally_mask;
     uint32_t first_wait; /* of detect.c */
+    uint64_t pod_uid;    /* of whoever looks whether the pod lives; 0 = never seen alive */
 };
 
 struct lock_deadlock;

@@ -415,7 +415,9 @@ static struct lock_deadlock *make(struct pass *p, uint32_t n)
                                             .holds = put_use(p, &text, held),
                                             .waits = put_use(p, &text, item_of(w)),
                                             .held_since_ns = held->since_ns,
-                                            .waits_since_ns = item_of(w)->since_ns};
+                                            .waits_since_ns = item_of(w)->since_ns,
+                                            .said_held_ns = held->said_since_ns,
+                                            .said_waits_ns = item_of(w)->said_since_ns};
         if (d->parties[k].waits_since_ns > d->since_ns)
             d->since_ns = d->parties[k].waits_since_ns;
     }

@@ -29,6 +29,7 @@ struct lock_party {
     uint64_t epoch;
     struct lock_use holds, waits;           /* `holds` is what the one before waits for */
     uint64_t held_since_ns, waits_since_ns; /* by our clock */
+    uint64_t said_held_ns, said_waits_ns;   /* by its own */
 };
 
 struct lock_deadlock {

@@ -95,7 +95,6 @@ static void health_of_every_role_is_ok(void **state)
 
 static void a_role_that_is_not_built_has_its_health_alone(void **state)
 {
-    assert_int_equal(test_get(server.operator_port, "/v1/lock-hierarchy", NULL), 404);
     assert_int_equal(test_get(server.operator_port, "/metrics", NULL), 404);
 }
 

@@ -243,7 +243,7 @@ bool test_send(int fd, const char *method, const char *target, struct str body)
     struct buf b = {0};
 
     buf_printf(&b, "%s %s HTTP/1.1\r\nHost: 127.0.0.1\r\n", method, target);
-    if (strcmp(method, "POST") == 0)
+    if (strcmp(method, "POST") == 0 || strcmp(method, "PUT") == 0)
         buf_printf(&b, "Content-Length: %zu\r\nContent-Type: application/json\r\n", body.n);
     buf_text(&b, "\r\n");
     buf_str(&b, body);

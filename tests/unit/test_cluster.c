@@ -586,6 +586,8 @@ static void a_broken_policy_leaves_the_last_good_one(void **state)
     struct cluster_snapshot *const s = cluster_get(b->c);
     assert_int_equal(policy_of(s, "x")->precedence, 1);
     cluster_snapshot_unref(s);
+}
+
 static bool count_ready(void *ctx, const struct score_pod *pod)
 {
     *(int *)ctx += (pod->traits & POD_READY) != 0;

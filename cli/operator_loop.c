@@ -1,0 +1,432 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/operator_loop.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "kube/adjustment.h"
+#include "kube/deadlock.h"
+#include "kube/lock_policy.h"
+#include "kube/scan.h"
+#include "operator/call.h"
+#include "operator/openapi.h"
+#include "operator/operator.h"
+
+enum { CALL_MS = 10000, CHECK_ARENA = 256 * 1024 };
+
+/* A call on its way, in the request's arena; or a changed object, on the heap. */
+struct job {
+    struct job *next;
+    struct http_reply *reply; /* NULL: a change */
+    struct op_call call;
+    struct source_delta delta; /* what it points to follows this struct */
+};
+
+struct operator_loop {
+    struct op *op;
+    struct directory_writer *writer;
+    struct source_sink next;
+    char *room; /* [CHECK_ARENA] of the thread that feeds the sink */
+    bool everybody;
+    struct event_base *base;
+    struct event *wake, *tick;
+    int fd; /* eventfd: there are jobs, or it is to end */
+    pthread_t thread;
+    bool started, has_lock;
+    pthread_mutex_t lock; /* over the next three */
+    struct job *first, **last;
+    bool ending;
+};
+
+/* --- the queue --- */
+
+static void wake_up(struct operator_loop *l)
+{
+    const uint64_t one = 1;
+
+    /* It can only fail when the counter is full, and then the thread wakes up anyway. */
+    if (write(l->fd, &one, sizeof(one)) < 0)
+        return;
+}
+
+static void push(struct operator_loop *l, struct job *j)
+{
+    j->next = NULL;
+    (void)pthread_mutex_lock(&l->lock);
+    *l->last = j;
+    l->last = &j->next;
+    (void)pthread_mutex_unlock(&l->lock);
+    wake_up(l);
+}
+
+static struct job *pop(struct operator_loop *l)
+{
+    (void)pthread_mutex_lock(&l->lock);
+    struct job *const j = l->first;
+    if (j) {
+        l->first = j->next;
+        if (!l->first)
+            l->last = &l->first;
+    }
+    (void)pthread_mutex_unlock(&l->lock);
+    return j;
+}
+
+/* --- calls --- */
+
+static void on_finished(struct op_call *c)
+{
+    struct job *const j = (struct job *)((char *)c - offsetof(struct job, call));
+    struct http_reply *const reply = j->reply;
+    char text[16];
+
+    http_status(reply, c->status);
+    if (c->content_type)
+        http_content_type(reply, c->content_type);
+    if (c->retry_after_s) {
+        (void)snprintf(text, sizeof(text), "%u", c->retry_after_s);
+        http_field(reply, "Retry-After", str_of(text));
+    }
+    if (c->warning.n && !c->warning.failed) {
+        struct buf line = {0};
+
+        buf_printf(&line, "299 - \"%.*s\"", STR_ARG(buf_view(&c->warning)));
+        if (!line.failed)
+            http_field(reply, "Warning", buf_view(&line));
+        buf_free(&line);
+    }
+    http_add(reply, c->out.p, c->out.n);
+    buf_free(&c->out);
+    buf_free(&c->warning);
+    http_finish(reply); /* the arena with the job is gone now */
+}
+
+/* On the listener's thread. */
+static void on_call(void *ctx, const struct http_request *req, struct http_reply *reply)
+{
+    struct operator_loop *const l = ctx;
+    struct job *const j = arena_array(req->arena, 1, sizeof(*j));
+
+    if (!j) {
+        http_status(reply, 503);
+        return;
+    }
+    j->reply = reply;
+    j->call = (struct op_call){.method = req->method,
+                               .path = req->path,
+                               .query = req->query,
+                               .body = req->body,
+                               .arena = req->arena,
+                               .caller = {.everybody = l->everybody, .user = STR("anonymous")},
+                               .finish = on_finished};
+    http_defer(reply, CALL_MS);
+    push(l, j);
+}
+
+static void answer(struct operator_loop *l, struct job *j)
+{
+    j->call.now_ns = clock_monotonic_ns();
+    j->call.now_us = clock_realtime_us();
+    if (j->call.caller.everybody)
+        op_answer(l->op, &j->call);
+    else
+        op_fail(&j->call, 401, "nobody is known here yet");
+}
+
+static void on_openapi(void *ctx, const struct http_request *req, struct http_reply *reply)
+{
+    (void)ctx, (void)req;
+    http_add(reply, op_openapi, op_openapi_bytes);
+}
+
+void operator_loop_routes(struct operator_loop *l, struct http_route out[OPERATOR_ROUTES])
+{
+    out[0] = (struct http_route){"/v1/", HTTP_GET | HTTP_POST | HTTP_PUT | HTTP_DELETE, true,
+                                 on_call, l};
+    out[1] = (struct http_route){"/openapi.json", HTTP_GET, false, on_openapi, l};
+}
+
+/* --- changed objects --- */
+
+/* Is it one that may be believed? What is not is told to whoever wrote it, and the old one stays.
+ */
+static int check(struct operator_loop *l, const struct source_delta *delta, struct err *err)
+{
+    struct kube_lock_policy policy;
+    struct kube_adjustment adjustment;
+    struct kube_deadlock deadlock;
+    struct arena a;
+
+    arena_init(&a, l->room, CHECK_ARENA);
+    if (delta->verb == SOURCE_DELETE)
+        return 0;
+    if (delta->kind == SOURCE_LOCK_POLICY)
+        return kube_lock_policy_decode(&policy, delta->json, false, &a, err);
+    if (delta->kind == SOURCE_ADJUSTMENT)
+        return kube_adjustment_decode(&adjustment, delta->json, false, &a, err);
+    return kube_deadlock_decode(&deadlock, delta->json, false, &a, err);
+}
+
+static char *put(char *at, struct str from, struct str *to)
+{
+    if (from.n)
+        memcpy(at, from.p, from.n);
+    *to = (struct str){at, from.n};
+    return at + from.n;
+}
+
+static struct job *copy(const struct source_delta *d)
+{
+    struct job *const j = calloc(1, sizeof(*j) + d->json.n + SCAN_PADDING_BYTES + d->ns.n +
+                                        d->name.n + d->type.n + d->resource_version.n);
+
+    if (!j)
+        return NULL;
+    j->delta = (struct source_delta){.verb = d->verb, .kind = d->kind};
+    char *at = put((char *)(j + 1), d->json, &j->delta.json) + SCAN_PADDING_BYTES;
+    at = put(at, d->ns, &j->delta.ns);
+    at = put(at, d->name, &j->delta.name);
+    at = put(at, d->type, &j->delta.type);
+    (void)put(at, d->resource_version, &j->delta.resource_version);
+    return j;
+}
+
+static int on_delta(void *ctx, const struct source_delta *delta, struct err *err)
+{
+    struct operator_loop *const l = ctx;
+
+    if (delta->kind < SOURCE_LOCK_POLICY || delta->kind > SOURCE_DEADLOCK)
+        return l->next.delta(l->next.ctx, delta, err);
+    const int rc = check(l, delta, err);
+    if (rc)
+        return rc;
+    struct job *const j = copy(delta);
+    if (!j)
+        return err_set(err, -ENOMEM, "no memory");
+    push(l, j);
+    return 0;
+}
+
+static void on_begin(void *ctx, enum source_kind kind, bool again)
+{
+    const struct operator_loop *const l = ctx;
+
+    if (l->next.begin && kind < SOURCE_LOCK_POLICY)
+        l->next.begin(l->next.ctx, kind, again);
+}
+
+static void on_end(void *ctx, enum source_kind kind)
+{
+    const struct operator_loop *const l = ctx;
+
+    if (l->next.end && kind < SOURCE_LOCK_POLICY)
+        l->next.end(l->next.ctx, kind);
+}
+
+static void on_settled(void *ctx)
+{
+    const struct operator_loop *const l = ctx;
+
+    l->next.settled(l->next.ctx);
+}
+
+struct source_sink operator_loop_sink(struct operator_loop *l, const struct source_sink *next)
+{
+    l->next = *next;
+    return (struct source_sink){
+        .delta = on_delta, .begin = on_begin, .end = on_end, .settled = on_settled, .ctx = l};
+}
+
+/* --- the thread --- */
+
+static void take(struct operator_loop *l, struct job *j)
+{
+    struct err err;
+
+    if (j->reply) {
+        answer(l, j);
+        return;
+    }
+    if (op_delta(l->op, &j->delta, &err))
+        log_line(LOG_LEVEL_ERROR, "operator", "%.*s/%.*s: %s", STR_ARG(j->delta.ns),
+                 STR_ARG(j->delta.name), err.text);
+    free(j);
+}
+
+static void on_wake(evutil_socket_t fd, short what, void *ctx)
+{
+    struct operator_loop *const l = ctx;
+    uint64_t n;
+
+    (void)what;
+    if (read((int)fd, &n, sizeof(n)) < 0)
+        return;
+    for (struct job *j; (j = pop(l));)
+        take(l, j);
+    (void)pthread_mutex_lock(&l->lock);
+    const bool ending = l->ending;
+    (void)pthread_mutex_unlock(&l->lock);
+    if (ending)
+        (void)event_base_loopbreak(l->base);
+}
+
+static void on_tick(evutil_socket_t fd, short what, void *ctx)
+{
+    struct operator_loop *const l = ctx;
+
+    (void)fd, (void)what;
+    op_tick(l->op, clock_monotonic_ns(), clock_realtime_us());
+}
+
+static void *run(void *ctx)
+{
+    struct operator_loop *const l = ctx;
+
+    (void)event_base_dispatch(l->base);
+    return NULL;
+}
+
+int operator_loop_start(struct operator_loop *l, struct err *err)
+{
+    const int rc = pthread_create(&l->thread, NULL, run, l);
+
+    if (rc)
+        return err_set(err, -rc, "no thread for the operator: %s", strerror(rc));
+    l->started = true;
+    return 0;
+}
+
+/* --- life --- */
+
+static bool is_loopback(const char *address)
+{
+    return strncmp(address, "127.", 4) == 0 || strncmp(address, "[::1]", 5) == 0;
+}
+
+/* Whom to believe. Without a question only who is on this machine, and only about a directory. */
+static int check_callers(struct operator_loop *l, const struct numawise_config *config,
+                         struct err *err)
+{
+    const struct config_listener *const listener = &config->listeners[CONFIG_OPERATOR];
+
+    if (!config->cluster.p[0])
+        return 0;
+    l->everybody = is_loopback(listener->address.p) || listener->client_ca_file.p[0];
+    if (l->everybody || config_is_off(listener))
+        return 0;
+    return err_set(err, -EINVAL,
+                   "listeners.operator.address: %s is not on this machine alone: it needs "
+                   "listeners.operator.tls.clientCAFile, so that callers are known",
+                   listener->address.p);
+}
+
+static int open_loop(struct operator_loop *l, struct err *err)
+{
+    const struct timeval every = {0, OP_TICK_MS * 1000};
+
+    l->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (l->fd < 0)
+        return err_set(err, -errno, "eventfd: %s", strerror(errno));
+    l->base = event_base_new();
+    l->wake = l->base ? event_new(l->base, l->fd, EV_READ | EV_PERSIST, on_wake, l) : NULL;
+    l->tick = l->base ? event_new(l->base, -1, EV_PERSIST, on_tick, l) : NULL;
+    if (!l->wake || !l->tick || event_add(l->wake, NULL) || event_add(l->tick, &every))
+        return err_set(err, -ENOMEM, "no event loop for the operator");
+    return 0;
+}
+
+static int open_op(struct operator_loop *l, const struct numawise_config *config,
+                   struct cluster *cluster, const uint64_t hash_key[2], struct err *err)
+{
+    int rc = directory_writer_new(&l->writer, config->cluster.p, err);
+
+    if (rc)
+        return rc;
+    const struct op_options options = {.cluster = cluster,
+                                       .writer = directory_writer(l->writer),
+                                       .hash_key = {hash_key[0], hash_key[1]}};
+    l->room = malloc(CHECK_ARENA);
+    rc = l->room ? op_new(&l->op, &options, err) : err_set(err, -ENOMEM, "no memory");
+    if (rc == 0)
+        rc = open_loop(l, err);
+    return rc;
+}
+
+int operator_loop_new(struct operator_loop **out, const struct numawise_config *config,
+                      struct cluster *cluster, const uint64_t hash_key[2], struct err *err)
+{
+    struct operator_loop *const l = calloc(1, sizeof(*l));
+
+    if (!l)
+        return err_set(err, -ENOMEM, "no memory");
+    l->fd = -1;
+    l->last = &l->first;
+    int rc = check_callers(l, config, err);
+    if (rc == 0)
+        l->has_lock = pthread_mutex_init(&l->lock, NULL) == 0;
+    if (rc == 0)
+        rc = l->has_lock ? open_op(l, config, cluster, hash_key, err)
+                         : err_set(err, -ENOMEM, "no lock");
+    if (rc)
+        operator_loop_free(l);
+    else
+        *out = l;
+    return rc;
+}
+
+void operator_loop_stop(struct operator_loop *l)
+{
+    if (!l)
+        return;
+    if (l->started) {
+        (void)pthread_mutex_lock(&l->lock);
+        l->ending = true;
+        (void)pthread_mutex_unlock(&l->lock);
+        wake_up(l);
+        (void)pthread_join(l->thread, NULL);
+        l->started = false;
+    }
+    for (struct job *j; l->has_lock && (j = pop(l));) {
+        if (j->reply)
+            op_fail(&j->call, 503, "the server ends");
+        else
+            free(j);
+    }
+}
+
+void operator_loop_free(struct operator_loop *l)
+{
+    if (!l)
+        return;
+    operator_loop_stop(l);
+    if (l->wake)
+        event_free(l->wake);
+    if (l->tick)
+        event_free(l->tick);
+    if (l->base)
+        event_base_free(l->base);
+    if (l->fd >= 0)
+        (void)close(l->fd);
+    op_free(l->op);
+    directory_writer_free(l->writer);
+    free(l->room);
+    if (l->has_lock)
+        (void)pthread_mutex_destroy(&l->lock);
+    free(l);
+}
+
+void operator_loop_metrics(void *ctx, struct buf *out)
+{
+    const struct operator_loop *const l = ctx;
+
+    op_metrics(l->op, out);
+}

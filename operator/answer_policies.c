@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* RegisterLockPolicy: the object is the truth, the call stores it. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "kube/emit.h"
+#include "kube/lock_policy.h"
+#include "kube/scan.h"
+#include "operator/declare.h"
+#include "operator/parts.h"
+
+enum { PADDING = 64 };
+
+/* A call that waits for its object to be stored. */
+struct pending {
+    struct op *op;
+    struct op_call *c;
+    struct str ns, name;
+    bool is_new;
+    struct kube_lock_policy before; /* declared until now; what it points to is in the arena */
+};
+
+/* --- reading --- */
+
+/* An object with a spec, or the spec alone: what RegisterLockPolicy takes. */
+struct body {
+    struct str spec; /* compact; followed by readable bytes */
+    struct str resource_version;
+    struct str ns, name; /* as the body has them, else empty */
+};
+
+static void read_meta(struct scan *s, struct body *b, struct arena *a)
+{
+    if (!scan_object(s))
+        return;
+    while (scan_key(s)) {
+        if (scan_at(s, "resourceVersion"))
+            (void)scan_text(s, &b->resource_version, a);
+        else if (scan_at(s, "namespace"))
+            (void)scan_text(s, &b->ns, a);
+        else if (scan_at(s, "name"))
+            (void)scan_text(s, &b->name, a);
+    }
+}
+
+static int read_body(struct body *out, struct str json, struct arena *a, struct err *err)
+{
+    struct body b = {.spec = json};
+    struct str spec = {0};
+    struct scan s;
+
+    scan_init(&s, json, SCAN_STRICT);
+    if (scan_kind(&s) != SCAN_OBJECT)
+        (void)scan_fail(&s, -EINVAL, "expected an object");
+    if (scan_object(&s)) {
+        while (scan_key(&s)) {
+            if (scan_at(&s, "spec"))
+                (void)scan_raw(&s, &spec);
+            else if (scan_at(&s, "metadata"))
+                read_meta(&s, &b, a);
+        }
+    }
+    const int rc = scan_end(&s, err);
+    if (rc)
+        return rc;
+    if (spec.n)
+        b.spec = spec;
+    *out = b;
+    return 0;
+}
+
+/* A terminated copy in the arena that readable bytes follow. */
+static int keep(struct str *out, const struct buf *text, struct arena *a, struct err *err)
+{
+    char *const p = text->failed ? NULL : arena_array(a, text->n + PADDING, 1);
+
+    if (!p)
+        return err_set(err, -ENOMEM, "no memory");
+    memcpy(p, text->p, text->n);
+    *out = (struct str){p, text->n};
+    return 0;
+}
+
+/* {"spec": ...}, so that errors name fields as the object has them. */
+static int decode(struct kube_lock_policy *out, struct str spec, struct arena *a, struct err *err)
+{
+    struct buf text = {0};
+    struct str json;
+
+    buf_text(&text, "{\"spec\":");
+    buf_str(&text, spec);
+    buf_text(&text, "}");
+    int rc = keep(&json, &text, a, err);
+    buf_free(&text);
+    return rc ? rc : kube_lock_policy_decode(out, json, true, a, err);
+}
+
+static int compact(struct str *spec, struct arena *a, struct err *err)
+{
+    struct buf text = {0};
+
+    op_compact(&text, *spec);
+    const int rc = keep(spec, &text, a, err);
+    buf_free(&text);
+    return rc;
+}
+
+/* --- answering --- */
+
+/* Conditions as they are now: of the object, and of its namespace. */
+static void put_status(struct emit *e, struct op *op, const struct op_object *x, uint32_t rules,
+                       const struct lock_view *v)
+{
+    uint32_t contradictions = 0, confirmed = 0;
+
+    for (uint32_t i = 0; i < v->n_cycles; i++)
+        contradictions += v->cycles[i].declared;
+    for (uint32_t i = 0; i < v->n_deadlocks; i++)
+        confirmed += v->deadlocks[i].confirmed;
+    const struct op_condition conditions[] = {
+        {"Accepted", "True", "Valid", "", x->created_us, x->generation},
+        {"HierarchyAcyclic", contradictions ? "False" : "True",
+         contradictions ? "PoliciesContradict" : "Acyclic",
+         contradictions ? "the policies of the namespace contradict each other" : "", x->created_us,
+         x->generation},
+        {"DeadlockFree", confirmed ? "False" : "True", confirmed ? "CycleActive" : "NoCycle",
+         confirmed ? "threads are deadlocked in the namespace" : "", x->created_us, x->generation},
+    };
+
+    (void)op;
+    emit_object(e);
+    emit_key(e, "observedGeneration"), emit_int(e, x->generation);
+    emit_key(e, "rules"), emit_uint(e, rules);
+    emit_key(e, "violations"), emit_uint(e, v->n_violations);
+    emit_key(e, "cycles"), emit_uint(e, v->n_cycles);
+    emit_key(e, "conditions");
+    emit_array(e);
+    for (size_t i = 0; i < ARRAY_LEN(conditions); i++)
+        op_put_condition(e, &conditions[i]);
+    emit_end(e);
+    emit_end(e);
+}
+
+static int view_of(struct lock_view **out, const struct op *op, struct str ns, uint64_t now_ns)
+{
+    struct lock_space *const s = lock_book_find(&op->book, ns);
+
+    return s ? lock_view_new(out, s, now_ns) : lock_view_empty(out, ns);
+}
+
+static uint32_t rules_of(const struct op *op, struct str ns, struct str name)
+{
+    const struct lock_space *const s = lock_book_find(&op->book, ns);
+    const struct lock_policy *p = s ? s->order.policies : NULL;
+
+    while (p && !str_eq(p->name, name))
+        p = p->next;
+    return p ? p->n : 0;
+}
+
+static void put_warning(struct op_call *c, const struct lock_view *v)
+{
+    for (uint32_t i = 0; i < v->n_cycles; i++) {
+        struct buf names = {0};
+
+        if (!v->cycles[i].declared)
+            continue;
+        for (uint32_t k = 0; k < v->cycles[i].n; k++)
+            buf_printf(&names, "%s%.*s", k ? ", " : "",
+                       STR_ARG(v->classes[v->cycles[i].classes[k]].name));
+        buf_printf(&c->warning, "policies of the namespace contradict each other about %.*s",
+                   STR_ARG(buf_view(&names)));
+        buf_free(&names);
+        return;
+    }
+}
+
+static void send_object(struct op *op, struct op_call *c, struct str ns, struct str name,
+                        int status)
+{
+    const struct op_object *const x = op_objects_find(&op->objects, OP_LOCK_POLICY, ns, name);
+    struct lock_view *v;
+    struct emit e;
+
+    if (!x || view_of(&v, op, ns, c->now_ns)) {
+        op_fail(c, 503, "no memory");
+        return;
+    }
+    emit_init(&e, &c->out, true);
+    emit_object(&e);
+    emit_key(&e, "apiVersion"), emit_words(&e, op_kind_names[OP_LOCK_POLICY].api_version);
+    emit_key(&e, "kind"), emit_words(&e, op_kind_names[OP_LOCK_POLICY].kind);
+    emit_key(&e, "metadata"), emit_raw(&e, x->metadata.n ? x->metadata : STR("{}"));
+    emit_key(&e, "spec"), emit_raw(&e, x->spec.n ? x->spec : STR("{}"));
+    emit_key(&e, "status"), put_status(&e, op, x, rules_of(op, ns, name), v);
+    emit_end(&e);
+    buf_text(&c->out, "\n");
+    put_warning(c, v);
+    lock_view_free(v);
+    op_done(c, status);
+}
+
+void op_policy_get(struct op *op, struct op_call *c, struct str ns, struct str name)
+{
+    if (op_objects_find(&op->objects, OP_LOCK_POLICY, ns, name))
+        send_object(op, c, ns, name, 200);
+    else
+        op_fail(c, 404, "lockpolicies \"%.*s\" not found", STR_ARG(name));
+}
+
+/* --- storing --- */
+
+/* What was declared before the call: nothing, or what the stored object says. */
+static void go_back(struct pending *p)
+{
+    struct err err;
+
+    if (p->is_new)
+        lock_book_withdraw(&p->op->book, p->ns, p->name);
+    else if (op_declare(&p->op->book, &p->before, &err))
+        lock_book_withdraw(&p->op->book, p->ns, p->name);
+}
+
+static void on_stored(void *ctx, int rc, struct str json, const struct err *err)
+{
+    struct pending *const p = ctx;
+    struct err why;
+
+    if (rc == 0)
+        rc = op_objects_put(&p->op->objects, OP_LOCK_POLICY, p->ns, p->name, json, &why);
+    else
+        why = *err;
+    if (rc) {
+        go_back(p);
+        op_fail(p->c, op_writer_status(rc), "%s", why.text);
+        return;
+    }
+    send_object(p->op, p->c, p->ns, p->name, p->is_new ? 201 : 200);
+}
+
+static void store(struct op *op, struct op_call *c, struct pending *p, const struct op_object *old,
+                  struct str spec)
+{
+    struct writer_object o = op_object_like(OP_LOCK_POLICY, p->ns, p->name, old);
+
+    o.spec = spec;
+    o.spec_changed = true;
+    (void)c;
+    op->options.writer.put(op->options.writer.ctx, &o, on_stored, p);
+}
+
+/* The version that the caller knows, from body or query, is the stored one; else 409. */
+static bool check_version(struct op_call *c, const struct op_object *old, struct str version)
+{
+    struct str wanted = version;
+
+    (void)op_query(c, "resourceVersion", &wanted);
+    if (c->status == 0 && wanted.n && (!old || !str_eq(wanted, old->resource_version)))
+        op_fail_field(c, 409, "metadata.resourceVersion",
+                      "the object has been changed: it is now \"%.*s\"",
+                      STR_ARG(old ? old->resource_version : STR("")));
+    return c->status == 0;
+}
+
+static bool check_identity(struct op_call *c, const struct body *b, struct str ns, struct str name)
+{
+    if (b->ns.n && !str_eq(b->ns, ns))
+        op_fail_field(c, 422, "metadata.namespace", "is not that of the path");
+    else if (b->name.n && !str_eq(b->name, name))
+        op_fail_field(c, 422, "metadata.name", "is not that of the path");
+    return c->status == 0;
+}
+
+static int same_spec(const struct op_object *old, struct str spec, struct arena *a, bool *out,
+                     struct err *err)
+{
+    struct str was = old->spec.n ? old->spec : STR("{}");
+    const int rc = compact(&was, a, err);
+
+    *out = rc == 0 && str_eq(was, spec);
+    return rc;
+}
+
+void op_policy_put(struct op *op, struct op_call *c, struct str ns, struct str name)
+{
+    const struct op_object *const old = op_objects_find(&op->objects, OP_LOCK_POLICY, ns, name);
+    struct pending *const p = arena_array(c->arena, 1, sizeof(*p));
+    struct kube_lock_policy policy = {0};
+    struct body body = {0};
+    bool same = false;
+    struct err err = {0};
+    int rc = p ? read_body(&body, c->body, c->arena, &err) : err_set(&err, -ENOMEM, "no memory");
+
+    if (rc == 0)
+        rc = compact(&body.spec, c->arena, &err);
+    if (rc == 0)
+        rc = decode(&policy, body.spec, c->arena, &err);
+    if (rc == 0 && old)
+        rc = same_spec(old, body.spec, c->arena, &same, &err);
+    if (rc) {
+        op_fail_decode(c, rc, &err);
+        return;
+    }
+    if (!check_identity(c, &body, ns, name) || !check_version(c, old, body.resource_version))
+        return;
+    if (same) {
+        send_object(op, c, ns, name, 200);
+        return;
+    }
+    *p = (struct pending){.op = op, .c = c, .ns = ns, .name = name, .is_new = !old};
+    policy.meta.ns = ns;
+    policy.meta.name = name;
+    if (old)
+        rc = decode(&p->before, old->spec.n ? old->spec : STR("{}"), c->arena, &err);
+    p->before.meta = policy.meta;
+    p->is_new = p->is_new || rc; /* what does not decode was never declared */
+    rc = op_declare(&op->book, &policy, &err);
+    if (rc)
+        op_fail(c, rc == -E2BIG ? 429 : 503, "%s", err.text);
+    else
+        store(op, c, p, old, body.spec);
+}
+
+static void on_removed(void *ctx, int rc, struct str json, const struct err *err)
+{
+    struct pending *const p = ctx;
+    struct emit e;
+
+    (void)json;
+    if (rc) {
+        op_fail(p->c, op_writer_status(rc), "%s", err->text);
+        return;
+    }
+    lock_book_withdraw(&p->op->book, p->ns, p->name);
+    op_objects_remove(&p->op->objects, OP_LOCK_POLICY, p->ns, p->name);
+    emit_init(&e, &p->c->out, true);
+    emit_object(&e);
+    emit_key(&e, "kind"), emit_words(&e, "Status");
+    emit_key(&e, "apiVersion"), emit_words(&e, "v1");
+    emit_key(&e, "metadata"), emit_object(&e), emit_end(&e);
+    emit_key(&e, "status"), emit_words(&e, "Success");
+    emit_key(&e, "code"), emit_int(&e, 200);
+    emit_end(&e);
+    buf_text(&p->c->out, "\n");
+    op_done(p->c, 200);
+}
+
+void op_policy_delete(struct op *op, struct op_call *c, struct str ns, struct str name)
+{
+    const struct op_object *const old = op_objects_find(&op->objects, OP_LOCK_POLICY, ns, name);
+    struct pending *const p = arena_array(c->arena, 1, sizeof(*p));
+
+    if (!old) {
+        op_fail(c, 404, "lockpolicies \"%.*s\" not found", STR_ARG(name));
+        return;
+    }
+    if (!p) {
+        op_fail(c, 503, "no memory");
+        return;
+    }
+    if (!check_version(c, old, (struct str){0}))
+        return;
+    *p = (struct pending){.op = op, .c = c, .ns = ns, .name = name};
+    const struct writer_object o = op_object_like(OP_LOCK_POLICY, ns, name, old);
+    op->options.writer.remove(op->options.writer.ctx, &o, on_removed, p);
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Deadlocks that are followed: found in lock reports, or reported by somebody. Each is told in a
+ * DeadlockReport; once it is confirmed and beyond its threshold a plan says what would be done.
+ */
+#ifndef OPERATOR_CASES_H
+#define OPERATOR_CASES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/str.h"
+#include "kube/deadlock.h"
+#include "operator/locks/victim.h"
+
+struct buf;
+struct op;
+
+enum { CASE_NAME_BYTES = 32 };
+
+struct op_case {
+    struct op_case *next;
+    char name[CASE_NAME_BYTES]; /* of the DeadlockReport: from what it consists of */
+    struct str ns;              /* where it is told; in the block, as all below */
+    enum deadlock_source source;
+    uint64_t signature;             /* of its lock classes */
+    struct deadlock_party *parties; /* [n] */
+    uint64_t *epochs, *sequences;   /* [n] of the newest word of each party's pod */
+    uint64_t spoke;                 /* bit per party whose pod has spoken */
+    uint32_t n;
+    bool crosses;  /* over namespaces: never acted on */
+    uint32_t pods; /* distinct ones */
+    uint64_t first_ns, last_ns;
+    int64_t first_us, last_us;
+    uint64_t sightings;
+    uint64_t duration_ns; /* when it was seen last */
+    bool confirmed, planned, resolved;
+    bool present; /* the book has it in this pass */
+    int64_t confirmed_us, planned_us, resolved_us;
+    /* The plan. */
+    int victim; /* party, -1 = none */
+    enum victim_verdict verdicts[DEADLOCK_PARTIES];
+    struct victim_budget budgets[VICTIM_BUDGETS];
+    bool systemic;
+    char victim_uid[64], why[256];
+    bool dirty, writing; /* the object is to be stored; is being stored */
+};
+
+/* "spec" and "status" of its DeadlockReport as JSON. */
+void case_spec(struct buf *out, const struct op_case *k);
+void case_status(struct buf *out, const struct op *op, const struct op_case *k);
+
+/* Who would have to end, at this moment; fills the plan. */
+void case_plan(struct op *op, struct op_case *k, int64_t now_us);
+
+/* What the policy of its namespace says of deadlocks. */
+struct case_rules {
+    struct victim_rules victim;
+    uint64_t threshold_ns;
+    const char *strategy, *mode;
+};
+struct case_rules case_rules(const struct op *op, struct str ns);
+
+#endif

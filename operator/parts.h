@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of the operator share. */
+#ifndef OPERATOR_PARTS_H
+#define OPERATOR_PARTS_H
+
+#include <stdatomic.h>
+
+#include "base/metric.h"
+#include "operator/call.h"
+#include "operator/locks/detect.h"
+#include "operator/locks/victim.h"
+#include "operator/locks/view.h"
+#include "operator/objects.h"
+#include "operator/operator.h"
+#include "operator/rate.h"
+
+/* Written by the operator's thread, read by any. */
+struct op_stats {
+    atomic_ullong reports[4]; /* accepted, duplicate, gap, refused */
+    atomic_ullong claims[2];  /* new, known */
+    atomic_ullong confirmed, ended, passed, planned, suppressed, inversions;
+    atomic_ullong deadlocks_active, cycles_active, violations_active, reporters, lock_bytes;
+    atomic_ullong limited, unauthorized, forbidden;
+    struct metric_durations detection;
+};
+
+/* A deadlock that somebody reported, or that was found and is told in a DeadlockReport. */
+struct op_case;
+
+struct op {
+    struct op_options options;
+    struct op_objects objects;
+    struct lock_book book;
+    struct op_case *cases; /* list */
+    uint32_t n_cases;
+    struct victim_log victims;
+    struct rates rates;
+    struct op_stats stats;
+    uint64_t looked_ns; /* when pods were looked at last */
+};
+
+/* --- who may --- */
+
+struct op_access {
+    const char *verb, *group, *resource;
+    struct str ns, name;
+};
+
+typedef void (*op_answerer)(struct op *op, struct op_call *c, struct str ns, struct str name);
+
+/*
+ * Go on with `then`, when the caller may do this; else answer 403. Who speaks for a namespace may
+ * do there what `own` says is everybody's own business.
+ */
+void op_permit(struct op *op, struct op_call *c, const struct op_access *a, bool own,
+               op_answerer then);
+
+/* --- answers --- */
+
+void op_policy_put(struct op *op, struct op_call *c, struct str ns, struct str name);
+void op_policy_get(struct op *op, struct op_call *c, struct str ns, struct str name);
+void op_policy_delete(struct op *op, struct op_call *c, struct str ns, struct str name);
+void op_lock_report(struct op *op, struct op_call *c, struct str ns, struct str name);
+void op_hierarchy(struct op *op, struct op_call *c, struct str ns, struct str name);
+void op_deadlock_claim(struct op *op, struct op_call *c, struct str ns, struct str name);
+void op_deadlock_get(struct op *op, struct op_call *c, struct str ns, struct str name);
+
+/* 429 and false when this caller, or this reporter, calls too often. */
+bool op_within_rate(struct op *op, struct op_call *c, struct str ns, struct str pod,
+                    struct str container);
+
+/* --- deadlocks --- */
+
+void op_cases_tick(struct op *op, uint64_t now_ns, int64_t now_us);
+void op_cases_done(struct op *op);
+
+/* --- storing --- */
+
+/* An object to be written, with what is known of it; `old` may be NULL. */
+struct writer_object op_object_like(enum op_kind kind, struct str ns, struct str name,
+                                    const struct op_object *old);
+
+/* The HTTP status for a failure of the writer. */
+int op_writer_status(int rc);
+
+/* JSON without blanks between tokens. */
+void op_compact(struct buf *out, struct str json);
+
+/* A condition of a status; `since_us` is its last transition. */
+struct op_condition {
+    const char *type, *status, *reason;
+    const char *message;
+    int64_t since_us, generation;
+};
+struct emit;
+void op_put_condition(struct emit *e, const struct op_condition *c);
+
+/* "2026-11-24T03:02:01.000000Z" under a key. */
+void op_put_time(struct emit *e, const char *key, int64_t us);
+
+#endif

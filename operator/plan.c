@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* handleDeadlock up to the act: the victim, the reason, the budgets, and what would be done. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/siphash.h"
+#include "cluster/cluster.h"
+#include "kube/emit.h"
+#include "kube/hints.h"
+#include "operator/cases.h"
+#include "operator/parts.h"
+#include "scoring/policy.h"
+
+static const char *const strategies[] = {"EvictPod", "ThrottleWorkers", "RotateNodes", "Report"};
+
+/* The defaults of ConcurrencyPolicy spec.deadlock. */
+struct case_rules case_rules(const struct op *op, struct str ns)
+{
+    (void)op, (void)ns;
+    return (struct case_rules){.victim = {.min_replicas = 2,
+                                          .per_node = 2,
+                                          .per_namespace_per_hour = 5,
+                                          .per_workload_per_5_min = 1,
+                                          .cooldown_s = 300},
+                               .threshold_ns = UINT64_C(30) * 1000000000,
+                               .strategy = strategies[POLICY_REPORT],
+                               .mode = "DryRun"};
+}
+
+/* --- candidates --- */
+
+static uint64_t hash(const struct op *op, struct str s)
+{
+    return s.n ? siphash13(op->options.hash_key, s) | 1 : 0;
+}
+
+static uint64_t owner_of(const struct op *op, const struct score_pod *p)
+{
+    return p->owner ? (p->owner ^ hash(op, p->ns)) | 1 : 0;
+}
+
+static uint32_t traits_of(const struct score_pod *p)
+{
+    static const struct {
+        uint32_t pod, victim;
+    } map[] = {{POD_MIRROR, VICTIM_MIRROR},
+               {POD_LOCAL_STORAGE, VICTIM_STORAGE},
+               {POD_CRITICAL, VICTIM_CRITICAL},
+               {POD_OF_DAEMON, VICTIM_DAEMON}};
+    uint32_t traits = 0;
+
+    for (size_t i = 0; i < ARRAY_LEN(map); i++)
+        traits |= p->traits & map[i].pod ? map[i].victim : 0;
+    traits |= p->owner ? 0 : VICTIM_BARE;
+    traits |= p->deleting || pod_is_terminal(p) ? VICTIM_TERMINATING : 0;
+    traits |= p->has_claims ? VICTIM_CLAIMS : 0;
+    return traits | (kube_hints_ignore(p) ? VICTIM_OPT_OUT : 0);
+}
+
+static struct victim_candidate candidate(const struct op *op, const struct score_pod *p)
+{
+    return (struct victim_candidate){.uid = p->uid,
+                                     .ns = hash(op, p->ns),
+                                     .node = hash(op, p->node),
+                                     .owner = owner_of(op, p),
+                                     .known = true,
+                                     .system = str_is(p->ns, "kube-system"),
+                                     .traits = traits_of(p),
+                                     .priority = p->priority,
+                                     .qos = (uint32_t)pod_qos_of(p),
+                                     .started_us = p->bound_us ? p->bound_us : p->created_us};
+}
+
+/* Healthy pods of each candidate's owner, by one look at all pods. */
+struct counting {
+    const struct op *op;
+    struct victim_candidate *c;
+    uint32_t n;
+};
+
+static bool count_pod(void *ctx, const struct score_pod *p)
+{
+    const struct counting *const k = ctx;
+
+    if (!p->owner || !(p->traits & POD_READY) || p->deleting || pod_is_terminal(p))
+        return true;
+    const uint64_t owner = owner_of(k->op, p);
+    for (uint32_t i = 0; i < k->n; i++)
+        k->c[i].healthy += k->c[i].owner == owner;
+    return true;
+}
+
+/* What they say is borrowed from the snapshot. */
+static void collect(const struct op *op, const struct op_case *k, const struct cluster_snapshot *s,
+                    struct victim_candidate *c)
+{
+    struct counting counting = {op, c, k->n};
+
+    for (uint32_t i = 0; i < k->n; i++) {
+        const struct score_pod *const p =
+            cluster_snapshot_pod(s, k->parties[i].ns, k->parties[i].pod);
+
+        c[i] = p ? candidate(op, p) : (struct victim_candidate){0};
+    }
+    cluster_snapshot_pods(s, count_pod, &counting);
+}
+
+/* Why this one: what sets it apart from the other parties. */
+static void say_why(char *out, size_t room, const struct victim_candidate *c, uint32_t n,
+                    int victim)
+{
+    const struct victim_candidate *const v = &c[victim];
+    uint32_t others = 0;
+
+    for (uint32_t i = 0; i < n; i++)
+        others += c[i].known && !str_eq(c[i].uid, v->uid);
+    (void)snprintf(out, room, "priority %d, %s, %u healthy pods of its owner%s", v->priority,
+                   pod_qos_text((enum pod_qos)v->qos), v->healthy,
+                   others ? ": of those that may end it is the first by priority, QoS class, age "
+                            "and replicas"
+                          : ": no other pod is part of it");
+}
+
+void case_plan(struct op *op, struct op_case *k, int64_t now_us)
+{
+    const struct case_rules rules = case_rules(op, k->ns);
+    struct cluster_snapshot *const snapshot = cluster_get(op->options.cluster);
+    struct victim_candidate c[DEADLOCK_PARTIES];
+
+    collect(op, k, snapshot, c);
+    k->victim =
+        victim_choose(&rules.victim, &op->victims, c, k->n, k->signature, now_us, k->verdicts);
+    k->systemic = victim_is_systemic(c, k->n) && k->pods > 1;
+    if (k->crosses)
+        k->victim = -1;
+    k->why[0] = k->victim_uid[0] = 0;
+    if (k->victim >= 0) {
+        const struct victim_candidate *const v = &c[k->victim];
+
+        say_why(k->why, sizeof(k->why), c, k->n, k->victim);
+        (void)snprintf(k->victim_uid, sizeof(k->victim_uid), "%.*s", STR_ARG(v->uid));
+        victim_note(&op->victims, v, k->signature, now_us);
+    }
+    victim_budgets(&rules.victim, &op->victims, &c[k->victim >= 0 ? k->victim : 0], now_us,
+                   k->budgets);
+    cluster_snapshot_unref(snapshot);
+    k->planned = true;
+    k->planned_us = now_us;
+    k->dirty = true;
+    atomic_fetch_add(k->victim >= 0 ? &op->stats.planned : &op->stats.suppressed, 1);
+}
+
+/* --- as JSON --- */
+
+void case_spec(struct buf *out, const struct op_case *k)
+{
+    char signature[24];
+    struct emit e;
+
+    (void)snprintf(signature, sizeof(signature), "%016llx", (unsigned long long)k->signature);
+    emit_init(&e, out, false);
+    emit_object(&e);
+    emit_key(&e, "source"),
+        emit_words(&e, k->source == DEADLOCK_OBSERVED ? "Observed" : "Reported");
+    emit_key(&e, "signature"), emit_words(&e, signature);
+    op_put_time(&e, "firstSeen", k->first_us);
+    emit_key(&e, "cycle");
+    emit_array(&e);
+    for (uint32_t i = 0; i < k->n; i++) {
+        const struct deadlock_party *const p = &k->parties[i];
+
+        emit_object(&e);
+        emit_key(&e, "namespace"), emit_text(&e, p->ns);
+        emit_key(&e, "pod"), emit_text(&e, p->pod);
+        if (p->container.n)
+            emit_key(&e, "container"), emit_text(&e, p->container);
+        if (p->thread.n)
+            emit_key(&e, "thread"), emit_text(&e, p->thread);
+        emit_key(&e, "holds"), emit_text(&e, p->holds);
+        emit_key(&e, "waitsFor"), emit_text(&e, p->waits_for);
+        emit_key(&e, "scope"), emit_words(&e, p->scope == DEADLOCK_SHARED ? "shared" : "process");
+        emit_end(&e);
+    }
+    emit_end(&e);
+    emit_end(&e);
+}
+
+static void put_pod_name(struct emit *e, const char *key, const struct deadlock_party *p)
+{
+    char text[320];
+
+    (void)snprintf(text, sizeof(text), "%.*s/%.*s", STR_ARG(p->ns), STR_ARG(p->pod));
+    emit_key(e, key), emit_words(e, text);
+}
+
+static bool is_first_of_pod(const struct op_case *k, uint32_t i)
+{
+    for (uint32_t j = 0; j < i; j++) {
+        if (str_eq(k->parties[j].ns, k->parties[i].ns) &&
+            str_eq(k->parties[j].pod, k->parties[i].pod))
+            return false;
+    }
+    return true;
+}
+
+static bool is_victims_pod(const struct op_case *k, uint32_t i)
+{
+    return k->victim >= 0 && str_eq(k->parties[i].pod, k->parties[k->victim].pod) &&
+           str_eq(k->parties[i].ns, k->parties[k->victim].ns);
+}
+
+static void put_spared(struct emit *e, const struct op_case *k)
+{
+    emit_key(e, "spared");
+    emit_array(e);
+    for (uint32_t i = 0; i < k->n; i++) {
+        if (!is_first_of_pod(k, i) || is_victims_pod(k, i))
+            continue;
+        emit_object(e);
+        put_pod_name(e, "pod", &k->parties[i]);
+        emit_key(e, "why");
+        emit_words(e, k->crosses                     ? "the deadlock is over several namespaces"
+                      : k->verdicts[i] == VICTIM_MAY ? "one victim is enough"
+                                                     : victim_words[k->verdicts[i]]);
+        emit_end(e);
+    }
+    emit_end(e);
+}
+
+static void put_budgets(struct emit *e, const struct op_case *k)
+{
+    emit_key(e, "budgets");
+    emit_array(e);
+    for (int i = 0; i < VICTIM_BUDGETS; i++) {
+        emit_object(e);
+        emit_key(e, "name"), emit_words(e, victim_budget_names[i]);
+        emit_key(e, "left"), emit_uint(e, k->budgets[i].left);
+        emit_key(e, "most"), emit_uint(e, k->budgets[i].most);
+        emit_end(e);
+    }
+    emit_end(e);
+}
+
+/* What the strategy means, in a sentence. */
+static void put_action(struct emit *e, const struct case_rules *r, const struct op_case *k)
+{
+    const struct deadlock_party *const p = &k->parties[k->victim >= 0 ? k->victim : 0];
+    char text[900];
+
+    if (k->victim < 0)
+        (void)snprintf(text, sizeof(text), "nothing: %s",
+                       k->crosses ? "a deadlock over several namespaces is reported and never "
+                                    "acted on"
+                                  : "no pod of it may be ended");
+    else if (strcmp(r->strategy, "EvictPod") == 0)
+        (void)snprintf(text, sizeof(text),
+                       "would evict %.*s/%.*s by the Eviction API, with its uid as precondition",
+                       STR_ARG(p->ns), STR_ARG(p->pod));
+    else if (strcmp(r->strategy, "ThrottleWorkers") == 0)
+        (void)snprintf(text, sizeof(text), "would lower the workers of %.*s/%.*s", STR_ARG(p->ns),
+                       STR_ARG(p->pod));
+    else if (strcmp(r->strategy, "RotateNodes") == 0)
+        (void)snprintf(text, sizeof(text),
+                       "would evict %.*s/%.*s and keep its replacement off that node",
+                       STR_ARG(p->ns), STR_ARG(p->pod));
+    else
+        (void)snprintf(text, sizeof(text),
+                       "nothing: the strategy is Report; ending %.*s/%.*s would resolve it",
+                       STR_ARG(p->ns), STR_ARG(p->pod));
+    emit_key(e, "action"), emit_words(e, text);
+}
+
+static void put_plan(struct emit *e, const struct op *op, const struct op_case *k)
+{
+    const struct case_rules rules = case_rules(op, k->ns);
+
+    emit_key(e, "plan");
+    emit_object(e);
+    emit_key(e, "strategy"), emit_words(e, rules.strategy);
+    emit_key(e, "mode"), emit_words(e, rules.mode);
+    if (k->victim >= 0) {
+        put_pod_name(e, "victim", &k->parties[k->victim]);
+        emit_key(e, "uid"), emit_words(e, k->victim_uid);
+        emit_key(e, "why"), emit_words(e, k->why);
+    }
+    put_action(e, &rules, k);
+    op_put_time(e, "plannedAt", k->planned_us);
+    put_spared(e, k);
+    put_budgets(e, k);
+    emit_end(e);
+}
+
+/* Why nothing is done. */
+static const char *suppressed_by(const struct op_case *k)
+{
+    if (k->crosses)
+        return "CrossNamespace";
+    if (k->victim >= 0)
+        return "DryRun";
+    for (uint32_t i = 0; i < k->n; i++) {
+        if (k->verdicts[i] != VICTIM_MAY && k->verdicts[i] != VICTIM_UNKNOWN)
+            return victim_reasons[k->verdicts[i]];
+    }
+    return "Unknown";
+}
+
+static void put_conditions(struct emit *e, const struct op_case *k)
+{
+    const bool two =
+        k->pods < 2 || k->source == DEADLOCK_OBSERVED || __builtin_popcountll(k->spoke) > 1;
+    const struct op_condition confirmed = {
+        "Confirmed",
+        k->confirmed ? "True" : "False",
+        k->confirmed ? "SeenTwice"
+        : two        ? "SeenOnce"
+                     : "OnePartyOnly",
+        k->confirmed ? "the same threads waited for each other, unchanged, an interval later" : "",
+        k->confirmed ? k->confirmed_us : k->first_us,
+        1};
+    const struct op_condition suppressed = {"ActionSuppressed", "True", suppressed_by(k), "",
+                                            k->planned_us,      1};
+    const struct op_condition systemic = {
+        "Systemic",    "True",
+        "OneOwner",    "all pods of it are of one owner: ending one will not mend the fault",
+        k->planned_us, 1};
+    const struct op_condition resolved = {"Resolved",
+                                          k->resolved ? "True" : "False",
+                                          k->resolved ? "Gone" : "Active",
+                                          "",
+                                          k->resolved ? k->resolved_us : k->first_us,
+                                          1};
+
+    emit_key(e, "conditions");
+    emit_array(e);
+    op_put_condition(e, &confirmed);
+    if (k->planned)
+        op_put_condition(e, &suppressed);
+    if (k->planned && k->systemic)
+        op_put_condition(e, &systemic);
+    op_put_condition(e, &resolved);
+    emit_end(e);
+}
+
+void case_status(struct buf *out, const struct op *op, const struct op_case *k)
+{
+    struct emit e;
+
+    emit_init(&e, out, false);
+    emit_object(&e);
+    emit_key(&e, "observedGeneration"), emit_int(&e, 1);
+    op_put_time(&e, "lastSeen", k->last_us);
+    emit_key(&e, "sightings"), emit_uint(&e, k->sightings);
+    emit_key(&e, "durationMs"), emit_uint(&e, k->duration_ns / 1000000);
+    put_conditions(&e, k);
+    if (k->planned)
+        put_plan(&e, op, k);
+    emit_end(&e);
+}

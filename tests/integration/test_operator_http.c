@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The operator over HTTP: the real program, a cluster directory that it writes into. */
+#include <jansson.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "tests/support/data.h"
+#include "tests/support/server.h"
+#include "tests/support/test.h"
+
+static char dir[TEST_PATH_BYTES];
+static struct test_server server;
+
+static int set_up(void **state)
+{
+    (void)strcpy(dir, "/tmp/numawise-operator-XXXXXX");
+    if (!mkdtemp(dir))
+        return -1;
+    test_copy_tree(TEST_EXAMPLES "/locks", dir);
+    test_server_start(&server, dir, NULL);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    const int rc = test_server_stop(&server, SIGTERM);
+
+    test_remove_tree(dir);
+    return rc;
+}
+
+static int ask(const char *method, const char *target, const char *body, struct buf *out)
+{
+    const int fd = test_connect(server.operator_port);
+    struct test_reply reply = {0};
+
+    assert_true(test_send(fd, method, target, str_of(body)));
+    assert_true(test_receive(fd, &reply));
+    const int status = reply.status;
+    if (out) {
+        buf_free(out);
+        buf_str(out, buf_view(&reply.body));
+        buf_text(out, "");
+    }
+    test_reply_done(&reply);
+    (void)close(fd);
+    return status;
+}
+
+#define TELLER "/v1/lock-policies/bank/teller"
+
+static void a_policy_survives_a_restart(void **state)
+{
+    struct buf b = {0};
+
+    assert_int_equal(
+        ask("PUT", "/v1/lock-policies/bank/clerk",
+            "{\"hierarchyRules\":[{\"name\":\"r\",\"order\":[\"audit.log\",\"tape\"]}]}", &b),
+        201);
+    assert_int_equal(ask("DELETE", TELLER, "", &b),
+                     200); /* it stands in a file of somebody's own */
+    assert_int_equal(test_server_stop(&server, SIGTERM), 0);
+    test_server_start(&server, dir, NULL);
+    assert_int_equal(ask("GET", "/v1/lock-policies/bank/clerk", "", &b), 200);
+    assert_non_null(strstr(b.p, "\"resourceVersion\":\"1\""));
+    assert_int_equal(ask("GET", TELLER, "", &b), 404);
+    assert_int_equal(ask("GET", "/v1/lock-hierarchy?namespace=bank&format=text", "", &b), 200);
+    assert_non_null(strstr(b.p, "2 lock classes on 2 levels"));
+    buf_free(&b);
+}
+
+/* The file's owner changes it: that is picked up as any change is. */
+static void a_file_that_changes_is_picked_up(void **state)
+{
+    struct buf b = {0};
+    char path[TEST_PATH_BYTES * 2];
+
+    (void)snprintf(path, sizeof(path), "%s/teller.yaml", dir);
+    test_write(path,
+               STR("apiVersion: concurrency.gokore.io/v1alpha1\nkind: LockPolicy\nmetadata: "
+                   "{name: teller, namespace: bank}\nspec: {hierarchyRules: [{name: r, order: "
+                   "[vault]}]}\n"));
+    for (int i = 0; i < 200; i++) {
+        assert_int_equal(ask("GET", "/v1/lock-hierarchy?namespace=bank&format=text", "", &b), 200);
+        if (strstr(b.p, ": 1 lock classes"))
+            break;
+        (void)usleep(20000);
+    }
+    assert_non_null(strstr(b.p, "vault"));
+    buf_free(&b);
+}
+
+static void every_answer_has_its_media_type(void **state)
+{
+    static const struct {
+        const char *target, *type;
+    } cases[] = {
+        {"/v1/lock-hierarchy?format=svg&namespace=bank", "Content-Type: image/svg+xml\r\n"},
+        {"/v1/lock-hierarchy?format=text", "Content-Type: text/plain; charset=utf-8\r\n"},
+        {"/v1/lock-hierarchy", "Content-Type: application/json\r\n"},
+        {"/v1/nothing", "Content-Type: application/json\r\n"},
+        {"/openapi.json", "Content-Type: application/json\r\n"},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        const int fd = test_connect(server.operator_port);
+        struct test_reply reply = {0};
+
+        assert_true(test_send(fd, "GET", cases[i].target, STR("")));
+        assert_true(test_receive(fd, &reply));
+        buf_text(&reply.head, "");
+        assert_non_null(strstr(reply.head.p, cases[i].type));
+        test_reply_done(&reply);
+        (void)close(fd);
+    }
+}
+
+/* Two trackers, many reports on one connection, and the command line beside them. */
+static void reports_come_in_and_the_hierarchy_goes_out(void **state)
+{
+    const char *url_args[] = {"numawise", "locks", "--server", NULL, "-n", "bank", NULL};
+    struct buf out = {0}, err = {0};
+    char body[512], url[64];
+
+    for (int i = 1; i <= 40; i++) {
+        (void)snprintf(body, sizeof(body),
+                       "{\"reporter\":{\"namespace\":\"bank\",\"pod\":\"teller-%d\",\"epoch\":1},"
+                       "\"sequence\":%d,\"nowNs\":%d,\"edges\":[{\"from\":\"%s\",\"to\":\"%s\"}]}",
+                       i % 2, (i + 1) / 2, i, i % 2 ? "accounts" : "ledger",
+                       i % 2 ? "ledger" : "accounts");
+        assert_int_equal(ask("POST", "/v1/lock-reports", body, &out), 202);
+        assert_string_equal(out.p, "{\"resend\":false}\n");
+    }
+    (void)snprintf(url, sizeof(url), "http://127.0.0.1:%u", server.operator_port);
+    url_args[3] = url;
+    buf_free(&out);
+    buf_text(&out, "");
+    buf_text(&err, "");
+    assert_int_equal(test_run(url_args, &out, &err), 1); /* there is a cycle */
+    assert_non_null(strstr(out.p, "violation: accounts was acquired while ledger was held, 20 "
+                                  "times by 1 reporter, against the declared order"));
+    buf_free(&out);
+    buf_free(&err);
+}
+
+static void a_body_that_is_too_large_is_refused_before_it_is_read(void **state)
+{
+    struct buf body = {0};
+
+    for (int i = 0; i < 40000; i++)
+        buf_text(&body, "{\"reporter\":{\"namespace\":\"bank\",");
+    buf_text(&body, "");
+    assert_int_equal(ask("POST", "/v1/lock-reports", body.p, NULL), 413);
+    buf_free(&body);
+}
+
+/* Without a question only who is on this machine. */
+static void an_address_for_everybody_needs_certificates(void **state)
+{
+    const char *const args[] = {
+        "numawise", "serve",        "--cluster", dir,           "--listen", "operator=0.0.0.0:0",
+        "--listen", "extender=off", "--listen",  "console=off", NULL};
+    struct buf out = {0}, err = {0};
+
+    buf_text(&out, "");
+    buf_text(&err, "");
+    assert_int_equal(test_run(args, &out, &err), 2);
+    assert_non_null(strstr(err.p, "listeners.operator.address: 0.0.0.0:0 is not on this machine "
+                                  "alone: it needs listeners.operator.tls.clientCAFile"));
+    buf_free(&out);
+    buf_free(&err);
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        T(a_policy_survives_a_restart),
+        T(a_file_that_changes_is_picked_up),
+        T(every_answer_has_its_media_type),
+        T(reports_come_in_and_the_hierarchy_goes_out),
+        T(a_body_that_is_too_large_is_refused_before_it_is_read),
+        T(an_address_for_everybody_needs_certificates),
+    };
+#undef T
+
+    return cmocka_run_group_tests_name("operator http", tests, NULL, NULL);
+}

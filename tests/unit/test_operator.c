@@ -1,0 +1,890 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The operator's answers as plain functions: no sockets, a clock that is told, a store in memory.
+ */
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "cluster/cluster.h"
+#include "operator/call.h"
+#include "operator/operator.h"
+#include "operator/parts.h"
+#include "tests/support/data.h"
+#include "tests/support/schema.h"
+#include "tests/support/test.h"
+
+enum { ROOM = 4 << 20 };
+static const int64_t start_us = INT64_C(1790000000) * 1000000;
+
+/* Answers what a call got; `json` is NULL where it is none. */
+struct answer {
+    int status;
+    json_t *json;
+    struct buf text, warning;
+    unsigned retry_after_s;
+    int finished;
+};
+
+struct bench {
+    struct cluster *cluster;
+    struct source_sink sink;
+    struct op *op;
+    uint64_t now_ns;
+    int64_t now_us;
+    /* The store. */
+    int fail_with; /* negative errno of the next write; 0 = it succeeds */
+    int puts, removes;
+    struct buf stored; /* of the last put */
+    char *room;
+};
+
+/* --- a store in memory --- */
+
+static void put_object(void *ctx, const struct writer_object *o, writer_done done, void *done_ctx)
+{
+    static const char zeros[64];
+    struct bench *const b = ctx;
+    struct err err = {.code = b->fail_with, .text = "the disk is full"};
+
+    b->puts++;
+    buf_free(&b->stored);
+    buf_printf(
+        &b->stored,
+        "{\"apiVersion\":\"%s\",\"kind\":\"%s\",\"metadata\":{\"name\":\"%.*s\","
+        "\"namespace\":\"%.*s\",\"uid\":\"u-1\",\"resourceVersion\":\"%d\",\"generation\":%d,"
+        "\"creationTimestamp\":\"2026-11-24T03:02:01Z\"},\"spec\":%.*s%s%.*s}",
+        o->api_version, o->kind, STR_ARG(o->name), STR_ARG(o->ns), b->puts, (int)o->generation + 1,
+        STR_ARG(o->spec.n ? o->spec : STR("{}")), o->status.n ? ",\"status\":" : "",
+        STR_ARG(o->status));
+    const size_t n = b->stored.n;
+    buf_add(&b->stored, zeros, sizeof(zeros));
+    const int rc = b->fail_with;
+    b->fail_with = 0;
+    done(done_ctx, rc, rc ? (struct str){0} : (struct str){b->stored.p, n}, &err);
+}
+
+static void remove_object(void *ctx, const struct writer_object *o, writer_done done,
+                          void *done_ctx)
+{
+    struct bench *const b = ctx;
+    struct err err = {.code = b->fail_with, .text = "the disk is full"};
+    const int rc = b->fail_with;
+
+    (void)o;
+    b->removes++;
+    b->fail_with = 0;
+    done(done_ctx, rc, (struct str){0}, &err);
+}
+
+static int set_up(void **state)
+{
+    struct bench *const b = calloc(1, sizeof(*b));
+    const struct cluster_options cluster = {0};
+
+    assert_int_equal(cluster_new(&b->cluster, &cluster, NULL), 0);
+    b->sink = cluster_sink(b->cluster);
+    b->sink.settled(b->sink.ctx);
+    const struct op_options options = {
+        .cluster = b->cluster, .writer = {put_object, remove_object, b}, .hash_key = {7, 8}};
+    assert_int_equal(op_new(&b->op, &options, NULL), 0);
+    b->room = malloc(ROOM);
+    b->now_ns = 1000000000;
+    b->now_us = start_us;
+    *state = b;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct bench *const b = *state;
+
+    op_free(b->op);
+    cluster_free(b->cluster);
+    buf_free(&b->stored);
+    free(b->room);
+    free(b);
+    return 0;
+}
+
+/* --- calls --- */
+
+struct calling {
+    struct op_call call;
+    struct answer *answer;
+};
+
+static void on_finish(struct op_call *c)
+{
+    struct answer *const a = ((struct calling *)c)->answer;
+
+    a->finished++;
+    a->status = c->status;
+    a->text = c->out;
+    a->warning = c->warning;
+    a->retry_after_s = c->retry_after_s;
+}
+
+static struct answer call_as(struct bench *b, const struct op_caller *caller, enum http_method m,
+                             const char *target, const char *body)
+{
+    char *const text = test_padded(str_of(body), 0);
+    struct answer a = {0};
+    struct arena arena;
+
+    arena_init(&arena, b->room, ROOM);
+    struct str path = str_of(target);
+    struct str query = path;
+    path = str_cut(&query, '?');
+    struct calling c = {.call = {.method = m,
+                                 .path = path,
+                                 .query = query,
+                                 .body = {text, strlen(body)},
+                                 .arena = &arena,
+                                 .caller = *caller,
+                                 .now_ns = b->now_ns,
+                                 .now_us = b->now_us,
+                                 .finish = on_finish},
+                        .answer = &a};
+    for (char *p = text; *p; p++)
+        *p = *p == '\'' ? '"' : *p;
+    op_answer(b->op, &c.call);
+    assert_int_equal(a.finished, 1);
+    free(text);
+    a.json = a.text.n ? json_loadb(a.text.p, a.text.n, 0, NULL) : NULL;
+    return a;
+}
+
+static struct answer call(struct bench *b, enum http_method m, const char *target, const char *body)
+{
+    const struct op_caller everybody = {.everybody = true, .user = STR("anonymous")};
+
+    return call_as(b, &everybody, m, target, body);
+}
+
+static void done(struct answer *a)
+{
+    json_decref(a->json);
+    buf_free(&a->text);
+    buf_free(&a->warning);
+}
+
+/* "details.causes.0.field", "metadata.name" */
+static const json_t *at(const struct answer *a, const char *path)
+{
+    struct str rest = str_of(path);
+    const json_t *v = a->json;
+
+    while (v && rest.n) {
+        const struct str key = str_cut(&rest, '.');
+        char name[64];
+        uint64_t i;
+
+        (void)snprintf(name, sizeof(name), "%.*s", STR_ARG(key));
+        v = str_u64(key, &i) ? json_array_get(v, i) : json_object_get(v, name);
+    }
+    return v;
+}
+
+static const char *text_at(const struct answer *a, const char *path)
+{
+    const char *const s = json_string_value(at(a, path));
+
+    return s ? s : "";
+}
+
+/* A call that fails: with this status, about this field, as a Status of Kubernetes. */
+static void fails(struct bench *b, enum http_method m, const char *target, const char *body,
+                  int status, const char *field)
+{
+    struct answer a = call(b, m, target, body);
+
+    if (a.status != status || strcmp(text_at(&a, "details.causes.0.field"), field) != 0)
+        fail_msg("%s %s: %d about \"%s\": %s", target, body, a.status,
+                 text_at(&a, "details.causes.0.field"), a.text.p);
+    assert_string_equal(text_at(&a, "kind"), "Status");
+    assert_string_equal(text_at(&a, "status"), "Failure");
+    assert_int_equal(json_integer_value(at(&a, "code")), status);
+    assert_true(text_at(&a, "message")[0] && text_at(&a, "reason")[0]);
+    done(&a);
+}
+
+static void succeeds(struct bench *b, enum http_method m, const char *target, const char *body,
+                     int status)
+{
+    struct answer a = call(b, m, target, body);
+
+    if (a.status != status)
+        fail_msg("%s: %d: %s", target, a.status, a.text.p);
+    done(&a);
+}
+
+#define POLICY "/v1/lock-policies/bank/teller"
+#define RULES  "{'qosClass':'Guaranteed','hierarchyRules':[{'name':'r','order':['a','b','c']}]}"
+
+/* --- policies --- */
+
+static void a_policy_is_stored_and_read(void **state)
+{
+    struct bench *const b = *state;
+
+    fails(b, HTTP_GET, POLICY, "", 404, "");
+    struct answer a = call(b, HTTP_PUT, POLICY, RULES);
+    assert_int_equal(a.status, 201);
+    assert_string_equal(text_at(&a, "metadata.namespace"), "bank");
+    assert_string_equal(text_at(&a, "spec.hierarchyRules.0.order.2"), "c");
+    assert_int_equal(json_integer_value(at(&a, "status.rules")), 1);
+    assert_string_equal(text_at(&a, "status.conditions.1.type"), "HierarchyAcyclic");
+    assert_string_equal(text_at(&a, "status.conditions.1.status"), "True");
+    done(&a);
+    a = call(b, HTTP_GET, POLICY, "");
+    assert_int_equal(a.status, 200);
+    assert_string_equal(text_at(&a, "metadata.uid"), "u-1");
+    done(&a);
+    a = call(b, HTTP_GET, "/v1/lock-hierarchy?namespace=bank", "");
+    assert_int_equal(json_integer_value(at(&a, "levels.c")), 2);
+    done(&a);
+}
+
+static void the_same_policy_again_changes_nothing(void **state)
+{
+    struct bench *const b = *state;
+
+    succeeds(b, HTTP_PUT, POLICY, RULES, 201);
+    assert_int_equal(b->puts, 1);
+    succeeds(b, HTTP_PUT, POLICY,
+             " { 'qosClass' : 'Guaranteed', 'hierarchyRules':[{'name':'r', "
+             "'order':['a','b','c']}]}\n",
+             200);
+    assert_int_equal(b->puts, 1);
+    succeeds(b, HTTP_PUT, POLICY, "{'qosClass':'Burstable'}", 200);
+    assert_int_equal(b->puts, 2);
+}
+
+/* The whole object may be put, as kubectl prints it, with the version that it had. */
+static void a_stale_version_is_a_conflict(void **state)
+{
+    struct bench *const b = *state;
+
+    fails(b, HTTP_PUT, POLICY, "{'metadata':{'resourceVersion':'1'},'spec':{}}", 409,
+          "metadata.resourceVersion");
+    succeeds(b, HTTP_PUT, POLICY, RULES, 201);
+    fails(b, HTTP_PUT, POLICY, "{'metadata':{'resourceVersion':'0'},'spec':{}}", 409,
+          "metadata.resourceVersion");
+    fails(b, HTTP_PUT, POLICY "?resourceVersion=0", "{}", 409, "metadata.resourceVersion");
+    succeeds(b, HTTP_PUT, POLICY,
+             "{'apiVersion':'concurrency.gokore.io/v1alpha1','kind':'LockPolicy','metadata':{"
+             "'name':'teller','namespace':'bank','resourceVersion':'1'},'spec':{}}",
+             200);
+    fails(b, HTTP_DELETE, POLICY "?resourceVersion=1", "", 409, "metadata.resourceVersion");
+    succeeds(b, HTTP_DELETE, POLICY "?resourceVersion=2", "", 200);
+}
+
+static void a_policy_that_is_wrong_names_its_field(void **state)
+{
+    static const struct {
+        const char *body;
+        int status;
+        const char *field;
+    } cases[] = {
+        {"{'qosClass':'Gold'}", 422, "spec.qosClass"},
+        {"{'hierarchyRules':[{'name':'r','order':['a','a']}]}", 422,
+         "spec.hierarchyRules[0].order[1]"},
+        {"{'hierarchyRule':[]}", 422, "spec.hierarchyRule"},
+        {"{'spec':{'maxHoldTime':'5'}}", 422, "spec.maxHoldTime"},
+        {"{'metadata':{'name':'other'},'spec':{}}", 422, "metadata.name"},
+        {"{'metadata':{'namespace':'other'},'spec':{}}", 422, "metadata.namespace"},
+        {"[]", 400, ""},
+        {"{'qosClass':", 400, ""},
+        {"", 400, ""},
+    };
+    struct bench *const b = *state;
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+        fails(b, HTTP_PUT, POLICY, cases[i].body, cases[i].status, cases[i].field);
+    fails(b, HTTP_PUT, "/v1/lock-policies/Bank/x", "{}", 400, "metadata.namespace");
+    fails(b, HTTP_PUT, "/v1/lock-policies/bank/a%2fb", "{}", 400, "metadata.name");
+    assert_int_equal(b->puts, 0);
+    assert_null(b->op->book.spaces);
+}
+
+/* What cannot be stored was never declared, and what was declared before is so again. */
+static void a_store_that_fails_leaves_everything_as_it_was(void **state)
+{
+    struct bench *const b = *state;
+
+    b->fail_with = -ENOSPC;
+    fails(b, HTTP_PUT, POLICY, RULES, 503, "");
+    assert_null(b->op->book.spaces);
+    succeeds(b, HTTP_PUT, POLICY, RULES, 201);
+    b->fail_with = -ESTALE;
+    fails(b, HTTP_PUT, POLICY, "{'hierarchyRules':[{'name':'r','order':['x','y']}]}", 409, "");
+    struct answer a = call(b, HTTP_GET, "/v1/lock-hierarchy?namespace=bank", "");
+    assert_non_null(at(&a, "levels.c"));
+    assert_null(at(&a, "levels.x"));
+    done(&a);
+    b->fail_with = -EBUSY;
+    fails(b, HTTP_DELETE, POLICY, "", 503, "");
+    succeeds(b, HTTP_GET, POLICY, "", 200);
+    succeeds(b, HTTP_DELETE, POLICY, "", 200);
+    fails(b, HTTP_GET, POLICY, "", 404, "");
+    fails(b, HTTP_DELETE, POLICY, "", 404, "");
+}
+
+static void policies_that_contradict_each_other_are_stored_with_a_warning(void **state)
+{
+    struct bench *const b = *state;
+
+    succeeds(b, HTTP_PUT, POLICY, RULES, 201);
+    struct answer a = call(b, HTTP_PUT, "/v1/lock-policies/bank/other",
+                           "{'hierarchyRules':[{'name':'r','order':['c','a']}]}");
+    assert_int_equal(a.status, 201);
+    assert_non_null(strstr(a.warning.p, "contradict each other about a, b, c"));
+    assert_string_equal(text_at(&a, "status.conditions.1.status"), "False");
+    assert_string_equal(text_at(&a, "status.conditions.1.reason"), "PoliciesContradict");
+    done(&a);
+}
+
+/* --- reports --- */
+
+#define REPORTER "'reporter':{'namespace':'bank','pod':'teller-0','container':'m','epoch':1}"
+
+static void reports_are_answered_as_the_contract_says(void **state)
+{
+    struct bench *const b = *state;
+    struct answer a =
+        call(b, HTTP_POST, "/v1/lock-reports",
+             "{" REPORTER ",'sequence':1,'nowNs':5,'edges':[{'from':'a','to':'b','count':2}]}");
+
+    assert_int_equal(a.status, 202);
+    assert_true(json_is_false(at(&a, "resend")));
+    done(&a);
+    a = call(b, HTTP_POST, "/v1/lock-reports", "{" REPORTER ",'sequence':1,'nowNs':5}");
+    assert_int_equal(a.status, 202);
+    assert_true(json_is_false(at(&a, "resend")));
+    done(&a);
+    a = call(b, HTTP_POST, "/v1/lock-reports", "{" REPORTER ",'sequence':5,'nowNs':5}");
+    assert_int_equal(a.status, 202);
+    assert_true(json_is_true(at(&a, "resend")));
+    assert_int_equal(json_integer_value(at(&a, "have")), 1);
+    done(&a);
+}
+
+static void a_report_that_is_wrong_names_its_field(void **state)
+{
+    static const struct {
+        const char *body;
+        int status;
+        const char *field;
+    } cases[] = {
+        {"{'sequence':1,'nowNs':5}", 422, "reporter"},
+        {"{'reporter':{'namespace':'bank','pod':'Bad_Pod'},'sequence':1,'nowNs':1}", 422,
+         "reporter.pod"},
+        {"{'reporter':{'namespace':'b/c','pod':'p'},'sequence':1,'nowNs':1}", 422,
+         "reporter.namespace"},
+        {"{" REPORTER ",'sequence':-1,'nowNs':5}", 422, "sequence"},
+        {"{" REPORTER ",'sequence':1,'nowNs':'5'}", 422, "nowNs"},
+        {"{" REPORTER ",'sequence':1,'nowNs':5,'heldd':[]}", 422, "heldd"},
+        {"{" REPORTER ",'sequence':1,'nowNs':5,'held':[{'thread':'t','sinceNs':1}]}", 422,
+         "held[0].class"},
+        {"{" REPORTER ",'sequence':1,'nowNs':5,'held':[{'class':'a','thread':'t','sinceNs':6}]}",
+         422, "held[0].sinceNs"},
+        {"{" REPORTER ",'sequence':1,'nowNs':5,'held':[{'class':'a\\u0007','thread':'t',"
+         "'sinceNs':1}]}",
+         422, "held[0].class"},
+        {"{" REPORTER ",'sequence':1,'nowNs':5,'held':[{'class':'a','thread':'t','sinceNs':1,"
+         "'scope':'global'}]}",
+         422, "held[0].scope"},
+        {"{" REPORTER ",'sequence':1,'nowNs':5,'waiting':[{'class':'a','thread':'t','sinceNs':1},"
+         "{'class':'b','thread':'t','sinceNs':1}]}",
+         422, "waiting[1].thread"},
+        {"{" REPORTER ",'sequence':1,'nowNs':5,'edges':[{'from':'a','to':'b','count':0}]}", 422,
+         "edges[0].count"},
+        {"{" REPORTER ",'sequence':1,'sequence':2,'nowNs':5}", 422, "sequence"},
+        {"{" REPORTER ",'sequence':1,'nowNs':5} x", 400, ""},
+    };
+    struct bench *const b = *state;
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+        fails(b, HTTP_POST, "/v1/lock-reports", cases[i].body, cases[i].status, cases[i].field);
+    assert_null(b->op->book.spaces);
+}
+
+static void a_reporter_that_reports_too_often_waits(void **state)
+{
+    struct bench *const b = *state;
+    const char *const body = "{" REPORTER ",'sequence':1,'nowNs':5}";
+    int taken = 0;
+
+    for (;; taken++) {
+        struct answer a = call(b, HTTP_POST, "/v1/lock-reports", body);
+        const bool limited = a.status == 429;
+
+        assert_true(limited || a.status == 202);
+        assert_true(!limited || a.retry_after_s == 1);
+        assert_true(!limited || json_integer_value(at(&a, "details.retryAfterSeconds")) == 1);
+        done(&a);
+        if (limited)
+            break;
+        assert_in_range(taken, 0, 1000);
+    }
+    assert_int_equal(taken, 200);
+    succeeds(b, HTTP_POST, "/v1/lock-reports", /* another one is not held up */
+             "{'reporter':{'namespace':'bank','pod':'teller-1'},'sequence':1,'nowNs':5}", 202);
+    b->now_ns += 20000000; /* 20 ms: one of fifty a second */
+    succeeds(b, HTTP_POST, "/v1/lock-reports", body, 202);
+    fails(b, HTTP_POST, "/v1/lock-reports", body, 429, "");
+}
+
+/* --- the hierarchy --- */
+
+static void the_hierarchy_comes_in_every_format(void **state)
+{
+    static const char *const formats[] = {"json", "text", "dot", "mermaid", "svg"};
+    struct bench *const b = *state;
+    json_t *const schema = schema_read("locks.schema.json");
+
+    succeeds(b, HTTP_PUT, POLICY, RULES, 201);
+    for (size_t i = 0; i < ARRAY_LEN(formats); i++) {
+        char target[128];
+
+        (void)snprintf(target, sizeof(target), "/v1/lock-hierarchy?namespace=bank&format=%s",
+                       formats[i]);
+        struct answer a = call(b, HTTP_GET, target, "");
+        assert_int_equal(a.status, 200);
+        if (i == 0)
+            schema_expect(a.json, schema);
+        done(&a);
+    }
+    json_decref(schema);
+    fails(b, HTTP_GET, "/v1/lock-hierarchy?format=png", "", 406, "format");
+    fails(b, HTTP_GET, "/v1/lock-hierarchy?format=svg&format=dot", "", 400, "format");
+    fails(b, HTTP_GET, "/v1/lock-hierarchy?namespace=%zz", "", 400, "namespace");
+    succeeds(b, HTTP_PUT, "/v1/lock-policies/shop/p", "{}", 201);
+    fails(b, HTTP_GET, "/v1/lock-hierarchy?format=svg", "", 400, "namespace");
+    struct answer a = call(b, HTTP_GET, "/v1/lock-hierarchy", "");
+    assert_int_equal(json_array_size(at(&a, "namespaces")), 2);
+    done(&a);
+    succeeds(b, HTTP_GET, "/v1/lock-hierarchy?namespace=empty&format=svg", "", 200);
+}
+
+static void unknown_calls_are_not_found(void **state)
+{
+    struct bench *const b = *state;
+
+    fails(b, HTTP_GET, "/v1/", "", 404, "");
+    fails(b, HTTP_GET, "/v1/lock-policy/bank/teller", "", 404, "");
+    fails(b, HTTP_GET, "/v1/lock-policies/bank", "", 404, "");
+    fails(b, HTTP_GET, "/v1/lock-policies/bank/a/b", "", 404, "");
+    fails(b, HTTP_GET, "/v1/lock-reports", "", 405, "");
+    fails(b, HTTP_PUT, "/v1/lock-hierarchy", "", 405, "");
+}
+
+/* --- deadlocks --- */
+
+static void add_pod(struct bench *b, const char *ns, const char *name, const char *extra)
+{
+    struct buf text = {0};
+
+    buf_printf(&text,
+               "{\"metadata\":{\"namespace\":\"%s\",\"name\":\"%s\",\"uid\":\"uid-%s\","
+               "\"creationTimestamp\":\"2026-09-20T00:00:00Z\",\"ownerReferences\":[{\"kind\":"
+               "\"ReplicaSet\",\"name\":\"%.6s\",\"controller\":true}]},\"spec\":{%s\"nodeName\":"
+               "\"n1\",\"containers\":[{\"name\":\"m\"}]},\"status\":{\"phase\":\"Running\","
+               "\"conditions\":[{\"type\":\"Ready\",\"status\":\"True\"}]}}",
+               ns, name, name, name, extra);
+    const size_t n = text.n;
+    buf_add(&text, (const char[64]){0}, 64);
+    const struct source_delta delta = {.kind = SOURCE_POD,
+                                       .type = STR("Pod"),
+                                       .ns = str_of(ns),
+                                       .name = str_of(name),
+                                       .json = {text.p, n}};
+    assert_int_equal(b->sink.delta(b->sink.ctx, &delta, NULL), 0);
+    b->sink.settled(b->sink.ctx);
+    buf_free(&text);
+}
+
+static void wait_ms(struct bench *b, uint64_t ms)
+{
+    for (; ms > 0; ms -= ms < 250 ? ms : 250) {
+        const uint64_t step = ms < 250 ? ms : 250;
+
+        b->now_ns += step * 1000000;
+        b->now_us += (int64_t)step * 1000;
+        op_tick(b->op, b->now_ns, b->now_us);
+    }
+}
+
+/* Two threads of teller-0, each with the lock that the other one wants. */
+static void say_deadlock(struct bench *b, int sequence)
+{
+    char body[1024];
+
+    (void)snprintf(body, sizeof(body),
+                   "{" REPORTER ",'sequence':%d,'nowNs':%llu,"
+                   "'held':[{'class':'accounts','instance':'a','thread':7,'sinceNs':10},"
+                   "{'class':'ledger','instance':'l','thread':8,'sinceNs':11}],"
+                   "'waiting':[{'class':'ledger','instance':'l','thread':7,'sinceNs':20},"
+                   "{'class':'accounts','instance':'a','thread':8,'sinceNs':30}]}",
+                   sequence, (unsigned long long)b->now_ns);
+    succeeds(b, HTTP_POST, "/v1/lock-reports", body, 202);
+}
+
+static void a_deadlock_is_planned_beyond_its_threshold(void **state)
+{
+    struct bench *const b = *state;
+
+    for (int i = 0; i < 4; i++) {
+        char name[16];
+
+        (void)snprintf(name, sizeof(name), "teller-%d", i);
+        add_pod(b, "bank", name, "");
+    }
+    say_deadlock(b, 1);
+    wait_ms(b, 2000);
+    say_deadlock(b, 2);
+    wait_ms(b, 20000);
+    assert_int_equal(b->puts, 0); /* confirmed, and not yet beyond 30 s */
+    struct answer a = call(b, HTTP_GET, "/v1/lock-hierarchy?namespace=bank", "");
+    assert_true(json_is_true(at(&a, "deadlocks.0.confirmed")));
+    done(&a);
+
+    wait_ms(b, 9000);
+    a = call(b, HTTP_GET, "/v1/deadlocks/bank", "");
+    assert_int_equal(json_array_size(at(&a, "items")), 1);
+    assert_string_equal(text_at(&a, "items.0.spec.source"), "Observed");
+    assert_string_equal(text_at(&a, "items.0.spec.cycle.0.holds"), "accounts/a");
+    assert_string_equal(text_at(&a, "items.0.spec.cycle.0.waitsFor"), "ledger/l");
+    assert_string_equal(text_at(&a, "items.0.status.plan.victim"), "bank/teller-0");
+    assert_string_equal(text_at(&a, "items.0.status.plan.uid"), "uid-teller-0");
+    assert_string_equal(text_at(&a, "items.0.status.plan.mode"), "DryRun");
+    assert_string_equal(text_at(&a, "items.0.status.conditions.0.status"), "True");
+    assert_string_equal(text_at(&a, "items.0.status.conditions.1.reason"), "DryRun");
+    assert_int_equal(json_integer_value(at(&a, "items.0.status.plan.budgets.2.left")), 0);
+    assert_int_equal(json_integer_value(at(&a, "items.0.status.plan.budgets.1.left")), 4);
+    done(&a);
+    const int puts = b->puts;
+    wait_ms(b, 5000);
+    assert_int_equal(b->puts, puts); /* nothing new to say */
+
+    succeeds(b, HTTP_POST, "/v1/lock-reports", "{" REPORTER ",'sequence':3,'nowNs':99999999999}",
+             202);
+    wait_ms(b, 500);
+    a = call(b, HTTP_GET, "/v1/deadlocks", "");
+    assert_string_equal(text_at(&a, "items.0.status.conditions.2.type"), "Resolved");
+    assert_string_equal(text_at(&a, "items.0.status.conditions.2.status"), "True");
+    done(&a);
+}
+
+static void nobody_is_the_victim_where_nothing_may_be_ended(void **state)
+{
+    struct bench *const b = *state;
+
+    add_pod(b, "bank", "teller-0", ""); /* the only one of its owner */
+    say_deadlock(b, 1);
+    wait_ms(b, 2000);
+    say_deadlock(b, 2);
+    wait_ms(b, 30000);
+    struct answer a = call(b, HTTP_GET, "/v1/deadlocks/bank", "");
+    assert_string_equal(text_at(&a, "items.0.status.plan.victim"), "");
+    assert_string_equal(text_at(&a, "items.0.status.conditions.1.reason"), "MinReplicas");
+    assert_non_null(strstr(text_at(&a, "items.0.status.plan.spared.0.why"), "too few healthy"));
+    done(&a);
+}
+
+#define CYCLE                                                                                      \
+    "'cycle':[{'namespace':'bank','pod':'teller-0','thread':'1','holds':'a','waitsFor':'b',"       \
+    "'scope':'shared'},{'namespace':'bank','pod':'teller-1','thread':'1','holds':'b',"             \
+    "'waitsFor':'a','scope':'shared'}]"
+
+static int claim(struct bench *b, const char *pod, int sequence, const char *cycle)
+{
+    char body[1024];
+
+    (void)snprintf(body, sizeof(body),
+                   "{'reporter':{'namespace':'bank','pod':'%s','epoch':1},'sequence':%d,%s,"
+                   "'durationNs':60000000000}",
+                   pod, sequence, cycle);
+    struct answer a = call(b, HTTP_POST, "/v1/deadlocks", body);
+    const int status = a.status;
+    done(&a);
+    return status;
+}
+
+static const char *condition(struct bench *b, const char *path)
+{
+    static char text[128];
+    struct answer a = call(b, HTTP_GET, "/v1/deadlocks/bank", "");
+
+    (void)snprintf(text, sizeof(text), "%s", text_at(&a, path));
+    done(&a);
+    return text;
+}
+
+#define CONFIRMED "items.0.status.conditions.0.status"
+
+static void a_claim_is_evidence_and_confirmed_by_two_parties(void **state)
+{
+    struct bench *const b = *state;
+
+    for (int i = 0; i < 4; i++) {
+        char name[16];
+
+        (void)snprintf(name, sizeof(name), "teller-%d", i);
+        add_pod(b, "bank", name, "");
+    }
+    assert_int_equal(claim(b, "teller-0", 1, CYCLE), 202);
+    assert_string_equal(condition(b, CONFIRMED), "False");
+    assert_string_equal(condition(b, "items.0.spec.source"), "Reported");
+    assert_int_equal(claim(b, "teller-0", 1, CYCLE), 200); /* a duplicate */
+    wait_ms(b, 2000);
+    assert_int_equal(claim(b, "teller-0", 1, CYCLE), 200);
+    assert_int_equal(claim(b, "teller-0", 2, CYCLE), 200); /* the accuser alone */
+    wait_ms(b, 1000);
+    assert_string_equal(condition(b, CONFIRMED), "False");
+    assert_int_equal(claim(b, "teller-1", 1, CYCLE), 200);
+    wait_ms(b, 1000);
+    assert_string_equal(condition(b, CONFIRMED), "True");
+    assert_string_equal(condition(b, "items.0.status.plan.victim"), "bank/teller-0");
+}
+
+/* It does not matter from which of its parties on a circle is told. */
+static void a_cycle_told_the_other_way_round_is_the_same(void **state)
+{
+    struct bench *const b = *state;
+
+    assert_int_equal(claim(b, "teller-0", 1, CYCLE), 202);
+    assert_int_equal(
+        claim(b, "teller-1", 1,
+              "'cycle':[{'namespace':'bank','pod':'teller-1','thread':'1','holds':'b',"
+              "'waitsFor':'a','scope':'shared'},{'namespace':'bank','pod':'teller-0','thread':'1',"
+              "'holds':'a','waitsFor':'b','scope':'shared'}]"),
+        200);
+    struct answer a = call(b, HTTP_GET, "/v1/deadlocks", "");
+    assert_int_equal(json_array_size(at(&a, "items")), 1);
+    done(&a);
+}
+
+static void a_claim_that_is_no_circle_is_refused(void **state)
+{
+    struct bench *const b = *state;
+
+    fails(b, HTTP_POST, "/v1/deadlocks",
+          "{" REPORTER ",'sequence':1,'cycle':[{'namespace':'bank','pod':'p','holds':'a',"
+          "'waitsFor':'b'}]}",
+          422, "cycle[0].holds");
+    fails(b, HTTP_POST, "/v1/deadlocks", "{" REPORTER ",'sequence':1,'cycle':[]}", 422, "cycle");
+    assert_int_equal(b->puts, 0);
+}
+
+/* --- attacks --- */
+
+/* T6: a workload accuses pods of others, as often as it likes, alone and under many names. */
+static void forged_reports_do_not_choose_victims(void **state)
+{
+    struct bench *const b = *state;
+    const char *const foreign =
+        "'cycle':[{'namespace':'bank','pod':'teller-0','holds':'a','waitsFor':'b'},"
+        "{'namespace':'shop','pod':'web-0','holds':'b','waitsFor':'a'}]";
+
+    for (int i = 0; i < 4; i++) {
+        char name[16];
+
+        (void)snprintf(name, sizeof(name), "teller-%d", i);
+        add_pod(b, "bank", name, "");
+        (void)snprintf(name, sizeof(name), "web-%d", i);
+        add_pod(b, "shop", name, "");
+    }
+    /* Pods of another namespace alone: refused, for a stranger has no say there. */
+    fails(b, HTTP_POST, "/v1/deadlocks",
+          "{" REPORTER ",'sequence':1,'cycle':[{'namespace':'shop','pod':'web-0','holds':'a',"
+          "'waitsFor':'a'}]}",
+          403, "cycle");
+    /* Over two namespaces: told, and never acted on, whoever says it how often. */
+    for (int i = 1; i < 40; i++) {
+        (void)claim(b, "teller-0", i, foreign);
+        wait_ms(b, 1000);
+    }
+    assert_string_equal(condition(b, "items.0.status.plan.victim"), "");
+    /* One's own namespace: an accuser alone is not enough, however often and for how long. */
+    for (int i = 1; i < 90; i++) {
+        (void)claim(b, "teller-2", i, CYCLE); /* is not even part of it */
+        (void)claim(b, "teller-0", i, CYCLE);
+        wait_ms(b, 1000);
+    }
+    struct answer a = call(b, HTTP_GET, "/v1/deadlocks/bank", "");
+    for (size_t i = 0; i < json_array_size(at(&a, "items")); i++) {
+        char path[64];
+
+        (void)snprintf(path, sizeof(path), "items.%zu.status.plan.victim", i);
+        assert_string_equal(text_at(&a, path), "");
+    }
+    done(&a);
+}
+
+/* T6 by lock reports: holding what others wait for makes a circle only with waits of their own. */
+static void forged_locks_need_the_victims_own_words(void **state)
+{
+    struct bench *const b = *state;
+    const char *const forged =
+        "{'reporter':{'namespace':'bank','pod':'mallory','epoch':1},'sequence':%d,'nowNs':%llu,"
+        "'held':[{'class':'b','instance':'1','scope':'shared','thread':'m','sinceNs':1}],"
+        "'waiting':[{'class':'a','instance':'1','scope':'shared','thread':'m','sinceNs':1}]}";
+    const char *const honest =
+        "{'reporter':{'namespace':'bank','pod':'alice','epoch':1},'sequence':%d,'nowNs':%llu,"
+        "'held':[{'class':'a','instance':'1','scope':'shared','thread':'x','sinceNs':%llu}]}";
+    char body[512];
+
+    for (int i = 1; i < 100; i++) {
+        const unsigned long long now = b->now_ns;
+
+        (void)snprintf(body, sizeof(body), forged, i, now);
+        succeeds(b, HTTP_POST, "/v1/lock-reports", body, 202);
+        (void)snprintf(body, sizeof(body), honest, i, now, now);
+        succeeds(b, HTTP_POST, "/v1/lock-reports", body, 202);
+        wait_ms(b, 1000);
+    }
+    assert_int_equal(b->op->book.confirmed, 0);
+    assert_int_equal(b->puts, 0);
+}
+
+/* T7: who speaks for one namespace neither sees nor changes another, and does not crowd it out. */
+static void a_namespace_has_no_say_in_another(void **state)
+{
+    struct bench *const b = *state;
+    const struct op_caller shop = {.user = STR("system:serviceaccount:shop:web"),
+                                   .ns = STR("shop")};
+    static const struct {
+        enum http_method method;
+        const char *target, *body;
+    } calls[] = {
+        {HTTP_GET, POLICY, ""},
+        {HTTP_PUT, POLICY, "{}"},
+        {HTTP_DELETE, POLICY, ""},
+        {HTTP_GET, "/v1/lock-hierarchy?namespace=bank", ""},
+        {HTTP_GET, "/v1/lock-hierarchy", ""},
+        {HTTP_GET, "/v1/deadlocks", ""},
+        {HTTP_GET, "/v1/deadlocks/bank", ""},
+        {HTTP_POST, "/v1/lock-reports", "{" REPORTER ",'sequence':1,'nowNs':5}"},
+        {HTTP_POST, "/v1/deadlocks", "{" REPORTER ",'sequence':1," CYCLE "}"},
+    };
+
+    succeeds(b, HTTP_PUT, POLICY, RULES, 201);
+    for (size_t i = 0; i < ARRAY_LEN(calls); i++) {
+        struct answer a = call_as(b, &shop, calls[i].method, calls[i].target, calls[i].body);
+
+        if (a.status != 403)
+            fail_msg("%s: %d", calls[i].target, a.status);
+        assert_null(strstr(a.text.p, "\"a\"")); /* no lock class of the other shows */
+        done(&a);
+    }
+    assert_int_equal(b->puts, 1);
+    struct answer a = call_as(
+        b, &shop, HTTP_POST, "/v1/lock-reports",
+        "{'reporter':{'namespace':'shop','pod':'web-0'},'sequence':1,'nowNs':5,'edges':[{'from':"
+        "'c','to':'a'}]}");
+    assert_int_equal(a.status, 202);
+    done(&a);
+    a = call(b, HTTP_GET, "/v1/lock-hierarchy?namespace=bank", "");
+    assert_int_equal(json_array_size(at(&a, "violations")), 0);
+    done(&a);
+}
+
+/* T4: names that are markup, commands or lines of a log come to nothing. */
+static void names_carry_no_commands(void **state)
+{
+    static const char *const nasty[] = {
+        "</text><script>alert(1)</script>",
+        "a\\u001b[2Jb",
+        "a\\nwarn forged line",
+        "\\u202eabc",
+        "a\\u0000b",
+        "${jndi:ldap://x}",
+        "%n%n%n",
+        "'; DROP TABLE locks",
+    };
+    struct bench *const b = *state;
+
+    for (size_t i = 0; i < ARRAY_LEN(nasty); i++) {
+        char body[512];
+
+        (void)snprintf(body, sizeof(body),
+                       "{'reporter':{'namespace':'bank','pod':'p%zu'},'sequence':1,'nowNs':5,"
+                       "'edges':[{'from':'ok','to':\"%s\"}]}",
+                       i, nasty[i]);
+        struct answer a = call(b, HTTP_POST, "/v1/lock-reports", body);
+        assert_true(a.status == 202 || a.status == 422 || a.status == 400);
+        done(&a);
+    }
+    for (int i = 0; i < 5; i++) {
+        static const char *const formats[] = {"json", "text", "dot", "mermaid", "svg"};
+        char target[128];
+
+        (void)snprintf(target, sizeof(target), "/v1/lock-hierarchy?namespace=bank&format=%s",
+                       formats[i]);
+        struct answer a = call(b, HTTP_GET, target, "");
+        assert_int_equal(a.status, 200);
+        assert_true(i < 4 || !strstr(a.text.p, "<script")); /* only a drawing is markup */
+        for (size_t k = 0; k < a.text.n; k++) {
+            const unsigned char c = (unsigned char)a.text.p[k];
+
+            assert_true(c == '\n' || (c >= 0x20 && c != 0x7f));
+        }
+        done(&a);
+    }
+}
+
+/* --- pods that end --- */
+
+static void the_end_of_a_pod_takes_its_locks_along(void **state)
+{
+    struct bench *const b = *state;
+
+    add_pod(b, "bank", "teller-0", "");
+    say_deadlock(b, 1);
+    wait_ms(b, 1000);
+    assert_int_equal(b->op->book.spaces->n_reporters, 1);
+    const struct source_delta gone = {.verb = SOURCE_DELETE,
+                                      .kind = SOURCE_POD,
+                                      .type = STR("Pod"),
+                                      .ns = STR("bank"),
+                                      .name = STR("teller-0")};
+    assert_int_equal(b->sink.delta(b->sink.ctx, &gone, NULL), 0);
+    b->sink.settled(b->sink.ctx);
+    wait_ms(b, 1500);
+    assert_null(b->op->book.spaces);
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        T(a_policy_is_stored_and_read),
+        T(the_same_policy_again_changes_nothing),
+        T(a_stale_version_is_a_conflict),
+        T(a_policy_that_is_wrong_names_its_field),
+        T(a_store_that_fails_leaves_everything_as_it_was),
+        T(policies_that_contradict_each_other_are_stored_with_a_warning),
+        T(reports_are_answered_as_the_contract_says),
+        T(a_report_that_is_wrong_names_its_field),
+        T(a_reporter_that_reports_too_often_waits),
+        T(the_hierarchy_comes_in_every_format),
+        T(unknown_calls_are_not_found),
+        T(a_deadlock_is_planned_beyond_its_threshold),
+        T(nobody_is_the_victim_where_nothing_may_be_ended),
+        T(a_claim_is_evidence_and_confirmed_by_two_parties),
+        T(a_cycle_told_the_other_way_round_is_the_same),
+        T(a_claim_that_is_no_circle_is_refused),
+        T(forged_reports_do_not_choose_victims),
+        T(forged_locks_need_the_victims_own_words),
+        T(a_namespace_has_no_say_in_another),
+        T(names_carry_no_commands),
+        T(the_end_of_a_pod_takes_its_locks_along),
+    };
+#undef T
+
+    return cmocka_run_group_tests_name("operator", tests, NULL, NULL);
+}
