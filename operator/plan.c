@@ -6,6 +6,7 @@
 #include "base/buf.h"
 #include "base/siphash.h"
 #include "cluster/cluster.h"
+#include "cluster/context.h"
 #include "kube/emit.h"
 #include "kube/hints.h"
 #include "operator/cases.h"
@@ -14,18 +15,32 @@
 
 static const char *const strategies[] = {"EvictPod", "ThrottleWorkers", "RotateNodes", "Report"};
 
-/* The defaults of ConcurrencyPolicy spec.deadlock. */
+/* By the policy that counts in the namespace; without one, the defaults of spec.deadlock. */
 struct case_rules case_rules(const struct op *op, struct str ns)
 {
-    (void)op, (void)ns;
-    return (struct case_rules){.victim = {.min_replicas = 2,
-                                          .per_node = 2,
-                                          .per_namespace_per_hour = 5,
-                                          .per_workload_per_5_min = 1,
-                                          .cooldown_s = 300},
-                               .threshold_ns = UINT64_C(30) * 1000000000,
-                               .strategy = strategies[POLICY_REPORT],
-                               .mode = "DryRun"};
+    static const struct policy_deadlock usual = {.threshold_s = 30,
+                                                 .strategy = POLICY_REPORT,
+                                                 .mode = POLICY_DRY_RUN,
+                                                 .min_replicas = 2,
+                                                 .per_node = 2,
+                                                 .per_namespace_per_hour = 5,
+                                                 .per_workload_per_5_min = 1,
+                                                 .cooldown_s = 300};
+    struct cluster_snapshot *const snapshot = cluster_get(op->options.cluster);
+    const struct score_policy *const policy =
+        cluster_context_policy(cluster_snapshot_context(snapshot), ns);
+    const struct policy_deadlock d = policy ? policy->deadlock : usual;
+
+    cluster_snapshot_unref(snapshot);
+    return (struct case_rules){
+        .victim = {.min_replicas = (uint32_t)d.min_replicas,
+                   .per_node = (uint32_t)d.per_node,
+                   .per_namespace_per_hour = (uint32_t)d.per_namespace_per_hour,
+                   .per_workload_per_5_min = (uint32_t)d.per_workload_per_5_min,
+                   .cooldown_s = d.cooldown_s},
+        .threshold_ns = (uint64_t)d.threshold_s * 1000000000,
+        .strategy = strategies[d.strategy],
+        .mode = d.mode == POLICY_ENFORCE ? "Enforce" : "DryRun"};
 }
 
 /* --- candidates --- */
@@ -297,7 +312,7 @@ static const char *suppressed_by(const struct op_case *k)
     if (k->crosses)
         return "CrossNamespace";
     if (k->victim >= 0)
-        return "DryRun";
+        return "DryRun"; /* whatever the policy's mode: nothing acts in this version */
     for (uint32_t i = 0; i < k->n; i++) {
         if (k->verdicts[i] != VICTIM_MAY && k->verdicts[i] != VICTIM_UNKNOWN)
             return victim_reasons[k->verdicts[i]];

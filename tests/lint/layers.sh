@@ -38,7 +38,7 @@ confined 'evhtp' net/
 confined 'event2' net/ cluster/ kube/ cli/
 confined 'jansson|yaml' kube/
 confined 'openssl' net/
-confined 'curl' kube/ agent/
+confined 'curl' kube/ agent/ operator/client.c # which stands alone
 if grep -rnE '\b(malloc|calloc|realloc|free|fopen|open|time|clock_gettime|getenv|printf|log_line)\(' scoring --include='*.[ch]'; then
     echo "scoring/ is pure: no allocation, files, clocks, output"; exit 1
 fi
