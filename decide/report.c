@@ -14,6 +14,7 @@
 #include "decide/spread.h"
 #include "kube/emit.h"
 #include "kube/hints.h"
+#include "scoring/pairs.h"
 #include "topology/cpuset.h"
 
 struct order {
@@ -162,8 +163,41 @@ static void put_cpus(struct emit *e, const struct node_view *v, const uint64_t *
     buf_free(&list);
 }
 
+static void put_pair(struct emit *e, const struct node_view *v, const struct score_pair *p)
+{
+    emit_object(e);
+    emit_key(e, "gpu"), emit_text(e, v->devices[p->gpu].id);
+    emit_key(e, "taken"), emit_uint(e, p->taken);
+    emit_key(e, "nics"), emit_array(e);
+    for (uint32_t i = 0; i < p->n_nics; i++)
+        emit_text(e, p->nics[i]);
+    emit_end(e);
+    emit_key(e, "link"), emit_words(e, topo_link_text(p->link));
+    emit_key(e, "odds"), emit_uint(e, p->odds);
+    emit_end(e);
+}
+
+/* What the device plugin may make of it: "deviceOdds". */
+static void put_odds(struct emit *e, const struct node_view *v, const struct score_device_tale *t)
+{
+    emit_key(e, "deviceOdds"), emit_object(e);
+    emit_key(e, "exact"), emit_bool(e, t->odds.exact);
+    if (t->has_value) {
+        emit_key(e, "mean"), emit_uint(e, t->value);
+        emit_key(e, "least"), emit_uint(e, t->odds.least);
+        emit_key(e, "most"), emit_uint(e, t->odds.most);
+    }
+    if (t->n_pairs && (t->odds.exact || t->odds.sure))
+        emit_key(e, "allFed"), emit_uint(e, t->odds.fed);
+    emit_key(e, "pairs"), emit_array(e);
+    for (uint32_t i = 0; i < t->n_pairs; i++)
+        put_pair(e, v, &t->pairs[i]);
+    emit_end(e);
+    emit_end(e);
+}
+
 static void put_container(struct emit *e, const struct node_view *v, const struct pod_container *pc,
-                          const struct score_container *c)
+                          const struct score_container *c, const struct score_device_tale *tale)
 {
     emit_object(e);
     emit_key(e, "name"), emit_text(e, pc->name);
@@ -173,6 +207,8 @@ static void put_container(struct emit *e, const struct node_view *v, const struc
     emit_key(e, "cpus"), put_cpus(e, v, c->cpus);
     emit_key(e, "memoryZones"), put_zones(e, &v->machine, spread_memory_zones(c));
     emit_key(e, "devices"), put_devices(e, v, c);
+    if (tale->any)
+        put_odds(e, v, tale);
     emit_end(e);
 }
 
@@ -181,7 +217,8 @@ static void put_containers(struct emit *e, const struct report *r, const struct 
 {
     emit_array(e);
     for (uint32_t i = 0; detail->containers && i < r->ask->pod->n_containers; i++)
-        put_container(e, v, &r->ask->pod->containers[i], &detail->containers[i]);
+        put_container(e, v, &r->ask->pod->containers[i], &detail->containers[i],
+                      &detail->devices[i]);
     emit_end(e);
 }
 

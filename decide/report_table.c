@@ -12,6 +12,7 @@
 #include "decide/report.h"
 #include "decide/spread.h"
 #include "kube/hints.h"
+#include "scoring/pairs.h"
 #include "topology/cpuset.h"
 
 enum { COLUMNS = 120, INDENT = 4, LABEL = 11, NODE_MIN = 8 };
@@ -144,6 +145,70 @@ static void say_container(struct buf *out, const struct node_view *v,
     buf_free(&line);
 }
 
+static void put_percent(struct buf *out, uint32_t permille)
+{
+    buf_printf(out, permille % 10 ? "%u.%u%%" : "%u%%", permille / 10, permille % 10);
+}
+
+/* "GPU-4 (50%) mlx5_4 PIX (25%)": chances that are not certain. */
+static void say_pair(struct buf *out, const struct node_view *v, const struct score_pair *p)
+{
+    buf_str(out, v->devices[p->gpu].id);
+    if (p->taken < 1000) {
+        buf_text(out, " (");
+        put_percent(out, p->taken);
+        buf_text(out, ")");
+    }
+    for (uint32_t i = 0; i < p->n_nics; i++)
+        buf_printf(out, "%s%.*s", i ? "," : " ", STR_ARG(p->nics[i]));
+    buf_printf(out, " %s", topo_link_text(p->link));
+    if (p->odds < 1000) {
+        buf_text(out, " (");
+        put_percent(out, p->odds);
+        buf_text(out, ")");
+    }
+}
+
+static void say_fed(struct buf *out, const struct score_device_odds *odds)
+{
+    buf_text(out, "; each has one below its root: ");
+    if (odds->sure)
+        buf_text(out, "sure");
+    else if (!odds->possible)
+        buf_text(out, "never");
+    else if (odds->exact)
+        put_percent(out, odds->fed);
+    else
+        buf_text(out, "possible");
+}
+
+/* GPUs with the nearest port each, as the device plugin may hand them out. */
+static void say_odds(struct buf *out, const struct node_view *v, const struct score_device_tale *t,
+                     const struct score_rules *rules)
+{
+    const bool asked =
+        rules->gpu_nic == SCORE_GPU_NIC_REQUIRE || rules->gpu_nic == SCORE_GPU_NIC_PREFER;
+    struct buf line = {0};
+
+    for (uint32_t i = 0; i < t->n_pairs; i++) {
+        buf_text(&line, i ? "; " : "nearest port: ");
+        say_pair(&line, v, &t->pairs[i]);
+    }
+    if (t->n_pairs)
+        say_fed(&line, &t->odds);
+    else if (asked && t->any)
+        buf_text(&line, "nearest port: none is known of this node");
+    if (t->has_value && t->odds.exact && t->odds.least < t->odds.most)
+        buf_printf(&line, "%sdevices %u, from %u to %u by what is picked", line.n ? "; " : "",
+                   t->value, t->odds.least, t->odds.most);
+    if (line.n) {
+        buf_printf(out, "%*s", LABEL + 2 + INDENT, "");
+        wrap(out, buf_view(&line), LABEL + 2 + INDENT, LABEL + 2 + 2 * INDENT);
+    }
+    out->failed |= line.failed;
+    buf_free(&line);
+}
+
 static int say_best(struct buf *out, const struct report *r, const uint32_t *order, uint32_t n,
                     struct arena *scratch)
 {
@@ -164,9 +229,12 @@ static int say_best(struct buf *out, const struct report *r, const uint32_t *ord
     buf_printf(out, "%.*s, score %u of %d, on the wire %u of %u\n",
                STR_ARG(r->ask->names[order[0]]), row->score, SCORE_MAX, row->wire,
                r->options->max_score);
-    for (uint32_t i = 0; detail.containers && i < r->ask->pod->n_containers; i++)
-        say_container(out, decide_node(r->decision, order[0]), &r->ask->pod->containers[i],
-                      &detail.containers[i]);
+    for (uint32_t i = 0; detail.containers && i < r->ask->pod->n_containers; i++) {
+        const struct node_view *const v = decide_node(r->decision, order[0]);
+
+        say_container(out, v, &r->ask->pod->containers[i], &detail.containers[i]);
+        say_odds(out, v, &detail.devices[i], r->decision->rules);
+    }
     arena_rewind(scratch, mark);
     return 0;
 }

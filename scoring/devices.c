@@ -140,11 +140,20 @@ struct feed {
     const struct score_choice *nics; /* NULL: those of the node */
 };
 
+bool score_device_feed(const struct score_choice **gpus, const struct score_choice **nics,
+                       const struct score_device_ask *ask)
+{
+    *gpus = find_kind(ask, NODE_DEVICE_GPU);
+    *nics = find_kind(ask, NODE_DEVICE_NIC);
+    return ask->gpu_nic != SCORE_GPU_NIC_NONE && *gpus && (*nics || wants_shared(ask));
+}
+
 static bool find_feed(struct feed *out, const struct score_device_ask *ask)
 {
-    *out = (struct feed){ask, find_kind(ask, NODE_DEVICE_NIC)};
-    return ask->gpu_nic != SCORE_GPU_NIC_NONE && find_kind(ask, NODE_DEVICE_GPU) &&
-           (out->nics || wants_shared(ask));
+    const struct score_choice *gpus;
+
+    *out = (struct feed){.ask = ask};
+    return score_device_feed(&gpus, &out->nics, ask);
 }
 
 /* The best that a GPU may expect. */
@@ -248,6 +257,19 @@ static bool is_fed_possible(const struct score_device_ask *ask, const struct sco
         picks--;
     }
     return (sure & ~fed) == 0 && (uint32_t)__builtin_popcountll(fed & ~sure) >= gpus->pick;
+}
+
+/* Each GPU that may be taken is fed, whatever else is picked. */
+static bool is_fed_sure(const struct score_device_ask *ask, const struct score_choice *gpus,
+                        const struct score_choice *nics)
+{
+    for (uint32_t i = 0; i < gpus->n_sure + gpus->n_open; i++) {
+        const uint32_t gpu = i < gpus->n_sure ? gpus->sure[i] : gpus->open[i - gpus->n_sure];
+
+        if (score_choice_chance(nics, gpu, feed_value, ask, feed_values[TOPO_LINK_ROOT]) < 1000)
+            return false;
+    }
+    return true;
 }
 
 /* With the node's own NICs nothing is chosen but GPUs. */
@@ -423,4 +445,6 @@ void score_device_odds(struct score_device_odds *out, const struct score_device_
     }
     *out =
         (struct score_device_odds){.most = SCORE_MAX, .possible = score_device_feed_possible(ask)};
+    out->sure = gpus && nics && is_fed_sure(ask, gpus, nics);
+    out->fed = out->sure ? 1000 : 0;
 }

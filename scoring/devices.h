@@ -55,14 +55,14 @@ struct score_device_odds {
      */
     uint32_t fed;
     bool sure, possible;
-    bool exact; /* false: too many subsets to go through; least, most and fed are bounds */
+    bool exact; /* false: too many subsets to go through */
 };
 
 /*
- * Go through the subsets of GPUs and NICs, SCORE_DEVICE_SUBSETS at most; beyond, each part is
- * bounded for itself (fed is then 0 unless sure). Total.
+ * Go through the subsets of GPUs and NICs, SCORE_DEVICE_SUBSETS at most; beyond, least and most say
+ * nothing, and fed is 0 unless sure. Total.
  */
-enum { SCORE_DEVICE_SUBSETS = 20000 };
+enum { SCORE_DEVICE_SUBSETS = 1000 };
 void score_device_odds(struct score_device_odds *out, const struct score_device_ask *ask);
 
 /*
@@ -71,6 +71,13 @@ void score_device_odds(struct score_device_odds *out, const struct score_device_
  * GPUs first. For the filter, which looks at the best case.
  */
 bool score_device_feed_possible(const struct score_device_ask *ask);
+
+/*
+ * What feeds the GPUs that are taken: `nics`, a choice of ports, or NULL: those of the node. False:
+ * no GPU is taken, there is nothing to feed it, or nobody wants to know.
+ */
+bool score_device_feed(const struct score_choice **gpus, const struct score_choice **nics,
+                       const struct score_device_ask *ask);
 
 /* What PCI says the devices of a choice are; those of one resource are of one kind. */
 enum node_device_kind score_choice_kind(const struct node_view *node, const struct score_choice *c);

@@ -10,6 +10,7 @@
 #include "scoring/kubelet.h"
 #include "scoring/kubelet_request.h"
 #include "scoring/outcome.h"
+#include "scoring/pairs.h"
 #include "scoring/proof.h"
 #include "scoring/terms.h"
 
@@ -218,6 +219,24 @@ static int tell_rejection(struct score_detail *d, const struct trial *t,
     return score_would_fit_without(&d->would_fit_without, &d->n_would_fit_without, node, req, a);
 }
 
+/* What the plugins may make of an admission. */
+static int tell_devices(struct score_detail *d, const struct outcome *o, struct arena *a)
+{
+    const uint32_t n = o->req->pod->n_containers;
+    struct score_device_tale *const tales = arena_array(a, n, sizeof(*tales));
+
+    if (!tales)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < n; i++) {
+        struct score_device_ask ask;
+
+        if (score_terms_devices(&ask, o, i) && score_device_tell(&tales[i], &ask, a))
+            return -ENOMEM;
+    }
+    d->devices = tales;
+    return 0;
+}
+
 int score_node_explain(struct score_detail *out, const struct score_request *req,
                        const struct node_view *node, const struct score_context *ctx,
                        struct arena *a)
@@ -230,6 +249,8 @@ int score_node_explain(struct score_detail *out, const struct score_request *req
     age(&d.result, node, ctx);
     if (d.result.verdict == SCORE_ADMITTED) {
         d.containers = t.answer.containers;
+        if (tell_devices(&d, &t.outcome, a))
+            return -ENOMEM;
     } else if (d.result.reason == SCORE_TOO_MANY_ZONES && t.answer.message[0]) {
         if (str_copy(&d.message, str_of(t.answer.message), a))
             return -ENOMEM;

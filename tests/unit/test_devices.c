@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Devices by their links: choices of a plugin, parts, odds. All worked by hand. */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/arena.h"
 #include "base/attr.h"
 #include "scoring/devices.h"
+#include "scoring/pairs.h"
 #include "tests/support/test.h"
 #include "topology/cpuset.h"
 
@@ -238,6 +240,81 @@ static void the_best_case_is_found_without_going_through_all(void **state)
     assert_true(score_device_feed_possible(&r.ask));
 }
 
+/* A third choice, of which nothing is known: not every subset is gone through. */
+static void what_is_sure_is_found_without_going_through_all(void **state)
+{
+    struct score_device_odds o;
+    struct score_choice three[3];
+    CLEANUP(take_down) struct rig r;
+
+    set_up(&r);
+    for (int sure = 0; sure < 2; sure++) {
+        take(&r, sure ? 1 : 3, 1, 1);
+        memcpy(three, r.choices, sizeof(r.choices));
+        three[2] = r.choices[1];
+        r.ask.choices = three;
+        r.ask.n = 3;
+        score_device_odds(&o, &r.ask);
+        assert_false(o.exact);
+        assert_int_equal(o.sure, sure);
+        assert_int_equal(o.fed, sure ? 1000 : 0);
+        assert_true(o.possible);
+        r.ask.choices = r.choices;
+    }
+}
+
+static void expect_pair(const struct score_pair *p, uint32_t gpu, uint32_t taken,
+                        enum topo_link link, uint32_t odds, const char *nics)
+{
+    char list[64] = "";
+
+    for (uint32_t i = 0; i < p->n_nics; i++)
+        (void)snprintf(list + strlen(list), sizeof(list) - strlen(list), "%s%.*s", i ? "," : "",
+                       STR_ARG(p->nics[i]));
+    assert_int_equal(p->gpu, gpu);
+    assert_int_equal(p->taken, taken);
+    assert_int_equal(p->link, link);
+    assert_int_equal(p->odds, odds);
+    assert_string_equal(list, nics);
+}
+
+static void pairs_are_told_with_their_odds(void **state)
+{
+    static const char *const names[] = {"g0", "g1", "g2", "g3", "n0", "n1", "n2", "n3"};
+    struct score_device_tale t;
+    CLEANUP(take_down) struct rig r;
+
+    set_up(&r);
+    for (uint32_t d = 0; d < DEVICES; d++)
+        r.devices[d].id = str_of(names[d]);
+    take(&r, 1, 3, 1); /* both GPUs of zone 0, one of zone 1; a NIC of zone 0 */
+    assert_int_equal(score_device_tell(&t, &r.ask, &r.a), 0);
+    assert_true(t.any && t.has_value && t.odds.exact);
+    assert_int_equal(t.n_pairs, 4);
+    expect_pair(&t.pairs[0], 0, 1000, TOPO_LINK_SWITCH, 500, "n0");
+    expect_pair(&t.pairs[1], 1, 1000, TOPO_LINK_SWITCH, 500, "n1");
+    expect_pair(&t.pairs[2], 2, 500, TOPO_LINK_FAR, 1000, "n0,n1");
+    expect_pair(&t.pairs[3], 3, 500, TOPO_LINK_FAR, 1000, "n0,n1");
+    assert_int_equal(t.odds.fed, 0); /* the third is far from every one */
+    take(&r, 3, 1, 2);               /* any GPU, two NICs of four: 1 - C(3,2)/C(4,2) */
+    assert_int_equal(score_device_tell(&t, &r.ask, &r.a), 0);
+    expect_pair(&t.pairs[3], 3, 250, TOPO_LINK_SWITCH, 500, "n3");
+    r.ask.gpu_nic = SCORE_GPU_NIC_NONE; /* nobody wants to know */
+    assert_int_equal(score_device_tell(&t, &r.ask, &r.a), 0);
+    assert_true(t.any && t.n_pairs == 0);
+    /* no NIC of its own: the node's */
+    r.nics[0] = (struct node_nic){.name = STR("eth0"), .place = 5};
+    r.nics[1] = (struct node_nic){.name = STR("eth1"), .place = 7};
+    r.node.nics = r.nics;
+    r.node.n_nics = 2;
+    r.ask.gpu_nic = SCORE_GPU_NIC_PREFER;
+    take(&r, 1, 1, 0);
+    assert_int_equal(score_device_tell(&t, &r.ask, &r.a), 0);
+    assert_int_equal(t.n_pairs, 2);
+    expect_pair(&t.pairs[0], 0, 500, TOPO_LINK_SWITCH, 1000, "eth0");
+    expect_pair(&t.pairs[1], 1, 500, TOPO_LINK_ROOT, 1000, "eth0");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -248,6 +325,8 @@ int main(void)
         cmocka_unit_test(the_nodes_own_nics_feed_who_asks_for_it),
         cmocka_unit_test(odds_go_through_what_the_plugin_may_do),
         cmocka_unit_test(the_best_case_is_found_without_going_through_all),
+        cmocka_unit_test(what_is_sure_is_found_without_going_through_all),
+        cmocka_unit_test(pairs_are_told_with_their_odds),
     };
 
     return cmocka_run_group_tests_name("devices", tests, NULL, NULL);
