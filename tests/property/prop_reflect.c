@@ -315,8 +315,8 @@ static void add_nonsense(struct world *w)
                                         "null",
                                         "{\"type\":\"ADDED\"}\n",
                                         "{\"metadata\":{}}",
-                                        "{\"metadata\":{\"resourceVersion\":\"99999\"},"
-                                        "\"items\":["};
+                                        ("{\"metadata\":{\"resourceVersion\":\"99999\"},"
+                                         "\"items\":[")};
 
     buf_text(&w->t.body, texts[test_random(&w->seed, ARRAY_LEN(texts))]);
 }
