@@ -155,30 +155,36 @@ static void tell_field(const struct walk *w, struct str json, const struct origi
 static int visit(struct walk *w, struct str json, const struct origin *o,
                  const struct kube_meta *list);
 
+/* The last "items" of an object that is valid; empty when it has none. */
 static struct str items_of(struct str json)
 {
-    struct str key = {0}, value, items = {0};
+    struct str items = {0};
+    struct scan s;
 
-    for (size_t at = 0; kube_json_step(json, &at, &key, &value);) {
-        if (str_is(key, "\"items\""))
-            items = value;
-    }
+    scan_init(&s, json, 0);
+    if (scan_object(&s))
+        while (scan_key(&s)) {
+            if (scan_at(&s, "items"))
+                (void)scan_raw(&s, &items);
+        }
     return items;
 }
 
 static int visit_items(struct walk *w, struct str items, const struct origin *o,
                        const struct kube_meta *list, const char *start)
 {
-    struct str key = {0}, value;
+    struct str value;
+    struct scan s;
+    int rc = 0;
 
-    for (size_t at = 0; kube_json_step(items, &at, &key, &value);) {
-        const struct origin inner = {o->map, o->text, o->base + (size_t)(value.p - start), 0};
-        const int rc = visit(w, value, &inner, list);
+    scan_init(&s, items, 0);
+    if (scan_array(&s))
+        while (rc == 0 && scan_item(&s) && scan_raw(&s, &value)) {
+            const struct origin inner = {o->map, o->text, o->base + (size_t)(value.p - start), 0};
 
-        if (rc != 0)
-            return rc;
-    }
-    return 0;
+            rc = visit(w, value, &inner, list);
+        }
+    return rc;
 }
 
 /* Give the item of a typed list the kind that only the list says. */
@@ -241,9 +247,8 @@ static int visit(struct walk *w, struct str json, const struct origin *o,
         tell_field(w, json, o, err.code == -ENOMEM ? "metadata: too long" : err.text);
         return 0;
     }
-    const struct str items = items_of(json);
-    if (str_ends(meta.kind, "List") && items.n && items.p[0] == '[' && is_plain_word(meta.kind) &&
-        is_plain_word(meta.api_version))
+    const struct str items = str_ends(meta.kind, "List") ? items_of(json) : STR("");
+    if (items.n && items.p[0] == '[' && is_plain_word(meta.kind) && is_plain_word(meta.api_version))
         rc = visit_items(w, items, o, &meta, json.p);
     else
         rc = visit_object(w, json, *o, meta, list);

@@ -65,18 +65,30 @@ static struct kube_place advance(struct kube_place at, char c)
     return at;
 }
 
+static uint32_t count_characters(const char *p, size_t n)
+{
+    uint32_t more = 0; /* bytes that only go on with a character */
+
+    for (size_t i = 0; i < n; i++)
+        more += ((unsigned char)p[i] & 0xc0) == 0x80;
+    return (uint32_t)n - more;
+}
+
 void kube_positions_index(struct kube_positions *p, struct str text)
 {
     enum { EVERY = 4096 };
-    struct kube_place at = {1, 1};
-    size_t last = 0;
+    uint32_t line = 1;
 
-    for (size_t i = 0; i < text.n; i++) {
-        if (i == 0 || text.p[i - 1] == '\n' || i - last == EVERY) {
-            kube_positions_add(p, i, at);
-            last = i;
+    for (size_t from = 0, end; from < text.n; from = end, line++) {
+        const char *const stop = memchr(text.p + from, '\n', text.n - from);
+        uint32_t column = 1;
+
+        end = stop ? (size_t)(stop - text.p) + 1 : text.n;
+        kube_positions_add(p, from, (struct kube_place){line, 1});
+        for (size_t at = from + EVERY; at < end; at += EVERY) {
+            column += count_characters(text.p + at - EVERY, EVERY);
+            kube_positions_add(p, at, (struct kube_place){line, column});
         }
-        at = advance(at, text.p[i]);
     }
 }
 
