@@ -33,6 +33,7 @@ static int fill_once(struct block **out, size_t room, size_t *used, block_fill f
     atomic_init(&b->refs, 1);
     b->used = *used;
     b->value = value;
+    b->shared = NULL;
     *out = b;
     return 0;
 }
@@ -82,8 +83,17 @@ struct block *block_ref(struct block *b)
     return b;
 }
 
+bool block_is_alone(const struct block *b)
+{
+    return atomic_load_explicit(&b->refs, memory_order_acquire) == 1;
+}
+
 void block_unref(struct block *b)
 {
-    if (b && atomic_fetch_sub_explicit(&b->refs, 1, memory_order_acq_rel) == 1)
+    while (b && atomic_fetch_sub_explicit(&b->refs, 1, memory_order_acq_rel) == 1) {
+        struct block *const shared = b->shared;
+
         free(b);
+        b = shared;
+    }
 }

@@ -7,6 +7,7 @@
 #define CLUSTER_BLOCK_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/attr.h"
@@ -15,8 +16,9 @@ struct arena;
 
 struct block {
     atomic_uint refs;
-    size_t used;       /* bytes behind this header that the value takes */
-    const void *value; /* what the fill function built, inside the block */
+    size_t used;          /* bytes behind this header that the value takes */
+    const void *value;    /* what the fill function built, inside the block */
+    struct block *shared; /* referenced: what else the value points into, with others; or NULL */
 };
 
 /*
@@ -35,6 +37,7 @@ int block_new(struct block **out, size_t room, block_fill fill, void *ctx) MUST_
 size_t block_room_like(const struct block *b);
 
 struct block *block_ref(struct block *b);
-void block_unref(struct block *b); /* from any thread; NULL is fine */
+bool block_is_alone(const struct block *b); /* there is one reference */
+void block_unref(struct block *b);          /* from any thread; NULL is fine */
 
 #endif

@@ -29,6 +29,7 @@ struct cluster {
     uint32_t pods_room;
     struct node_signal *signals; /* scratch for the signals about one node */
     uint32_t signals_room;
+    struct intern layouts;           /* node_build.h */
     struct cluster_context *context; /* never NULL */
     char *scratch;
     size_t scratch_room;
@@ -42,6 +43,7 @@ struct cluster {
 struct build {
     struct cluster *c;
     const struct node_inputs *in;
+    struct node_layouts *layouts; /* of `in` */
     uint64_t revision;
 };
 
@@ -67,6 +69,8 @@ static int build_into(void *ctx, struct arena *a, const void **out)
 
     if (!view)
         return -ENOMEM;
+    block_unref(b->layouts->used); /* of an attempt that had not enough room */
+    b->layouts->used = NULL;
     arena_init(&scratch, b->c->scratch, b->c->scratch_room);
     const int rc = node_build(view, b->in, a, &scratch);
     arena_rewind(&scratch, 0);
@@ -152,6 +156,7 @@ static int new_view(struct cluster *c, struct store_node *n, struct block **out,
 {
     const int64_t now = now_us(c);
     const int n_signals = collect_signals(c, n->name, now, out_ends_us);
+    struct node_layouts layouts = {.known = &c->layouts, .texts = n->nrt ? n->nrt->shared : NULL};
     const struct node_inputs in = {
         .name = n->name,
         .node = n->node->value,
@@ -162,15 +167,21 @@ static int new_view(struct cluster *c, struct store_node *n, struct block **out,
         .context = c->context,
         .signals = c->signals,
         .n_signals = (uint32_t)n_signals,
+        .layouts = &layouts,
         .newest_generation = n->newest_generation,
         .now_us = now,
         .max_age_us = c->options.max_age_us,
     };
-    struct build b = {c, &in, ++c->revision};
+    struct build b = {c, &in, &layouts, ++c->revision};
 
     if (n_signals < 0)
         return -ENOMEM;
-    return block_new(out, block_room_like(n->view), build_into, &b);
+    const int rc = block_new(out, block_room_like(n->view), build_into, &b);
+    if (rc == 0)
+        (*out)->shared = layouts.used;
+    else
+        block_unref(layouts.used);
+    return rc;
 }
 
 /* Of two times of which 0 is never. */
@@ -508,6 +519,7 @@ static int start(struct cluster *c, const struct cluster_options *options)
 {
     c->options = *options;
     c->context = cluster_context_new(NULL, 0, NULL, 0);
+    c->layouts = (struct intern){.key = {options->hash_key[0], options->hash_key[1]}};
     if (!c->context || store_init(&c->store, options->hash_key) || grow_scratch(c))
         return -ENOMEM;
     c->current = snapshot_new(roster_new(options->hash_key, NULL, 0), pod_table_new(),
@@ -533,6 +545,7 @@ void cluster_free(struct cluster *c)
         return;
     cluster_snapshot_unref(c->current);
     store_done(&c->store);
+    intern_done(&c->layouts);
     cluster_context_unref(c->context);
     free(c->pods);
     free(c->signals);

@@ -115,7 +115,7 @@ static int build_known(struct node_build *b)
     if ((rc = node_build_check(b)) || (rc = node_build_machine(b)) ||
         (rc = node_build_cpu_free(b)) || (rc = node_build_memory(b)) ||
         (rc = node_build_devices(b)) || (rc = node_build_places(b)) ||
-        (rc = node_view_complete(&b->v, b->a)))
+        (rc = node_view_finish(&b->v, b->a)))
         return rc;
     return node_build_pods(b);
 }

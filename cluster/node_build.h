@@ -15,7 +15,9 @@
 #include "scoring/node_view.h"
 
 struct arena;
+struct block;
 struct cluster_context;
+struct intern;
 
 /*
  * A resource of the Node that no zone hosts and no attribute lists is taken for that many devices
@@ -35,6 +37,13 @@ struct node_signal {
     const struct signal_node *figures;
 };
 
+/* What follows from CPU lists, worked out once for machines that have them alike. */
+struct node_layouts {
+    struct intern *known;
+    struct block *texts; /* what the zones' CPU lists are parts of (pack.h) */
+    struct block *used;  /* out: what the view points into besides, a reference; or NULL */
+};
+
 struct node_inputs {
     struct str name;
     const struct kube_node *node; /* capacities to check the report against; NULL = none */
@@ -47,8 +56,9 @@ struct node_inputs {
     const struct cluster_context *context; /* policies; NULL: there are none */
     const struct node_signal *signals;     /* [n_signals] by name */
     uint32_t n_signals;
-    uint64_t newest_generation; /* the highest seen of this node, 0 = none */
-    int64_t now_us, max_age_us; /* max_age_us 0 = never stale */
+    struct node_layouts *layouts; /* NULL: each view has its own */
+    uint64_t newest_generation;   /* the highest seen of this node, 0 = none */
+    int64_t now_us, max_age_us;   /* max_age_us 0 = never stale */
 };
 
 /*

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "cluster/intern.h"
 #include "cluster/node_build_parts.h"
 #include "kube/quantity.h"
 #include "topology/cpuset.h"
@@ -148,9 +149,17 @@ static int count_cpus(struct node_build *b, uint32_t *out_named, uint32_t *out_a
     return 0;
 }
 
-static int place_cpu(struct node_build *b, uint32_t cpu, uint32_t zone)
+/* The CPUs of a machine, and what follows from them. */
+struct layout {
+    uint32_t n_cpus, words;
+    struct topo_cpu *cpus; /* [n_cpus] */
+    struct node_cpus derived;
+    uint32_t assumed;
+};
+
+static int place_cpu(struct node_build *b, struct layout *l, uint32_t cpu, uint32_t zone)
 {
-    struct topo_cpu *const c = &b->cpus[cpu];
+    struct topo_cpu *const c = &l->cpus[cpu];
 
     if (c->zone != TOPO_NONE)
         return node_build_refuse(b, NODE_NOT_MODELLED, "CPU %u is in zone %u and in zone %u", cpu,
@@ -163,67 +172,126 @@ static int place_cpu(struct node_build *b, uint32_t cpu, uint32_t zone)
 }
 
 /* Give every CPU of each set of `sets` the lowest id of the set: as its core, or as its L3. */
-static void join_sets(struct node_build *b, struct str sets, uint64_t *set, bool cores)
+static void join_sets(struct layout *l, struct str sets, uint64_t *set, bool cores)
 {
-    const uint32_t n = b->v.machine.n_cpus, words = b->v.cpu_words;
-
     while (sets.n) {
-        if (cpuset_parse(set, words, str_cut(&sets, ';'), NULL) < 0)
+        if (cpuset_parse(set, l->words, str_cut(&sets, ';'), NULL) < 0)
             continue; /* names CPUs that no zone has */
-        uint32_t first = cpuset_next(set, words, 0);
+        uint32_t first = cpuset_next(set, l->words, 0);
 
-        for (uint32_t c = first; c < n; c = cpuset_next(set, words, c + 1)) {
+        for (uint32_t c = first; c < l->n_cpus; c = cpuset_next(set, l->words, c + 1)) {
             if (cores)
-                b->cpus[c].core = (uint16_t)first;
+                l->cpus[c].core = (uint16_t)first;
             else
-                b->cpus[c].l3 = (uint16_t)first;
+                l->cpus[c].l3 = (uint16_t)first;
         }
     }
 }
 
 /* `set` is scratch. */
-static int fill_zone_cpus(struct node_build *b, uint32_t zone, uint32_t *unnamed, uint64_t *set)
+static int fill_zone_cpus(struct node_build *b, struct layout *l, uint32_t zone, uint32_t *unnamed,
+                          uint64_t *set)
 {
     const struct kube_nrt_zone *const z = &b->nrt->zones[zone];
-    const uint32_t n = unnamed_cpus(z), words = b->v.cpu_words, first = *unnamed;
-    int rc = cpuset_parse(set, words, z->cpus, NULL);
+    const uint32_t n = unnamed_cpus(z), first = *unnamed;
+    int rc = cpuset_parse(set, l->words, z->cpus, NULL);
     uint32_t lowest;
 
     if (rc < 0)
         return node_build_refuse(b, NODE_NOT_MODELLED, "zone %u: cpus does not parse", z->id);
     for (uint32_t i = 0; i < n; i++)
         cpuset_add(set, (*unnamed)++);
-    lowest = cpuset_next(set, words, 0);
-    for (uint32_t c = lowest; rc == 0 && c < words * 64; c = cpuset_next(set, words, c + 1)) {
-        rc = place_cpu(b, c, zone);
-        b->cpus[c].l3 = (uint16_t)lowest; /* one L3 a zone unless more is said */
+    lowest = cpuset_next(set, l->words, 0);
+    for (uint32_t c = lowest; rc == 0 && c < l->words * 64; c = cpuset_next(set, l->words, c + 1)) {
+        rc = place_cpu(b, l, c, zone);
+        l->cpus[c].l3 = (uint16_t)lowest; /* one L3 a zone unless more is said */
     }
     if (rc == 0 && z->cores.n == 0 && (z->cpus.n || *unnamed > first))
-        b->v.assumed |= NODE_ASSUMED_SIBLINGS;
+        l->assumed |= NODE_ASSUMED_SIBLINGS;
     return rc;
+}
+
+/* From the CPU lists to CPUs, and to what follows from them; all of it in `a`. */
+static int lay_out(struct node_build *b, struct layout *l, struct arena *a)
+{
+    const struct kube_nrt *const nrt = b->nrt;
+    struct topo_machine m = b->v.machine;
+    uint32_t unnamed = 0;
+    int rc = count_cpus(b, &unnamed, &l->n_cpus);
+
+    if (rc)
+        return rc;
+    l->words = cpuset_words(l->n_cpus);
+    l->assumed = 0;
+    m.n_cpus = l->n_cpus;
+    m.cpus = l->cpus = arena_array(a, l->n_cpus, sizeof(*l->cpus));
+    uint64_t *const set = arena_array(b->scratch, l->words, sizeof(*set));
+    if (!l->cpus || !set)
+        return -ENOMEM;
+    for (uint32_t c = 0; c < l->n_cpus; c++)
+        l->cpus[c] = (struct topo_cpu){TOPO_NONE, TOPO_NONE, TOPO_NONE, TOPO_NONE};
+    for (uint32_t z = 0; rc == 0 && z < nrt->n_zones; z++)
+        rc = fill_zone_cpus(b, l, z, &unnamed, set);
+    for (uint32_t z = 0; rc == 0 && z < nrt->n_zones; z++) {
+        join_sets(l, nrt->zones[z].cores, set, true);
+        join_sets(l, nrt->zones[z].l3, set, false);
+    }
+    return rc ? rc : node_cpus_init(&l->derived, &m, a);
+}
+
+static void take_layout(struct node_build *b, const struct layout *l)
+{
+    b->v.machine.n_cpus = l->n_cpus;
+    b->v.machine.cpus = b->cpus = l->cpus;
+    b->v.cpu_words = l->words;
+    b->v.cpus = l->derived;
+    b->v.assumed |= l->assumed;
+}
+
+/* --- layouts that machines share --- */
+
+static int lay_out_block(void *ctx, struct arena *a, const void **out)
+{
+    struct layout *const l = arena_array(a, 1, sizeof(*l));
+
+    *out = l;
+    return l ? lay_out(ctx, l, a) : -ENOMEM;
+}
+
+/* All that a layout depends on: the lists, which are shared, and what stands for those not given.
+ */
+static int layout_key(struct str *out, const struct node_build *b, const struct block *texts)
+{
+    const uint32_t n = b->nrt->n_zones;
+    uint64_t *const key = arena_array(b->scratch, n + (size_t)1, sizeof(*key));
+
+    if (!key)
+        return -ENOMEM;
+    key[0] = (uint64_t)(uintptr_t)texts;
+    for (uint32_t z = 0; z < n; z++)
+        key[z + 1] = (uint64_t)b->v.machine.zones[z].socket << 32 | unnamed_cpus(&b->nrt->zones[z]);
+    *out = (struct str){(const char *)key, (n + (size_t)1) * sizeof(*key)};
+    return 0;
 }
 
 static int fill_cpus(struct node_build *b)
 {
-    struct topo_machine *const m = &b->v.machine;
-    uint32_t unnamed = 0;
-    int rc = count_cpus(b, &unnamed, &m->n_cpus);
+    struct node_layouts *const shared = b->in->layouts;
+    struct layout own;
+    struct str key;
+    int rc;
 
-    if (rc)
+    if (!shared || !shared->texts) {
+        rc = lay_out(b, &own, b->a);
+        if (rc == 0)
+            take_layout(b, &own);
         return rc;
-    b->v.cpu_words = cpuset_words(m->n_cpus);
-    m->cpus = b->cpus = arena_array(b->a, m->n_cpus, sizeof(*b->cpus));
-    uint64_t *const set = arena_array(b->scratch, b->v.cpu_words, sizeof(*set));
-    if (!b->cpus || !set)
-        return -ENOMEM;
-    for (uint32_t c = 0; c < m->n_cpus; c++)
-        b->cpus[c] = (struct topo_cpu){TOPO_NONE, TOPO_NONE, TOPO_NONE, TOPO_NONE};
-    for (uint32_t z = 0; rc == 0 && z < m->n_zones; z++)
-        rc = fill_zone_cpus(b, z, &unnamed, set);
-    for (uint32_t z = 0; rc == 0 && z < m->n_zones; z++) {
-        join_sets(b, b->nrt->zones[z].cores, set, true);
-        join_sets(b, b->nrt->zones[z].l3, set, false);
     }
+    rc = layout_key(&key, b, shared->texts);
+    if (rc == 0 && !(shared->used = intern_find(shared->known, key)))
+        rc = intern_add(shared->known, &shared->used, key, lay_out_block, b, shared->texts);
+    if (rc == 0)
+        take_layout(b, shared->used->value);
     return rc;
 }
 

@@ -15,10 +15,10 @@ struct node_build {
     const struct kube_nrt *nrt;
     struct node_view v;
     struct arena *a, *scratch;
-    struct topo_cpu *cpus;      /* machine.cpus */
-    struct node_device *device; /* v.devices */
-    struct node_nic *nic;       /* v.nics */
-    struct err why;             /* the words of node_build_refuse */
+    const struct topo_cpu *cpus; /* machine.cpus */
+    struct node_device *device;  /* v.devices */
+    struct node_nic *nic;        /* v.nics */
+    struct err why;              /* the words of node_build_refuse */
 };
 
 /* Stop with a knowledge other than NODE_KNOWN, for the reason given. Returns -ECANCELED. */

@@ -16,6 +16,7 @@ struct pack {
     struct arena *a;
     char *text; /* NULL: only count */
     size_t n;
+    const char *cpu_texts; /* what of the shared ones comes next */
     struct str from[RECENT], to[RECENT];
     unsigned next;
     bool failed;
@@ -112,6 +113,44 @@ int pack_node(struct kube_node *out, const struct kube_node *from, struct arena 
 
 /* --- a NodeResourceTopology --- */
 
+/* The next of the CPU texts; each ends with a byte that none of them has. */
+static struct str borrow(struct pack *p, struct str s)
+{
+    const struct str to = {p->cpu_texts, s.n};
+
+    p->cpu_texts += s.n + 1;
+    return to;
+}
+
+static size_t cpu_text_bytes(const struct kube_nrt *n)
+{
+    size_t bytes = 0;
+
+    for (uint32_t i = 0; i < n->n_zones; i++)
+        bytes += n->zones[i].cpus.n + n->zones[i].cores.n + n->zones[i].l3.n + 3;
+    return bytes;
+}
+
+int pack_cpu_texts(struct str *out, const struct kube_nrt *from, struct arena *a)
+{
+    const size_t bytes = from->zones ? cpu_text_bytes(from) : 0;
+    char *const text = arena_array(a, bytes, 1), *at = text;
+
+    if (!text)
+        return -ENOMEM;
+    for (uint32_t i = 0; bytes && i < from->n_zones; i++) {
+        const struct str parts[] = {from->zones[i].cpus, from->zones[i].cores, from->zones[i].l3};
+
+        for (size_t k = 0; k < ARRAY_LEN(parts); k++) {
+            if (parts[k].n)
+                memcpy(at, parts[k].p, parts[k].n);
+            at += parts[k].n + 1; /* behind each a zero */
+        }
+    }
+    *out = (struct str){text, bytes};
+    return 0;
+}
+
 static void pack_zone(struct pack *p, struct kube_nrt_zone *z, uint32_t n_zones)
 {
     struct kube_nrt_resource *const resources =
@@ -126,10 +165,10 @@ static void pack_zone(struct pack *p, struct kube_nrt_zone *z, uint32_t n_zones)
         frees[i].type = put(p, frees[i].type);
     z->resources = resources;
     z->free = frees;
-    z->cpus = put(p, z->cpus);
     z->free_cpus = put(p, z->free_cpus);
-    z->cores = put(p, z->cores);
-    z->l3 = put(p, z->l3);
+    z->cpus = borrow(p, z->cpus);
+    z->cores = borrow(p, z->cores);
+    z->l3 = borrow(p, z->l3);
 }
 
 static void pack_holding(struct pack *p, struct kube_nrt_holding *h)
@@ -197,10 +236,11 @@ static void pack_nrt_parts(struct pack *p, struct kube_nrt *n)
     n->pci = pci;
 }
 
-int pack_nrt(struct kube_nrt *out, const struct kube_nrt *from, struct arena *a)
+int pack_nrt(struct kube_nrt *out, const struct kube_nrt *from, const char *cpu_texts,
+             struct arena *a)
 {
     const size_t mark = arena_mark(a);
-    struct pack count = {.a = a}, p = {.a = a};
+    struct pack count = {.a = a, .cpu_texts = cpu_texts}, p = {.a = a, .cpu_texts = cpu_texts};
     struct kube_nrt n = *from;
 
     pack_nrt_parts(&count, &n);

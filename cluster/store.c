@@ -24,6 +24,7 @@ struct decoded {
         struct kube_nrt nrt;
         struct score_pod pod; /* of a workload: its template */
     };
+    struct block *cpu_texts; /* of a NodeResourceTopology; a reference */
 };
 
 static int decode_into(struct decoded *d, struct str json, struct arena *a, struct err *err)
@@ -49,7 +50,7 @@ static int pack_into(void *ctx, struct arena *a, const void **out)
         struct kube_nrt *const nrt = arena_array(a, 1, sizeof(*nrt));
 
         *out = nrt;
-        return nrt ? pack_nrt(nrt, &d->nrt, a) : -ENOMEM;
+        return nrt ? pack_nrt(nrt, &d->nrt, d->cpu_texts->value, a) : -ENOMEM;
     }
     struct score_pod *const pod = arena_array(a, 1, sizeof(*pod));
 
@@ -70,6 +71,46 @@ static int grow_scratch(struct store *s)
     return 0;
 }
 
+static int copy_into(void *ctx, struct arena *a, const void **out)
+{
+    const struct str *const text = ctx;
+
+    *out = arena_copy(a, text->p, text->n);
+    return *out ? 0 : -ENOMEM;
+}
+
+/* Most machines are of a few models, and their CPU lists are kept once. */
+static int share_cpu_texts(struct store *s, struct decoded *d, struct arena *a)
+{
+    struct str texts;
+
+    if (pack_cpu_texts(&texts, &d->nrt, a))
+        return -ENOMEM;
+    d->cpu_texts = intern_find(&s->cpu_texts, texts);
+    return d->cpu_texts ? 0
+                        : intern_add(&s->cpu_texts, &d->cpu_texts, texts, copy_into, &texts, NULL);
+}
+
+static int decode_and_pack(struct store *s, struct block **out, struct decoded *d, struct str json,
+                           size_t room, struct err *err)
+{
+    struct arena a;
+
+    arena_init(&a, s->scratch, s->scratch_room);
+    int rc = decode_into(d, json, &a, err);
+    if (rc == 0 && d->kind == SOURCE_NRT)
+        rc = share_cpu_texts(s, d, &a);
+    if (rc == 0)
+        rc = block_new(out, room, pack_into, d);
+    if (rc == 0)
+        (*out)->shared = d->cpu_texts;
+    else
+        block_unref(d->cpu_texts);
+    d->cpu_texts = NULL;
+    arena_rewind(&a, 0);
+    return rc;
+}
+
 /* `old`: what this one replaces, or NULL. */
 static int decode(struct store *s, struct block **out, const struct source_delta *delta,
                   const struct block *old, struct err *err)
@@ -77,15 +118,9 @@ static int decode(struct store *s, struct block **out, const struct source_delta
     struct decoded d = {.kind = delta->kind};
     int rc;
 
-    do {
-        struct arena a;
-
-        arena_init(&a, s->scratch, s->scratch_room);
-        rc = decode_into(&d, delta->json, &a, err);
-        if (rc == 0)
-            rc = block_new(out, block_room_like(old), pack_into, &d);
-        arena_rewind(&a, 0);
-    } while (rc == -ENOMEM && grow_scratch(s) == 0);
+    do
+        rc = decode_and_pack(s, out, &d, delta->json, block_room_like(old), err);
+    while (rc == -ENOMEM && grow_scratch(s) == 0);
     return rc == -ENOMEM ? err_set(err, rc, "no memory") : rc;
 }
 
@@ -96,6 +131,7 @@ int store_init(struct store *s, const uint64_t key[2])
     memset(s, 0, sizeof(*s));
     s->key[0] = key[0];
     s->key[1] = key[1];
+    s->cpu_texts = (struct intern){.key = {key[0], key[1]}};
     s->mask = FIRST_BUCKETS - 1;
     s->buckets = calloc(FIRST_BUCKETS, sizeof(struct store_node *));
     return s->buckets ? grow_scratch(s) : -ENOMEM;
@@ -583,6 +619,7 @@ void store_done(struct store *s)
     store_list_done(&s->policies);
     store_list_done(&s->namespaces);
     store_list_done(&s->signals);
+    intern_done(&s->cpu_texts);
     free(s->buckets);
     free(s->scratch);
 }

@@ -13,6 +13,7 @@
 #include "base/attr.h"
 #include "base/str.h"
 #include "cluster/block.h"
+#include "cluster/intern.h"
 #include "cluster/snapshot_parts.h"
 #include "cluster/source.h"
 
@@ -78,6 +79,7 @@ struct store {
     struct store_node *dirty; /* list by next_dirty */
     bool pods_known;          /* a pod was ever seen */
     uint32_t again;           /* kinds (1 << kind) whose list brings older versions, too */
+    struct intern cpu_texts;  /* of NodeResourceTopologies: pack.h; what their blocks share */
     char *scratch;            /* [scratch_room] for decoding */
     size_t scratch_room;
     struct store_shard shards[POD_SHARDS];

@@ -171,34 +171,27 @@ static int complete_access(struct node_view *v, struct arena *a)
     return 0;
 }
 
-int node_view_complete(struct node_view *v, struct arena *a)
+int node_cpus_init(struct node_cpus *out, const struct topo_machine *m, struct arena *a)
 {
-    const struct topo_machine *const m = &v->machine;
-    const uint32_t words = v->cpu_words, zones = m->n_zones;
+    const uint32_t words = cpuset_words(m->n_cpus), zones = m->n_zones;
     struct node_cpu *const cpu = arena_array(a, m->n_cpus, sizeof(*cpu));
     uint64_t *const set = arena_array(a, (size_t)zones * words, sizeof(*set));
     uint32_t *const zone_n = arena_array(a, zones, sizeof(*zone_n));
-    uint64_t *const reserved = arena_array(a, words, sizeof(*reserved));
     uint32_t *const largest = arena_array(a, (size_t)zones + 1, sizeof(*largest));
-    uint32_t *const device_largest =
-        arena_array(a, v->n_resources * ((size_t)zones + 1), sizeof(*device_largest));
     uint32_t *const sockets = arena_array(a, m->n_cpus, sizeof(*sockets));
     uint32_t *const cores = arena_array(a, m->n_cpus, sizeof(*cores));
     uint32_t *const l3 = arena_array(a, m->n_cpus, sizeof(*l3));
     const size_t mark = arena_mark(a);
     uint64_t *const zones_of = arena_array(a, m->n_cpus, sizeof(*zones_of));
-    bool *const reserved_core = arena_array(a, m->n_cpus, sizeof(*reserved_core));
     struct node_cpus c = {.cpu = cpu,
                           .zone_set = set,
                           .zone_n = zone_n,
                           .largest = largest,
                           .socket_n = sockets,
                           .core_n = cores,
-                          .l3_n = l3,
-                          .reserved_cores = reserved};
+                          .l3_n = l3};
 
-    if (!largest || !device_largest || !sockets || !cores || !l3 || !cpu || !set || !zone_n ||
-        !reserved || !zones_of || !reserved_core)
+    if (!largest || !sockets || !cores || !l3 || !cpu || !set || !zone_n || !zones_of)
         return -ENOMEM;
     c.n_sockets = number_units(cpu, m, UNIT_SOCKET, sockets);
     c.n_cores = number_units(cpu, m, UNIT_CORE, cores);
@@ -216,13 +209,36 @@ int node_view_complete(struct node_view *v, struct arena *a)
     sum_largest(largest, zone_n, zones);
     c.regular = all_equal(sockets, c.n_sockets) && all_equal(cores, c.n_cores);
     c.spread = most_shared(cpu, m->n_cpus, zones_of, c.n_sockets);
-    reserve_cores(reserved, v, cpu, reserved_core);
+    arena_rewind(a, mark);
+    *out = c;
+    return 0;
+}
+
+int node_view_finish(struct node_view *v, struct arena *a)
+{
+    const uint32_t zones = v->machine.n_zones;
+    uint64_t *const reserved = arena_array(a, v->cpu_words, sizeof(*reserved));
+    uint32_t *const device_largest =
+        arena_array(a, v->n_resources * ((size_t)zones + 1), sizeof(*device_largest));
+    const size_t mark = arena_mark(a);
+    bool *const reserved_core = arena_array(a, v->machine.n_cpus, sizeof(*reserved_core));
+
+    if (!reserved || !device_largest || !reserved_core)
+        return -ENOMEM;
+    reserve_cores(reserved, v, v->cpus.cpu, reserved_core);
     arena_rewind(a, mark);
     for (uint32_t r = 0; r < v->n_resources; r++)
         sum_devices(device_largest + r * ((size_t)zones + 1), v, &v->resources[r]);
+    v->cpus.reserved_cores = reserved;
     v->device_largest = device_largest;
-    v->cpus = c;
     return complete_access(v, a);
+}
+
+int node_view_complete(struct node_view *v, struct arena *a)
+{
+    const int rc = node_cpus_init(&v->cpus, &v->machine, a);
+
+    return rc ? rc : node_view_finish(v, a);
 }
 
 /* `n` words of `from` at `*at`, which moves behind them. */

@@ -260,6 +260,13 @@ struct node_view {
  */
 int node_view_complete(struct node_view *v, struct arena *a) MUST_CHECK;
 
+/*
+ * The same in two steps, of which the first looks at zones and CPUs of the machine alone, so that
+ * machines that have them alike can share it: all of node_cpus but reserved_cores, and the rest.
+ */
+int node_cpus_init(struct node_cpus *out, const struct topo_machine *m, struct arena *a) MUST_CHECK;
+int node_view_finish(struct node_view *v, struct arena *a) MUST_CHECK;
+
 /* A copy of the node's state that may be changed; lives in `a`. 0, -ENOMEM. */
 int node_state_copy(struct node_state *out, const struct node_view *v, struct arena *a) MUST_CHECK;
 
