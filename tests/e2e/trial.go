@@ -21,7 +21,8 @@ import (
 
 	"k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/client-go/tools/cache"
 )
 
 // One run of kube-scheduler over all pods.
@@ -206,19 +207,11 @@ func (t *throughput) deletePods(namespace string) {
 
 // schedule runs kube-scheduler from its start until the last pod is bound.
 func (t *throughput) schedule(ctx context.Context, setup schedulerSetup, extender extenderServer, pods []*v1.Pod) (*trial, error) {
-	client := t.cp.client.CoreV1().Pods(pods[0].Namespace)
-	list, err := client.List(ctx, metav1.ListOptions{})
+	changes, err := t.watchPods(ctx, pods)
 	if err != nil {
 		return nil, err
 	}
-	if len(list.Items) != len(pods) {
-		return nil, fmt.Errorf("%d pods instead of %d", len(list.Items), len(pods))
-	}
-	events, err := client.Watch(ctx, metav1.ListOptions{ResourceVersion: list.ResourceVersion})
-	if err != nil {
-		return nil, err
-	}
-	defer events.Stop()
+	defer changes.stop()
 	scheduler, err := t.cp.startScheduler(setup)
 	if err != nil {
 		return nil, err
@@ -226,15 +219,53 @@ func (t *throughput) schedule(ctx context.Context, setup schedulerSetup, extende
 	defer scheduler.kill()
 	recorder := newRecorder(t.clusterDir())
 	defer recorder.stop()
-	result, err := t.follow(events, len(pods), recorder, func() usage { return t.usage(scheduler, extender) })
+	result, err := t.follow(changes.pods, len(pods), recorder, func() usage { return t.usage(scheduler, extender) })
 	if err != nil {
 		return nil, fmt.Errorf("%w\n%s", err, scheduler.tail(15))
 	}
 	return result, complaints(scheduler)
 }
 
+// podChanges are the pods of a namespace, each time one appears or changes.
+type podChanges struct {
+	pods chan *v1.Pod
+	stop func()
+}
+
+// watchPods returns when all pods are known. An API server ends a watch whose reader is slow, so
+// it is taken up again where it ended, and lists anew where that is too long ago.
+func (t *throughput) watchPods(ctx context.Context, pods []*v1.Pod) (*podChanges, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	changes := make(chan *v1.Pod, 65536)
+	tell := func(object any) {
+		select {
+		case changes <- object.(*v1.Pod):
+		case <-ctx.Done():
+		}
+	}
+	store, controller := cache.NewInformerWithOptions(cache.InformerOptions{
+		ListerWatcher: cache.NewListWatchFromClient(t.cp.client.CoreV1().RESTClient(), "pods", pods[0].Namespace, fields.Everything()),
+		ObjectType:    &v1.Pod{},
+		Handler:       cache.ResourceEventHandlerFuncs{AddFunc: tell, UpdateFunc: func(_, now any) { tell(now) }},
+	})
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		controller.RunWithContext(ctx)
+	}()
+	stop := func() {
+		cancel()
+		<-done
+	}
+	if !cache.WaitForCacheSync(ctx.Done(), controller.HasSynced) || len(store.List()) != len(pods) {
+		stop()
+		return nil, fmt.Errorf("%d pods instead of %d", len(store.List()), len(pods))
+	}
+	return &podChanges{changes, stop}, nil
+}
+
 // follow counts bound pods, and writes each into numawise's directory, as a watch would tell it.
-func (t *throughput) follow(events watch.Interface, want int, recorder *recorder, now func() usage) (*trial, error) {
+func (t *throughput) follow(changes <-chan *v1.Pod, want int, recorder *recorder, now func() usage) (*trial, error) {
 	result := &trial{pods: want - t.warmUp}
 	bound := map[string]bool{}
 	var start time.Time
@@ -244,11 +275,7 @@ func (t *throughput) follow(events watch.Interface, want int, recorder *recorder
 		select {
 		case <-patience.C:
 			return nil, fmt.Errorf("%d of %d pods were bound, then none for two minutes", len(bound), want)
-		case event, open := <-events.ResultChan():
-			pod, ok := event.Object.(*v1.Pod)
-			if !open || !ok {
-				return nil, fmt.Errorf("the watch ended: %v", event.Object)
-			}
+		case pod := <-changes:
 			if c := scheduled(pod); c.Status == v1.ConditionFalse && pod.Spec.NodeName == "" {
 				return nil, fmt.Errorf("pod %s: %s", pod.Name, c.Message)
 			}
