@@ -27,11 +27,12 @@ enum {
     MESSAGE_BYTES = 16 << 20, /* more than the format can need */
 };
 
-#if defined(__SANITIZE_ADDRESS__)
-#define UNDER_ASAN 1
+/* A sanitizer's shadow is address space too, far more than the limit. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define UNDER_SANITIZER 1
 #elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define UNDER_ASAN 1
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define UNDER_SANITIZER 1
 #endif
 #endif
 
@@ -73,7 +74,7 @@ static void confine_child(const struct topo_source *src)
         dup2(null, STDOUT_FILENO);
         dup2(null, STDERR_FILENO); /* hwloc explains itself at length */
     }
-#ifndef UNDER_ASAN
+#ifndef UNDER_SANITIZER
     const struct rlimit room = {CHILD_ADDRESS_BYTES, CHILD_ADDRESS_BYTES};
     if (src->kind != TOPO_SOURCE_HERE) /* vendors' GPU libraries map more than that */
         setrlimit(RLIMIT_AS, &room);
