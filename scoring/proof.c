@@ -7,10 +7,9 @@
 #include <string.h>
 
 #include "base/arena.h"
-#include "scoring/constraint.h"
 #include "scoring/kubelet_request.h"
-#include "scoring/outcome.h"
 #include "scoring/proof_parts.h"
+#include "scoring/without.h"
 #include "topology/cpuset.h"
 
 enum { PROOF_HOLDERS = 3 };
@@ -316,59 +315,25 @@ int score_proof(struct str *out, const struct node_view *node, const struct node
     return str_copy(out, (struct str){t.p, t.n}, a);
 }
 
-/* The node as it would be without its pod `i`; what was requested of the network stays. */
-static int leave_out(struct node_view *out, const struct node_view *node, uint32_t i,
-                     struct arena *a)
-{
-    struct node_pod *const pods = arena_array(a, node->n_pods, sizeof(*pods));
-    struct node_view v = *node;
-
-    if (!pods || node_state_copy(&v.state, node, a))
-        return -ENOMEM;
-    for (uint32_t k = 0; k < node->pods[i].n_holdings; k++)
-        kubelet_release_holding(&v.state, node, &node->pods[i].holdings[k]);
-    memcpy(pods, node->pods, i * sizeof(*pods));
-    memcpy(pods + i, node->pods + i + 1, (node->n_pods - i - 1) * sizeof(*pods));
-    v.pods = pods;
-    v.n_pods--;
-    v.exclusive_zones = node_exclusive_zones(&v);
-    *out = v;
-    return 0;
-}
-
-static int fits_without(bool *out, const struct node_view *node, uint32_t i,
-                        const struct score_request *req, struct arena *a)
-{
-    const size_t mark = arena_mark(a);
-    struct kubelet_answer answer;
-    struct node_state after;
-    struct node_view v;
-    struct outcome o;
-
-    if (leave_out(&v, node, i, a) || node_state_copy(&after, &v, a) ||
-        kubelet_admit(&after, &v, req, &answer, a))
-        return -ENOMEM;
-    *out = answer.verdict == SCORE_ADMITTED;
-    if (*out && outcome_init(&o, &v, req, &after, &answer, a))
-        return -ENOMEM;
-    *out = *out && constraint_of_placement(&o, NULL) == SCORE_REASON_NONE;
-    arena_rewind(a, mark);
-    return 0;
-}
-
 int score_would_fit_without(const struct str **out, uint32_t *out_n, const struct node_view *node,
                             const struct score_request *req, struct arena *a)
 {
+    bool *const gone = arena_array(a, node->n_pods, sizeof(*gone));
+
     *out = NULL;
     *out_n = 0;
+    if (!gone)
+        return -ENOMEM;
     for (uint32_t i = 0; i < node->n_pods; i++) {
         const struct node_pod *const pod = &node->pods[i];
         bool fits = false;
 
         if (pod->n_holdings == 0)
             continue;
-        if (fits_without(&fits, node, i, req, a))
+        gone[i] = true;
+        if (score_fits_without(&fits, node, gone, req, a))
             return -ENOMEM;
+        gone[i] = false;
         if (!fits)
             continue;
         struct str *const name = arena_array(a, 1, sizeof(*name));
