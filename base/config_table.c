@@ -86,7 +86,9 @@ const struct config_setting config_settings[] = {
      "Serve the verb bind: the node is looked at once more, then the pod is bound at the API "
      "server.",
      CONFIG_BOOL, .max = 1, AT(bind)},
-    {"extender.preempt", "Serve the verb preempt.", CONFIG_BOOL, .max = 1, .later = true},
+    {"extender.preempt",
+     "Serve the verb preempt: only victims whose end lets the pod in on that node.", CONFIG_BOOL,
+     .max = 1, AT(preempt)},
     {"extender.maxScore",
      "The best score on the wire; 10 with the extender's usual weights, up to 100 for finer steps "
      "with a weight of 1.",

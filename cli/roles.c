@@ -88,6 +88,8 @@ static int make_roles(struct roles *r, const struct numawise_config *c, struct c
         rc = ext_new(&r->ext, cluster, r->ring, &settings, err);
     if (rc == 0 && c->bind)
         rc = ext_add_bind(r->ext, &source->access, (uint32_t)c->limits.bind_ms, err);
+    if (rc == 0 && c->preempt)
+        ext_add_preempt(r->ext);
     if (rc == 0)
         rc = console_new(&r->console, cluster, r->ring, err);
     if (rc)
@@ -109,7 +111,7 @@ static bool is_kind_ready(void *ctx, char *why)
 static void tell_of_source(struct roles *r, struct apiserver *source)
 {
     console_add_metrics(r->console, (struct console_metrics){apiserver_metrics, source});
-    for (unsigned i = 0; i < APISERVER_KINDS; i++) {
+    for (unsigned i = 0; i < apiserver_kinds(source); i++) {
         struct api_part *const kind = apiserver_kind(source, i);
 
         health_add(&r->health,

@@ -84,7 +84,7 @@ int serve_source_open(struct serve_source *out, const struct numawise_config *co
                       const struct source_sink *sink, void (*synced)(void *ctx), void *ctx,
                       struct err *err)
 {
-    const struct apiserver_options options = {synced, ctx};
+    const struct apiserver_options options = {synced, ctx, config->preempt};
     const char *const directory = config->cluster.p;
 
     *out = (struct serve_source){.directory = NULL};

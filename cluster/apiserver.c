@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "cluster/apiserver_parts.h"
 #include "kube/api.h"
+#include "kube/budget.h"
 #include "kube/policy.h"
 #include "kube/reflector.h"
 #include "kube/signal.h"
@@ -42,6 +43,10 @@ const struct api_kind api_kinds[APISERVER_KINDS] = {
      "/apis/" KUBE_POLICY_API "/concurrencypolicies", OWN_GROUP, false, "no policy counts"},
     {SOURCE_SIGNAL, "signals", "signals-synced", KUBE_SIGNAL_KIND,
      "/apis/" KUBE_SIGNAL_API "/signals", OWN_GROUP, false, "no Signal counts"},
+    /* the last one, which apiserver_options may leave out */
+    {SOURCE_BUDGET, "poddisruptionbudgets", "poddisruptionbudgets-synced", KUBE_BUDGET_KIND,
+     "/apis/" KUBE_BUDGET_API "/poddisruptionbudgets", "policy", false,
+     "other victims than the proposed ones all count as against a budget"},
 };
 
 static uint64_t now_ns(void)
@@ -53,7 +58,7 @@ static uint64_t now_ns(void)
 
 static bool is_complete(const struct apiserver *s)
 {
-    for (unsigned i = 0; i < APISERVER_KINDS; i++)
+    for (unsigned i = 0; i < s->n; i++)
         if (!atomic_load(&s->parts[i].ready))
             return false;
     return true;
@@ -342,10 +347,11 @@ int apiserver_new(struct apiserver **out, struct event_base *base, struct kube_a
     s->api = api;
     s->sink = *sink;
     s->options = *options;
+    s->n = options->budgets ? APISERVER_KINDS : APISERVER_KINDS - 1;
     s->settle_wait_us = SETTLE_LEAST_MS * 1000;
     s->settle = evtimer_new(base, on_settle, s);
     rc = s->settle ? 0 : -ENOMEM;
-    for (unsigned i = 0; rc == 0 && i < APISERVER_KINDS; i++)
+    for (unsigned i = 0; rc == 0 && i < s->n; i++)
         rc = open_part(s, i, seed);
     if (rc) {
         apiserver_free(s);
@@ -359,7 +365,7 @@ void apiserver_free(struct apiserver *s)
 {
     if (!s)
         return;
-    for (unsigned i = 0; i < APISERVER_KINDS; i++) {
+    for (unsigned i = 0; i < s->n; i++) {
         struct api_part *const p = &s->parts[i];
 
         if (p->call)
@@ -371,6 +377,11 @@ void apiserver_free(struct apiserver *s)
     if (s->settle)
         event_free(s->settle);
     free(s);
+}
+
+unsigned apiserver_kinds(const struct apiserver *s)
+{
+    return s->n;
 }
 
 struct api_part *apiserver_kind(struct apiserver *s, unsigned i)

@@ -23,6 +23,7 @@ struct kube_api;
 struct apiserver_options {
     void (*synced)(void *ctx); /* after the first `settled`; may be NULL */
     void *ctx;
+    bool budgets; /* follow PodDisruptionBudgets, which only preempt needs */
 };
 
 /*
@@ -37,7 +38,8 @@ int apiserver_new(struct apiserver **out, struct event_base *base, struct kube_a
 void apiserver_free(struct apiserver *s); /* NULL is fine */
 
 /* Each kind is a check of readiness. From any thread; they live as long as the source. */
-enum { APISERVER_KINDS = 6 };
+enum { APISERVER_KINDS = 7 };
+unsigned apiserver_kinds(const struct apiserver *s); /* how many of them are followed */
 struct api_part;
 struct api_part *apiserver_kind(struct apiserver *s, unsigned i);
 const char *apiserver_kind_check(const struct api_part *kind); /* "pods-synced" */

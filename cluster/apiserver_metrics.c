@@ -42,7 +42,7 @@ static unsigned long long figure_of(const struct api_part *p, enum api_figure fi
 static void add_family(const struct apiserver *s, const struct family *f, struct buf *out)
 {
     head(out, f->name, f->type, f->help);
-    for (unsigned i = 0; i < APISERVER_KINDS; i++)
+    for (unsigned i = 0; i < s->n; i++)
         buf_printf(out, "%s{resource=\"%s\"} %llu\n", f->name, s->parts[i].kind->resource,
                    figure_of(&s->parts[i], f->figure));
 }
@@ -54,7 +54,7 @@ static void add_ages(const struct apiserver *s, struct buf *out)
 
     head(out, "numawise_cache_age_seconds", "gauge",
          "Since the cache of the kind was last known to be current.");
-    for (unsigned i = 0; i < APISERVER_KINDS; i++) {
+    for (unsigned i = 0; i < s->n; i++) {
         const uint64_t at = figure_of(&s->parts[i], API_CURRENT_NS);
 
         if (at)
@@ -73,7 +73,7 @@ static void add_degraded(const struct apiserver *s, struct buf *out)
                    {KUBE_REFLECT_UNREACHABLE, "unreachable"}};
 
     head(out, "numawise_cache_degraded", "gauge", "Why the kind is not followed just now.");
-    for (unsigned i = 0; i < APISERVER_KINDS; i++)
+    for (unsigned i = 0; i < s->n; i++)
         for (unsigned k = 0; k < ARRAY_LEN(reasons); k++)
             buf_printf(out, "numawise_cache_degraded{resource=\"%s\",reason=\"%s\"} %d\n",
                        s->parts[i].kind->resource, reasons[k].reason,
@@ -84,7 +84,7 @@ static void add_undecodable(const struct apiserver *s, struct buf *out)
 {
     head(out, "numawise_cache_undecodable_total", "counter",
          "Objects that could not be decoded; their last good version stays.");
-    for (unsigned i = 0; i < APISERVER_KINDS; i++)
+    for (unsigned i = 0; i < s->n; i++)
         buf_printf(out, "numawise_cache_undecodable_total{resource=\"%s\"} %llu\n",
                    s->parts[i].kind->resource,
                    (unsigned long long)atomic_load(&s->parts[i].undecodable));

@@ -69,6 +69,7 @@ struct apiserver {
     struct event *settle;
     uint64_t settle_wait_us;
     bool complete; /* the sink was told that the first listing is through */
+    unsigned n;    /* kinds that are followed */
     struct api_part parts[APISERVER_KINDS];
 };
 

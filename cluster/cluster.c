@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "cluster/budgets.h"
 #include "cluster/context.h"
 #include "cluster/node_build.h"
 #include "cluster/snapshot_parts.h"
@@ -31,6 +32,7 @@ struct cluster {
     uint32_t signals_room;
     struct intern layouts;           /* node_build.h */
     struct cluster_context *context; /* never NULL */
+    struct cluster_budgets *budgets; /* NULL: nobody has told of any */
     char *scratch;
     size_t scratch_room;
     atomic_bool synced;
@@ -364,6 +366,7 @@ static int publish(struct cluster *c)
 
     if (!s)
         return -ENOMEM;
+    s->budgets = cluster_budgets_ref(c->budgets);
     s->generation = c->current->generation + 1;
     swap(c, s);
     return 0;
@@ -413,11 +416,32 @@ static bool renew_context(struct cluster *c)
     return true;
 }
 
+/* True when there is a new list; what it says is no part of any view. */
+static bool renew_budgets(struct cluster *c)
+{
+    const struct store_list *const l = &c->store.budgets;
+    struct block **const blocks =
+        c->store.budgets_dirty ? malloc((l->n + 1) * sizeof(struct block *)) : NULL;
+
+    if (!blocks)
+        return false;
+    for (uint32_t i = 0; i < l->n; i++)
+        blocks[i] = l->at[i].block;
+    struct cluster_budgets *const budgets = cluster_budgets_new(blocks, l->n);
+    free(blocks);
+    if (!budgets)
+        return false;
+    cluster_budgets_unref(c->budgets);
+    c->budgets = budgets;
+    c->store.budgets_dirty = false;
+    return true;
+}
+
 /* One swap for all that came since the last one; none when nothing did. */
 static void settle(struct cluster *c, bool always)
 {
-    const bool renewed = renew_context(c);
-    bool changed = renewed || always || c->nodes_changed || any_shard_dirty(&c->store);
+    const bool renewed = renew_context(c), counted = renew_budgets(c);
+    bool changed = renewed || counted || always || c->nodes_changed || any_shard_dirty(&c->store);
 
     for (struct store_node *n; (n = store_next_dirty(&c->store)); changed = true)
         refresh(c, n);
@@ -435,7 +459,7 @@ static int on_delta(void *ctx, const struct source_delta *delta, struct err *err
     struct cluster *const c = ctx;
 
     c->store.now_us = now_us(c);
-    return delta->kind <= SOURCE_SIGNAL ? store_apply(&c->store, delta, err) : 0;
+    return delta->kind <= SOURCE_BUDGET ? store_apply(&c->store, delta, err) : 0;
 }
 
 static void on_begin(void *ctx, enum source_kind kind, bool again)
@@ -547,6 +571,7 @@ void cluster_free(struct cluster *c)
     store_done(&c->store);
     intern_done(&c->layouts);
     cluster_context_unref(c->context);
+    cluster_budgets_unref(c->budgets);
     free(c->pods);
     free(c->signals);
     free(c->scratch);

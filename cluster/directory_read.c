@@ -10,6 +10,7 @@
 #include "base/siphash.h"
 #include "cluster/directory_index_parts.h"
 #include "kube/adjustment.h"
+#include "kube/budget.h"
 #include "kube/deadlock.h"
 #include "kube/file.h"
 #include "kube/lock_policy.h"
@@ -29,22 +30,24 @@ struct reading {
 
 /* --- what an object is --- */
 
-/* Kinds of ours that live in namespaces. */
-static bool classify_ours(const struct kube_meta *meta, struct index_object *out)
+/* Kinds that live in namespaces, besides pods and workloads. */
+static bool classify_namespaced(const struct kube_meta *meta, struct index_object *out)
 {
     static const struct {
         const char *api_version, *kind;
         enum source_kind source;
-    } ours[] = {
+    } namespaced[] = {
         {KUBE_LOCK_POLICY_API, KUBE_LOCK_POLICY_KIND, SOURCE_LOCK_POLICY},
         {KUBE_ADJUSTMENT_API, KUBE_ADJUSTMENT_KIND, SOURCE_ADJUSTMENT},
         {KUBE_DEADLOCK_API, KUBE_DEADLOCK_KIND, SOURCE_DEADLOCK},
+        {KUBE_BUDGET_API, KUBE_BUDGET_KIND, SOURCE_BUDGET},
     };
 
-    for (size_t i = 0; i < ARRAY_LEN(ours); i++) {
-        if (!str_is(meta->kind, ours[i].kind) || !str_is(meta->api_version, ours[i].api_version))
+    for (size_t i = 0; i < ARRAY_LEN(namespaced); i++) {
+        if (!str_is(meta->kind, namespaced[i].kind) ||
+            !str_is(meta->api_version, namespaced[i].api_version))
             continue;
-        out->kind = ours[i].source;
+        out->kind = namespaced[i].source;
         out->ns = meta->ns.n ? meta->ns : STR("default");
         return true;
     }
@@ -72,7 +75,7 @@ static bool classify(const struct kube_meta *meta, struct index_object *out)
             return true;
     }
     if (!kube_is_workload(meta->kind))
-        return classify_ours(meta, out);
+        return classify_namespaced(meta, out);
     out->kind = str_is(meta->kind, "Pod") ? SOURCE_POD : SOURCE_WORKLOAD;
     out->ns = meta->ns.n ? meta->ns : STR("default");
     return true;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/siphash.h"
+#include "cluster/budgets.h"
 #include "cluster/context.h"
 #include "cluster/snapshot_parts.h"
 
@@ -156,12 +157,19 @@ void cluster_snapshot_unref(struct cluster_snapshot *s)
     pod_table_unref(s->pods);
     roster_unref(s->roster);
     cluster_context_unref(s->context);
+    cluster_budgets_unref(s->budgets);
     free(s);
 }
 
 struct cluster_context *cluster_snapshot_context(const struct cluster_snapshot *s)
 {
     return s->context;
+}
+
+const struct kube_budget *const *cluster_snapshot_budgets(const struct cluster_snapshot *s,
+                                                          uint32_t *out_n)
+{
+    return cluster_budgets_list(s->budgets, out_n);
 }
 
 uint64_t cluster_snapshot_generation(const struct cluster_snapshot *s)

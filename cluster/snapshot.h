@@ -17,6 +17,7 @@
 #include "scoring/request.h"
 
 struct block;
+struct kube_budget;
 struct cluster_context;
 struct roster;
 struct cluster_snapshot; /* opaque */
@@ -77,5 +78,9 @@ const struct score_pod *cluster_snapshot_pod(const struct cluster_snapshot *s, s
 /* Every pod, templates left out, in no order that means anything; until `fn` returns false. */
 void cluster_snapshot_pods(const struct cluster_snapshot *s,
                            bool (*fn)(void *ctx, const struct score_pod *pod), void *ctx);
+
+/* All PodDisruptionBudgets; NULL: nobody has told of any, and there may be some. */
+const struct kube_budget *const *cluster_snapshot_budgets(const struct cluster_snapshot *s,
+                                                          uint32_t *out_n);
 
 #endif

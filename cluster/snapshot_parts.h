@@ -51,6 +51,7 @@ struct cluster_snapshot {
     struct roster *roster;
     struct pod_table *pods;
     struct cluster_context *context;
+    struct cluster_budgets *budgets; /* NULL: not known */
     uint32_t n_pages;
     struct snapshot_page *pages[]; /* [n_pages] views in the roster's order */
 };

@@ -22,6 +22,7 @@ enum source_kind {
     SOURCE_NAMESPACE,
     SOURCE_POLICY, /* ConcurrencyPolicy */
     SOURCE_SIGNAL,
+    SOURCE_BUDGET, /* PodDisruptionBudget */
     /* Of the operator; cluster.c passes them over. */
     SOURCE_LOCK_POLICY,
     SOURCE_ADJUSTMENT,

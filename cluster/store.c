@@ -503,6 +503,7 @@ int store_apply(struct store *s, const struct source_delta *delta, struct err *e
     case SOURCE_NAMESPACE:
     case SOURCE_POLICY:
     case SOURCE_SIGNAL:
+    case SOURCE_BUDGET:
     case SOURCE_LOCK_POLICY:
     case SOURCE_ADJUSTMENT:
     case SOURCE_DEADLOCK:
@@ -619,6 +620,7 @@ void store_done(struct store *s)
     store_list_done(&s->policies);
     store_list_done(&s->namespaces);
     store_list_done(&s->signals);
+    store_list_done(&s->budgets);
     intern_done(&s->cpu_texts);
     free(s->buckets);
     free(s->scratch);

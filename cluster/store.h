@@ -83,8 +83,9 @@ struct store {
     char *scratch;            /* [scratch_room] for decoding */
     size_t scratch_room;
     struct store_shard shards[POD_SHARDS];
-    struct store_list policies, namespaces, signals;
+    struct store_list policies, namespaces, signals, budgets;
     bool context_dirty; /* a policy or namespace changed */
+    bool budgets_dirty; /* a budget changed, or they were listed */
     int64_t now_us;     /* set before each delta: when what comes is received */
 };
 

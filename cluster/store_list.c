@@ -1,17 +1,39 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Policies, namespaces and signals: few, and kept by name. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/arena.h"
 #include "base/err.h"
 #include "cluster/store.h"
+#include "kube/budget.h"
 #include "kube/namespace.h"
 #include "kube/policy.h"
 #include "kube/signal.h"
 
 /* --- lists --- */
+
+/* A budget is the one that lives in a namespace: kept by "ns/name". */
+struct budget_entry {
+    struct kube_budget budget; /* first: what the block holds for others */
+    struct str key;
+};
+
+enum { KEY_BYTES = 512 /* a namespace has 63 bytes at most, a name 253 */ };
+
+static struct str budget_key(char room[KEY_BYTES], struct str ns, struct str name)
+{
+    const int n = snprintf(room, KEY_BYTES, "%.*s/%.*s", STR_ARG(ns), STR_ARG(name));
+
+    return (struct str){room, n < KEY_BYTES ? (size_t)n : KEY_BYTES - 1};
+}
+
+static struct str key_of(const struct source_delta *delta, char room[KEY_BYTES])
+{
+    return delta->kind == SOURCE_BUDGET ? budget_key(room, delta->ns, delta->name) : delta->name;
+}
 
 /* Where the name is or would be. */
 static uint32_t place_of(const struct store_list *l, struct str name)
@@ -43,6 +65,8 @@ static struct str name_of(enum source_kind kind, const struct block *b)
         return ((const struct kube_namespace *)b->value)->name;
     case SOURCE_POLICY:
         return ((const struct score_policy *)b->value)->name;
+    case SOURCE_BUDGET:
+        return ((const struct budget_entry *)b->value)->key;
     case SOURCE_SIGNAL:
     case SOURCE_NODE:
     case SOURCE_NRT:
@@ -106,6 +130,16 @@ struct decode {
     struct err *err;
 };
 
+static int decode_budget(const struct decode *d, struct arena *a, const void **out)
+{
+    struct budget_entry *const e = arena_array(a, 1, sizeof(*e));
+    char room[KEY_BYTES];
+
+    *out = e;
+    const int rc = e ? kube_budget_decode(&e->budget, d->json, a, d->err) : -ENOMEM;
+    return rc ? rc : str_copy(&e->key, budget_key(room, e->budget.ns, e->budget.name), a);
+}
+
 /* Straight into the block: there are few of them, and none is large but signals, which fill it. */
 static int decode_into(void *ctx, struct arena *a, const void **out)
 {
@@ -117,6 +151,8 @@ static int decode_into(void *ctx, struct arena *a, const void **out)
         *out = ns;
         return ns ? kube_namespace_decode(ns, d->json, a, d->err) : -ENOMEM;
     }
+    if (d->kind == SOURCE_BUDGET)
+        return decode_budget(d, a, out);
     if (d->kind == SOURCE_POLICY) {
         struct score_policy *const p = arena_array(a, 1, sizeof(*p));
 
@@ -204,6 +240,7 @@ static struct store_list *list_of(struct store *s, enum source_kind kind)
 {
     return kind == SOURCE_NAMESPACE ? &s->namespaces
            : kind == SOURCE_POLICY  ? &s->policies
+           : kind == SOURCE_BUDGET  ? &s->budgets
                                     : &s->signals;
 }
 
@@ -212,6 +249,8 @@ static void note(struct store *s, enum source_kind kind, const struct store_name
 {
     if (kind == SOURCE_SIGNAL)
         note_signal(s, old, now);
+    else if (kind == SOURCE_BUDGET)
+        s->budgets_dirty = true;
     else
         s->context_dirty = true;
 }
@@ -219,7 +258,8 @@ static void note(struct store *s, enum source_kind kind, const struct store_name
 int store_apply_named(struct store *s, const struct source_delta *delta, struct err *err)
 {
     struct store_list *const l = list_of(s, delta->kind);
-    struct store_named *const old = find(l, delta->name);
+    char room[KEY_BYTES];
+    struct store_named *const old = find(l, key_of(delta, room));
     struct decode d = {.kind = delta->kind, .json = delta->json, .err = err};
     struct block *b = NULL;
 
@@ -258,6 +298,7 @@ void store_end_named(struct store *s, enum source_kind kind)
 {
     struct store_list *const l = list_of(s, kind);
 
+    s->budgets_dirty |= kind == SOURCE_BUDGET; /* also where there are none: that is known now */
     for (uint32_t i = l->n; i-- > 0;) {
         if (!l->at[i].known.marked)
             continue;

@@ -6,7 +6,7 @@
 #include "base/buf.h"
 #include "decide/decide.h"
 
-static const char *const verbs[EXT_VERBS] = {"filter", "prioritize", "bind"};
+static const char *const verbs[EXT_VERBS] = {"filter", "prioritize", "bind", "preempt"};
 static const char *const codes[EXT_CODES] = {"200", "400", "503"};
 
 static void bump(atomic_uint_fast64_t *counter, uint64_t by)
@@ -101,6 +101,18 @@ static void binds_text(const struct ext_counters *c, struct buf *out)
                    value(&c->binds_unchecked));
 }
 
+static void preempt_text(const struct ext_counters *c, struct buf *out)
+{
+    static const char name[] = "numawise_extender_preempt_nodes_total";
+    static const char *const results[EXT_PREEMPT_RESULTS] = {"kept", "changed", "useless",
+                                                             "unjudged"};
+
+    metric_family(out, name, "counter",
+                  "Nodes that preempt was asked about, by what became of them.");
+    for (int r = 0; r < EXT_PREEMPT_RESULTS; r++)
+        buf_printf(out, "%s{result=\"%s\"} %llu\n", name, results[r], value(&c->preempt_nodes[r]));
+}
+
 static void duration_text(const struct ext_counters *c, struct buf *out)
 {
     static const char name[] = "numawise_extender_request_duration_seconds";
@@ -131,6 +143,7 @@ void ext_counters_text(const struct ext_counters *c, struct buf *out)
     nodes_text(c, out);
     duration_text(c, out);
     binds_text(c, out);
+    preempt_text(c, out);
     reasons_text(c->rejected, false, out, "numawise_extender_rejections_total",
                  "Candidates that filter refused, by reason.");
     reasons_text(

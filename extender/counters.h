@@ -11,7 +11,7 @@
 
 struct buf;
 
-enum ext_verb { EXT_FILTER, EXT_PRIORITIZE, EXT_BIND, EXT_VERBS };
+enum ext_verb { EXT_FILTER, EXT_PRIORITIZE, EXT_BIND, EXT_PREEMPT, EXT_VERBS };
 enum { EXT_JUDGING = EXT_PRIORITIZE + 1 /* verbs that judge candidates */ };
 enum ext_code { EXT_200, EXT_400, EXT_503, EXT_CODES };
 
@@ -25,10 +25,20 @@ enum ext_bind_result {
     EXT_BIND_RESULTS,
 };
 
+/* What became of a node that preempt was asked about. */
+enum ext_preempt_result {
+    EXT_PREEMPT_KEPT,
+    EXT_PREEMPT_CHANGED, /* other victims than proposed */
+    EXT_PREEMPT_USELESS, /* not handed back: nobody's end would help, or nobody's is needed */
+    EXT_PREEMPT_UNJUDGED,
+    EXT_PREEMPT_RESULTS,
+};
+
 /* Zero-initialise. */
 struct ext_counters {
     atomic_uint_fast64_t requests[EXT_VERBS][EXT_CODES];
     atomic_uint_fast64_t binds[EXT_BIND_RESULTS];
+    atomic_uint_fast64_t preempt_nodes[EXT_PREEMPT_RESULTS];
     atomic_uint_fast64_t binds_unchecked;       /* of pods that were not known */
     atomic_uint_fast64_t nodes[EXT_JUDGING][3]; /* by score_verdict */
     /* Of filter, by score_reason: refused, let pass by Shadow, passed unjudged. */

@@ -18,13 +18,16 @@
 #include "extender/bind.h"
 #include "extender/counters.h"
 #include "extender/encode.h"
+#include "extender/preempt.h"
 #include "kube/extender_wire.h"
+#include "kube/preempt_wire.h"
 
 struct ext {
     struct cluster *cluster;
     struct ring *ring;
     struct binder *binder; /* NULL: bind is not served */
-    struct memo *memo;     /* the listener's thread alone uses these three */
+    bool preempts;
+    struct memo *memo; /* the listener's thread alone uses these three */
     struct cluster_order order;
     uint64_t turn;
     atomic_uint mode, max_score, shortlist;
@@ -69,8 +72,8 @@ void ext_set(struct ext *e, const struct ext_settings *settings)
     atomic_store(&e->max_age_us, settings->max_age_us);
 }
 
-/* A single node, on the binder's thread: nothing is left out, and nothing remembered. */
-static struct decide_options options_of_bind(void *ctx)
+/* For bind, on its thread, and for preempt: nothing is left out, and nothing remembered. */
+static struct decide_options options_of_acting(void *ctx)
 {
     struct ext *const e = ctx;
 
@@ -87,10 +90,15 @@ int ext_add_bind(struct ext *e, const struct kube_access *access, uint32_t bind_
                                            .cluster = e->cluster,
                                            .counters = &e->counters,
                                            .bind_ms = bind_ms,
-                                           .judge = options_of_bind,
+                                           .judge = options_of_acting,
                                            .ctx = e};
 
     return binder_new(&e->binder, &options, err);
+}
+
+void ext_add_preempt(struct ext *e)
+{
+    e->preempts = true;
 }
 
 void ext_stop(struct ext *e)
@@ -221,6 +229,45 @@ static void bind(void *ctx, const struct http_request *req, struct http_reply *r
     binder_take(e->binder, req, reply);
 }
 
+static int answer_preempt(struct ext *e, const struct http_request *req, struct buf *out,
+                          struct err *err)
+{
+    const struct decide_options options = options_of_acting(e);
+    struct kube_preempt_args args;
+    uint32_t n;
+
+    int rc = kube_preempt_decode(&args, req->body, req->arena, err);
+    if (rc)
+        return rc;
+    struct kube_victims *const nodes = arena_array(req->arena, args.n, sizeof(*nodes));
+    if (!nodes)
+        return err_set(err, -ENOMEM, "no memory for %u nodes", args.n);
+    struct cluster_snapshot *const snapshot = cluster_get(e->cluster);
+    rc = preempt_choose(nodes, &n, &args, snapshot, &options, &e->counters, req->arena, err);
+    if (rc == 0)
+        kube_preempt_encode(out, nodes, n); /* they are named in the snapshot's words */
+    cluster_snapshot_unref(snapshot);
+    return rc == 0 && out->failed ? err_set(err, -ENOMEM, "no memory for the answer") : rc;
+}
+
+static void preempt(void *ctx, const struct http_request *req, struct http_reply *reply)
+{
+    struct ext *const e = ctx;
+    CLEANUP(buf_free) struct buf out = {0};
+    struct err err = {0};
+    const int rc = answer_preempt(e, req, &out, &err);
+    const enum ext_code code = rc == 0 ? EXT_200 : rc == -ENOMEM ? EXT_503 : EXT_400;
+
+    if (rc) {
+        log_request(LOG_LEVEL_WARN, "extender", req->id, "answered %d: %s",
+                    rc == -ENOMEM ? 503 : 400, err.text);
+        http_status(reply, rc == -ENOMEM ? 503 : 400);
+    } else {
+        http_add(reply, out.p, out.n);
+    }
+    ext_count_request(&e->counters, EXT_PREEMPT, code, clock_monotonic_ns() - req->start_ns);
+}
+
 size_t ext_routes(struct ext *e, struct http_route out[EXT_ROUTES])
 {
     size_t n = 0;
@@ -229,6 +276,8 @@ size_t ext_routes(struct ext *e, struct http_route out[EXT_ROUTES])
     out[n++] = (struct http_route){EXT_PREFIX "/prioritize", HTTP_POST, false, prioritize, e};
     if (e->binder)
         out[n++] = (struct http_route){EXT_PREFIX "/bind", HTTP_POST, false, bind, e};
+    if (e->preempts)
+        out[n++] = (struct http_route){EXT_PREFIX "/preempt", HTTP_POST, false, preempt, e};
     return n;
 }
 

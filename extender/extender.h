@@ -21,7 +21,7 @@ struct ring;
 
 #define EXT_PREFIX "/scheduler" /* what urlPrefix ends with */
 
-enum { EXT_ROUTES = 3 /* at most */ };
+enum { EXT_ROUTES = 4 /* at most */ };
 
 struct ext_settings {
     enum decide_mode mode;
@@ -43,6 +43,9 @@ void ext_free(struct ext *e); /* NULL is fine */
  */
 int ext_add_bind(struct ext *e, const struct kube_access *access, uint32_t bind_ms,
                  struct err *err) MUST_CHECK;
+
+/* Serve preempt, too. Before ext_routes. */
+void ext_add_preempt(struct ext *e);
 
 /* The listener has stopped: what is not answered yet is answered now. */
 void ext_stop(struct ext *e);

@@ -119,7 +119,7 @@ static void choices_and_addresses_are_checked(void **state)
 static void what_is_not_built_yet_says_so(void **state)
 {
     static const char *const texts[] = {"signals.prometheus.address"};
-    static const char *const numbers[] = {"extender.preempt", "extender.decide"};
+    static const char *const numbers[] = {"extender.decide"};
     struct numawise_config c;
     struct err err;
 

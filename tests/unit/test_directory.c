@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "kube/budget.h"
 #include "tests/support/cluster_bench.h"
 
 /* Files are JSON with ' for ", which is YAML, too. */
@@ -197,6 +198,61 @@ static void files_that_come_change_and_go_are_followed(void **state)
     assert_becomes(b, "n1", -1);
 }
 
+/* -1: nobody knows any budget; else what all of them allow, and a hundred for each. */
+static int budgets_now(struct cluster_bench *b)
+{
+    struct cluster_snapshot *const s = cluster_get(b->cluster);
+    uint32_t n;
+    const struct kube_budget *const *const budgets = cluster_snapshot_budgets(s, &n);
+    int sum = budgets ? (int)n * 100 : -1;
+
+    for (uint32_t i = 0; i < n; i++)
+        sum += (int)budgets[i]->allowed;
+    cluster_snapshot_unref(s);
+    return sum;
+}
+
+static bool has_budgets(struct cluster_bench *b, void *ctx)
+{
+    return budgets_now(b) == *(const int *)ctx;
+}
+
+static void assert_budgets(struct cluster_bench *b, int want)
+{
+    if (!cluster_bench_wait(b, has_budgets, &want))
+        fail_msg("%d, not %d; problems:\n%s", budgets_now(b), want,
+                 b->problems.p ? b->problems.p : "");
+}
+
+#define BUDGET(ns, name, allowed)                                                                  \
+    "{'apiVersion':'policy/v1','kind':'PodDisruptionBudget','metadata':{'name':'" name             \
+    "','namespace':'" ns "'},'spec':{'selector':{'matchLabels':{'a':'b'}}},'status':{"             \
+    "'disruptionsAllowed':" allowed "}}\n"
+
+/* One of its namespace each, though of one name. */
+static void budgets_are_followed(void **state)
+{
+    struct cluster_bench *const b = *state;
+
+    cluster_bench_write(b, "a.yaml", NODE("n1"));
+    cluster_bench_follow(b);
+    assert_int_equal(budgets_now(b), -1);
+    cluster_bench_write(b, "b.yaml", BUDGET("x", "web", "1") NEXT BUDGET("y", "web", "2"));
+    assert_budgets(b, 203);
+    cluster_bench_write(b, "b.yaml", BUDGET("x", "web", "7") NEXT BUDGET("y", "web", "2"));
+    assert_budgets(b, 209);
+    cluster_bench_write(b, "c.yaml", BUDGET("y", "web", "50")); /* the first path wins */
+    cluster_bench_write(b, "b.yaml", BUDGET("y", "web", "2"));
+    assert_budgets(b, 102);
+    cluster_bench_remove(b, "b.yaml");
+    assert_budgets(b, 150);
+    cluster_bench_write(b, "c.yaml", BUDGET("y", "web", "'many'")); /* its last good state stays */
+    assert_settles(b);
+    assert_int_equal(budgets_now(b), 150);
+    cluster_bench_remove(b, "c.yaml");
+    assert_budgets(b, 0); /* known: there is none */
+}
+
 static void new_directories_are_followed_with_what_they_hold(void **state)
 {
     struct cluster_bench *const b = *state;
@@ -366,6 +422,7 @@ int main(void)
         T(what_is_below_numawise_overrides_and_removes),
         T(a_broken_object_is_told_with_its_place_and_the_rest_works),
         T(files_that_come_change_and_go_are_followed),
+        T(budgets_are_followed),
         T(new_directories_are_followed_with_what_they_hold),
         T(only_what_changed_is_delivered),
         T(a_file_that_breaks_keeps_its_last_good_objects),
