@@ -385,19 +385,19 @@ void op_deadlock_claim(struct op *op, struct op_call *c, struct str ns, struct s
 
 /* --- what is found in lock reports --- */
 
-static struct str lock_text(char **at, const struct lock_use *u)
-{
-    char *const p = *at;
+typedef char lock_text_room[2 * LIMIT_LOCK_NAME_BYTES + 2]; /* class, slash, instance, zero */
 
-    *at += sprintf(p, "%.*s%s%.*s", STR_ARG(u->class_name), u->instance.n ? "/" : "",
-                   STR_ARG(u->instance)) +
-           1;
-    return (struct str){p, strlen(p)};
+static struct str lock_text(lock_text_room *room, const struct lock_use *u)
+{
+    const int n = snprintf(*room, sizeof(*room), "%.*s%s%.*s", STR_ARG(u->class_name),
+                           u->instance.n ? "/" : "", STR_ARG(u->instance));
+
+    return (struct str){*room, (size_t)n};
 }
 
-/* The parties as a DeadlockReport tells them; `room` holds their locks' names. */
+/* The parties as a DeadlockReport tells them; `room` holds their locks' names, two each. */
 static uint32_t parties_of(const struct lock_space *s, const struct lock_deadlock *d,
-                           struct deadlock_party *out, char *room)
+                           struct deadlock_party *out, lock_text_room *room)
 {
     const uint32_t n = d->n < DEADLOCK_PARTIES ? d->n : DEADLOCK_PARTIES;
 
@@ -409,8 +409,8 @@ static uint32_t parties_of(const struct lock_space *s, const struct lock_deadloc
                                     .pod = p->pod,
                                     .container = p->container,
                                     .thread = p->thread,
-                                    .holds = lock_text(&room, &p->holds),
-                                    .waits_for = lock_text(&room, &p->waits),
+                                    .holds = lock_text(&room[2 * i], &p->holds),
+                                    .waits_for = lock_text(&room[2 * i + 1], &p->waits),
                                     .scope = p->waits.shared ? DEADLOCK_SHARED : DEADLOCK_PROCESS};
     }
     return n;
@@ -434,14 +434,13 @@ static void name_of_deadlock(char *out, const struct lock_deadlock *d,
 static void follow(struct op *op, const struct lock_space *s, const struct lock_deadlock *d,
                    uint64_t now_ns, int64_t now_us)
 {
-    static const size_t lock_bytes = 2 * (2 * LIMIT_LOCK_NAME_BYTES + 2);
     const uint64_t lasts = now_ns - d->since_ns;
     struct deadlock_party parties[DEADLOCK_PARTIES];
     char name[CASE_NAME_BYTES];
 
     if (lasts <= case_rules(op, s->ns).threshold_ns)
         return;
-    char *const room = malloc(DEADLOCK_PARTIES * lock_bytes);
+    lock_text_room *const room = malloc(sizeof(*room) * 2 * DEADLOCK_PARTIES);
     if (!room)
         return; /* the next tick tries again */
     const uint32_t n = parties_of(s, d, parties, room);

@@ -532,13 +532,14 @@ static char *copy(const char *s)
 
 static int copy_options(struct lock_client *c, const struct lock_client_options *o)
 {
-    const size_t n = strlen(o->url);
+    const size_t n = strlen(o->url), size = n + sizeof("/v1/lock-reports");
     struct timespec t;
 
-    c->url = malloc(n + sizeof("/v1/lock-reports"));
+    c->url = malloc(size);
     if (!c->url)
         return -ENOMEM;
-    (void)sprintf(c->url, "%.*s/v1/lock-reports", (int)(n - (n && o->url[n - 1] == '/')), o->url);
+    (void)snprintf(c->url, size, "%.*s/v1/lock-reports", (int)(n - (n && o->url[n - 1] == '/')),
+                   o->url);
     c->ns = copy(o->ns);
     c->pod = copy(o->pod);
     c->container = copy(o->container);
