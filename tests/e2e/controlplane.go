@@ -25,6 +25,7 @@ type controlPlane struct {
 	ps     *processes
 	ca     *authority
 	url    string
+	config *rest.Config
 	client *kubernetes.Clientset
 
 	etcd, apiserver *process
@@ -40,6 +41,8 @@ func startControlPlane(ps *processes, self, work string) (*controlPlane, error) 
 		{"apiserver", "kube-apiserver", ""},
 		{"admin", "e2e", "system:masters"},
 		{"scheduler", "system:kube-scheduler", ""},
+		{"controllers", "system:kube-controller-manager", ""},
+		{"numawise", "numawise", ""},
 		{"tokens", "service-account-tokens", ""},
 	} {
 		if err := cp.ca.issue(id.file, id.name, id.group); err != nil {
@@ -100,12 +103,13 @@ func (cp *controlPlane) startAPIServer(etcdURL string) error {
 		return err
 	}
 	cp.url = "https://127.0.0.1:" + strconv.Itoa(port)
-	cp.client, err = kubernetes.NewForConfig(&rest.Config{
+	cp.config = &rest.Config{
 		Host: cp.url, QPS: 5000, Burst: 5000,
 		ContentConfig: rest.ContentConfig{ContentType: runtime.ContentTypeProtobuf},
 		TLSClientConfig: rest.TLSClientConfig{CAFile: cp.ca.path("ca", "crt"),
 			CertFile: cp.ca.path("admin", "crt"), KeyFile: cp.ca.path("admin", "key")},
-	})
+	}
+	cp.client, err = kubernetes.NewForConfig(cp.config)
 	if err != nil {
 		return err
 	}
@@ -125,6 +129,7 @@ type schedulerSetup struct {
 	name       string
 	extender   string // URL prefix; "" = none
 	names      bool   // nodeCacheCapable
+	bind       bool   // the extender binds
 	weight     int
 	managed    []string // resources; the extender is asked only about pods that want one
 	percentage int      // percentageOfNodesToScore
@@ -144,7 +149,7 @@ func observable(name, extenderURL string, names bool) schedulerSetup {
 
 func (cp *controlPlane) startScheduler(setup schedulerSetup) (*process, error) {
 	kubeconfig := filepath.Join(cp.work, "scheduler.kubeconfig")
-	if err := writeFile(kubeconfig, []byte(cp.kubeconfig())); err != nil {
+	if err := writeFile(kubeconfig, []byte(cp.kubeconfig("scheduler"))); err != nil {
 		return nil, err
 	}
 	config := filepath.Join(cp.work, setup.name+".yaml")
@@ -177,6 +182,9 @@ percentageOfNodesToScore: %d
   nodeCacheCapable: %t
   httpTimeout: 2s
 `, setup.extender, setup.weight, setup.names)
+	if setup.bind {
+		text += "  bindVerb: bind\n"
+	}
 	if len(setup.managed) > 0 {
 		text += "  managedResources:\n"
 	}
@@ -186,20 +194,21 @@ percentageOfNodesToScore: %d
 	return text
 }
 
-func (cp *controlPlane) kubeconfig() string {
+// kubeconfig is that of a user for whom a certificate was issued.
+func (cp *controlPlane) kubeconfig(user string) string {
 	return fmt.Sprintf(`apiVersion: v1
 kind: Config
 clusters:
 - name: e2e
   cluster: {server: "%s", certificate-authority: "%s"}
 users:
-- name: scheduler
-  user: {client-certificate: "%s", client-key: "%s"}
+- name: %[3]s
+  user: {client-certificate: "%[4]s", client-key: "%[5]s"}
 contexts:
 - name: e2e
-  context: {cluster: e2e, user: scheduler}
+  context: {cluster: e2e, user: %[3]s}
 current-context: e2e
-`, cp.url, cp.ca.path("ca", "crt"), cp.ca.path("scheduler", "crt"), cp.ca.path("scheduler", "key"))
+`, cp.url, cp.ca.path("ca", "crt"), user, cp.ca.path(user, "crt"), cp.ca.path(user, "key"))
 }
 
 func (cp *controlPlane) logPath(name string) string {

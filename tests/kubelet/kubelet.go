@@ -15,6 +15,7 @@ import (
 	"k8s.io/kubernetes/pkg/kubelet/cm/memorymanager"
 	"k8s.io/kubernetes/pkg/kubelet/cm/topologymanager"
 	"k8s.io/kubernetes/pkg/kubelet/lifecycle"
+	"k8s.io/kubernetes/pkg/scheduler/framework"
 	"k8s.io/utils/cpuset"
 )
 
@@ -187,4 +188,19 @@ func (k *Kubelet) HasPlugin(resource string) bool {
 		}
 	}
 	return false
+}
+
+// Node returns the description that the kubelet was started with.
+func (k *Kubelet) Node() Node {
+	return k.node
+}
+
+// Active returns the pods that hold resources, in the order of their admission.
+func (k *Kubelet) Active() []*v1.Pod {
+	return append([]*v1.Pod{}, k.active...)
+}
+
+// UpdatePluginResources is what the kubelet's predicates ask of the device manager.
+func (k *Kubelet) UpdatePluginResources(node *framework.NodeInfo, attrs *lifecycle.PodAdmitAttributes) error {
+	return k.devices.UpdatePluginResources(node, attrs)
 }
