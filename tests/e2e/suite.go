@@ -118,6 +118,7 @@ func (s *suite) run(self, source string) {
 		{"kube-scheduler with whole Nodes (nodeCacheCapable: false)", s.playNodesMode},
 		{"kube-scheduler with nothing in between", s.playDirect},
 		{"control: the same pod, and a kube-scheduler without numawise", s.playControl},
+		{"our CustomResourceDefinitions in the API server", s.playDefinitions},
 		{"the end", s.playEnd},
 	} {
 		fmt.Printf("\n%s\n", scenario.title)
