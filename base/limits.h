@@ -38,8 +38,9 @@ enum {
     LIMIT_LOCK_SPACES = 1024,           /* namespaces */
     LIMIT_LOCK_ALL_ITEMS = 1024 * 1024, /* of all namespaces: classes, edges, held, waited for */
     LIMIT_OPERATOR_OBJECTS = 16 * 1024, /* of each kind */
-    LIMIT_DEADLOCK_CASES = 1024,        /* deadlocks that are followed */
-    LIMIT_DEADLOCK_CASES_SPACE = 64,    /* of one namespace */
+    LIMIT_OPERATOR_SIGNALS = 256,    /* pushed and pulled, beyond which none is added by a push */
+    LIMIT_DEADLOCK_CASES = 1024,     /* deadlocks that are followed */
+    LIMIT_DEADLOCK_CASES_SPACE = 64, /* of one namespace */
 };
 
 #endif

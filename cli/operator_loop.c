@@ -204,10 +204,9 @@ static int on_delta(void *ctx, const struct source_delta *delta, struct err *err
 {
     struct operator_loop *const l = ctx;
 
-    if (delta->kind < SOURCE_LOCK_POLICY || delta->kind > SOURCE_DEADLOCK)
-        return l->next.delta(l->next.ctx, delta, err);
-    const int rc = check(l, delta, err);
-    if (rc)
+    const bool is_ours = delta->kind >= SOURCE_LOCK_POLICY && delta->kind <= SOURCE_DEADLOCK;
+    const int rc = is_ours ? check(l, delta, err) : l->next.delta(l->next.ctx, delta, err);
+    if (rc || (!is_ours && delta->kind != SOURCE_SIGNAL))
         return rc;
     struct job *const j = copy(delta);
     if (!j)

@@ -148,7 +148,7 @@ static int store(struct directory_writer *w, const struct writer_object *o, stru
 
     if (rc)
         return rc;
-    if (o->ns.n > 63 || o->name.n > 253 || memchr(o->ns.p, '/', o->ns.n) ||
+    if (o->ns.n > 63 || o->name.n > 253 || (o->ns.n && memchr(o->ns.p, '/', o->ns.n)) ||
         memchr(o->name.p, '/', o->name.n))
         return err_set(err, -EINVAL, "not the name of an object: %.*s", STR_ARG(o->name));
     (void)snprintf(name, sizeof(name), "%.*s_%.*s.yaml", STR_ARG(o->ns), STR_ARG(o->name));
@@ -205,7 +205,8 @@ static void put_meta(struct emit *e, const struct writer_object *o, const char *
     emit_key(e, "metadata");
     emit_object(e);
     emit_key(e, "name"), emit_text(e, o->name);
-    emit_key(e, "namespace"), emit_text(e, o->ns);
+    if (o->ns.n)
+        emit_key(e, "namespace"), emit_text(e, o->ns);
     emit_key(e, "uid");
     if (o->uid.n)
         emit_text(e, o->uid);

@@ -13,11 +13,13 @@
 #include "kube/deadlock.h"
 #include "kube/lock_policy.h"
 #include "kube/scan.h"
+#include "kube/signal.h"
 
 const struct op_kind_name op_kind_names[OP_KINDS] = {
     [OP_LOCK_POLICY] = {KUBE_LOCK_POLICY_API, KUBE_LOCK_POLICY_KIND, "lockpolicies"},
     [OP_ADJUSTMENT] = {KUBE_ADJUSTMENT_API, KUBE_ADJUSTMENT_KIND, "resourceadjustments"},
     [OP_DEADLOCK] = {KUBE_DEADLOCK_API, KUBE_DEADLOCK_KIND, "deadlockreports"},
+    [OP_SIGNAL] = {KUBE_SIGNAL_API, KUBE_SIGNAL_KIND, "signals"},
 };
 
 static int compare(const struct op_object *a, struct str ns, struct str name)

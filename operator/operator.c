@@ -72,6 +72,10 @@ static int declare(struct op *op, const struct source_delta *delta, struct err *
 
 static bool kind_of(enum source_kind kind, enum op_kind *out)
 {
+    if (kind == SOURCE_SIGNAL) {
+        *out = OP_SIGNAL;
+        return true;
+    }
     if (kind < SOURCE_LOCK_POLICY || kind > SOURCE_DEADLOCK)
         return false;
     *out = (enum op_kind)(kind - SOURCE_LOCK_POLICY);
@@ -114,6 +118,7 @@ int op_delta(struct op *op, const struct source_delta *delta, struct err *err)
 enum whose {
     BY_RBAC,   /* who may the same to the object */
     OWN_SPACE, /* also who speaks for the namespace */
+    ANYBODY,   /* whoever is known; what is of a namespace is looked at when it comes to that */
     BY_BODY,   /* the body says for whom it speaks; looked at when it is read */
 };
 
@@ -121,6 +126,7 @@ static const struct route {
     const char *path; /* with the parts of a path that follow: 0, 1 or 2 */
     enum http_method method;
     uint32_t least, most;
+    bool is_global; /* its one part names an object of no namespace */
     enum whose whose;
     struct op_access access;
     op_answerer answer;
@@ -130,6 +136,7 @@ static const struct route {
      HTTP_GET,
      2,
      2,
+     false,
      OWN_SPACE,
      {"get", LOCKS, "lockpolicies", {0}, {0}},
      op_policy_get,
@@ -138,6 +145,7 @@ static const struct route {
      HTTP_PUT,
      2,
      2,
+     false,
      BY_RBAC,
      {"update", LOCKS, "lockpolicies", {0}, {0}},
      op_policy_put,
@@ -146,6 +154,7 @@ static const struct route {
      HTTP_DELETE,
      2,
      2,
+     false,
      BY_RBAC,
      {"delete", LOCKS, "lockpolicies", {0}, {0}},
      op_policy_delete,
@@ -154,6 +163,7 @@ static const struct route {
      HTTP_POST,
      0,
      0,
+     false,
      BY_BODY,
      {"create", LOCKS, "lockreports", {0}, {0}},
      op_lock_report,
@@ -162,6 +172,7 @@ static const struct route {
      HTTP_GET,
      0,
      0,
+     false,
      OWN_SPACE,
      {"get", LOCKS, "lockpolicies", {0}, {0}},
      op_hierarchy,
@@ -170,6 +181,7 @@ static const struct route {
      HTTP_POST,
      0,
      0,
+     false,
      BY_BODY,
      {"create", OURS, "deadlockreports", {0}, {0}},
      op_deadlock_claim,
@@ -178,9 +190,46 @@ static const struct route {
      HTTP_GET,
      0,
      2,
+     false,
      OWN_SPACE,
      {"get", OURS, "deadlockreports", {0}, {0}},
      op_deadlock_get,
+     {NULL}},
+    {"node-affinity",
+     HTTP_GET,
+     1,
+     1,
+     true,
+     ANYBODY,
+     {"get", "", "nodes", {0}, {0}},
+     op_affinity,
+     {"pod", NULL}},
+    {"qos-class",
+     HTTP_GET,
+     2,
+     2,
+     false,
+     OWN_SPACE,
+     {"get", "", "pods", {0}, {0}},
+     op_qos_class,
+     {NULL}},
+    {"bandwidth",
+     HTTP_GET,
+     1,
+     1,
+     true,
+     ANYBODY,
+     {"get", "", "nodes", {0}, {0}},
+     op_bandwidth,
+     {NULL}},
+    {"signals",
+     HTTP_PUT,
+     1,
+     1,
+     true,
+     BY_RBAC,
+     {"update", OURS, "signals", {0}, {0}},
+     op_signal_put,
      {NULL}},
 };
 
@@ -213,11 +262,12 @@ static bool is_name(struct str s, bool label)
 }
 
 /* The path's parts are names of Kubernetes; false: answered. */
-static bool check_names(struct op_call *c, struct str ns, struct str name, uint32_t parts)
+static bool check_names(struct op_call *c, const struct route *r, struct str ns, struct str name,
+                        uint32_t parts)
 {
-    if (parts >= 1 && !is_name(ns, true))
+    if (!r->is_global && parts >= 1 && !is_name(ns, true))
         op_fail_field(c, 400, "metadata.namespace", "not a name of a namespace");
-    else if (parts >= 2 && !is_name(name, false))
+    else if ((r->is_global || parts >= 2) && !is_name(name, false))
         op_fail_field(c, 400, "metadata.name", "not a name of an object");
     return c->status == 0;
 }
@@ -233,13 +283,17 @@ static void take_route(struct op *op, struct op_call *c, const struct route *r, 
         op_fail(c, 404, "no such call: /v1/%s takes %u to %u parts", r->path, r->least, r->most);
         return;
     }
-    if (!check_names(c, access.ns, access.name, parts) || !op_query_only(c, r->parameters))
+    if (r->is_global) {
+        access.name = access.ns;
+        access.ns = (struct str){0};
+    }
+    if (!check_names(c, r, access.ns, access.name, parts) || !op_query_only(c, r->parameters))
         return;
     if (strcmp(r->path, "lock-hierarchy") == 0)
         (void)op_query(c, "namespace", &access.ns);
     if (c->status)
         return;
-    if (r->whose == BY_BODY)
+    if (r->whose == BY_BODY || r->whose == ANYBODY)
         r->answer(op, c, access.ns, access.name);
     else
         op_permit(op, c, &access, r->whose == OWN_SPACE, r->answer);
@@ -300,8 +354,8 @@ bool op_within_rate(struct op *op, struct op_call *c, struct str ns, struct str 
         return true;
     atomic_fetch_add(&op->stats.limited, 1);
     c->retry_after_s = 1 + wait_ms / 1000;
-    op_fail(c, 429, "more than %d reports a second of %.*s/%.*s", REPORTS_PER_S, STR_ARG(ns),
-            STR_ARG(pod));
+    op_fail(c, 429, "more than %d reports a second of %.*s%s%.*s", REPORTS_PER_S, STR_ARG(ns),
+            ns.n ? "/" : "", STR_ARG(pod));
     return false;
 }
 

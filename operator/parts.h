@@ -65,6 +65,14 @@ void op_hierarchy(struct op *op, struct op_call *c, struct str ns, struct str na
 void op_deadlock_claim(struct op *op, struct op_call *c, struct str ns, struct str name);
 void op_deadlock_get(struct op *op, struct op_call *c, struct str ns, struct str name);
 
+void op_affinity(struct op *op, struct op_call *c, struct str ns, struct str node);
+void op_qos_class(struct op *op, struct op_call *c, struct str ns, struct str name);
+void op_bandwidth(struct op *op, struct op_call *c, struct str ns, struct str node);
+void op_signal_put(struct op *op, struct op_call *c, struct str ns, struct str name);
+
+/* GetNodeAffinity's weights of the QoS classes: the larger, the more important. */
+enum { OP_QOS_GUARANTEED = 100, OP_QOS_BURSTABLE = 50, OP_QOS_BEST_EFFORT = 10 };
+
 /* 429 and false when this caller, or this reporter, calls too often. */
 bool op_within_rate(struct op *op, struct op_call *c, struct str ns, struct str pod,
                     struct str container);

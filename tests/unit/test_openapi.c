@@ -11,6 +11,7 @@
 #include "kube/deadlock.h"
 #include "kube/fields.h"
 #include "kube/lock_policy.h"
+#include "kube/signal.h"
 #include "operator/body.h"
 #include "operator/openapi.h"
 #include "operator/operator.h"
@@ -254,6 +255,7 @@ static void bodies_have_the_fields_that_are_read(void **state)
     expect("DeadlockReportSpec", "spec", &kube_deadlock_fields);
     expect("LockReport", "report", &op_report_fields);
     expect("DeadlockClaim", "claim", &op_claim_fields);
+    expect("SignalSpec", "spec", &kube_signal_fields);
 }
 
 int main(void)

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/support/operator_bench.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "cluster/cluster.h"
+#include "cluster/directory.h"
+#include "operator/operator.h"
+#include "tests/support/data.h"
+#include "tests/support/test.h"
+
+enum { ROOM = 4 << 20 };
+static const int64_t start_us = INT64_C(1790000000) * 1000000;
+
+/* --- a store in memory --- */
+
+static void put_object(void *ctx, const struct writer_object *o, writer_done stored,
+                       void *ctx_of_it)
+{
+    static const char zeros[64];
+    struct bench *const b = ctx;
+    struct err err = {.code = b->fail_with, .text = "the disk is full"};
+
+    b->puts++;
+    buf_free(&b->stored);
+    buf_printf(
+        &b->stored,
+        "{\"apiVersion\":\"%s\",\"kind\":\"%s\",\"metadata\":{\"name\":\"%.*s\","
+        "\"namespace\":\"%.*s\",\"uid\":\"u-1\",\"resourceVersion\":\"%d\",\"generation\":%d,"
+        "\"creationTimestamp\":\"2026-11-24T03:02:01Z\"},\"spec\":%.*s%s%.*s}",
+        o->api_version, o->kind, STR_ARG(o->name), STR_ARG(o->ns), b->puts, (int)o->generation + 1,
+        STR_ARG(o->spec.n ? o->spec : STR("{}")), o->status.n ? ",\"status\":" : "",
+        STR_ARG(o->status));
+    const size_t n = b->stored.n;
+    buf_add(&b->stored, zeros, sizeof(zeros));
+    const int rc = b->fail_with;
+    b->fail_with = 0;
+    stored(ctx_of_it, rc, rc ? (struct str){0} : (struct str){b->stored.p, n}, &err);
+}
+
+static void remove_object(void *ctx, const struct writer_object *o, writer_done stored,
+                          void *ctx_of_it)
+{
+    struct bench *const b = ctx;
+    struct err err = {.code = b->fail_with, .text = "the disk is full"};
+    const int rc = b->fail_with;
+
+    (void)o;
+    b->removes++;
+    b->fail_with = 0;
+    stored(ctx_of_it, rc, (struct str){0}, &err);
+}
+
+int operator_bench_set_up(void **state)
+{
+    struct bench *const b = calloc(1, sizeof(*b));
+    const struct cluster_options cluster = {0};
+
+    assert_int_equal(cluster_new(&b->cluster, &cluster, NULL), 0);
+    b->sink = cluster_sink(b->cluster);
+    b->sink.settled(b->sink.ctx);
+    const struct op_options options = {
+        .cluster = b->cluster, .writer = {put_object, remove_object, b}, .hash_key = {7, 8}};
+    assert_int_equal(op_new(&b->op, &options, NULL), 0);
+    b->room = malloc(ROOM);
+    b->now_ns = 1000000000;
+    b->now_us = start_us;
+    *state = b;
+    return 0;
+}
+
+int operator_bench_tear_down(void **state)
+{
+    struct bench *const b = *state;
+
+    op_free(b->op);
+    cluster_free(b->cluster);
+    buf_free(&b->stored);
+    free(b->room);
+    free(b);
+    return 0;
+}
+
+/* --- calls --- */
+
+struct calling {
+    struct op_call call;
+    struct answer *answer;
+};
+
+static void on_finish(struct op_call *c)
+{
+    struct answer *const a = ((struct calling *)c)->answer;
+
+    a->finished++;
+    a->status = c->status;
+    a->text = c->out;
+    a->warning = c->warning;
+    a->retry_after_s = c->retry_after_s;
+}
+
+struct answer call_as(struct bench *b, const struct op_caller *caller, enum http_method m,
+                      const char *target, const char *body)
+{
+    char *const text = test_padded(str_of(body), 0);
+    struct answer a = {0};
+    struct arena arena;
+
+    arena_init(&arena, b->room, ROOM);
+    struct str path = str_of(target);
+    struct str query = path;
+    path = str_cut(&query, '?');
+    struct calling c = {.call = {.method = m,
+                                 .path = path,
+                                 .query = query,
+                                 .body = {text, strlen(body)},
+                                 .arena = &arena,
+                                 .caller = *caller,
+                                 .now_ns = b->now_ns,
+                                 .now_us = b->now_us,
+                                 .finish = on_finish},
+                        .answer = &a};
+    for (char *p = text; *p; p++)
+        *p = *p == '\'' ? '"' : *p;
+    op_answer(b->op, &c.call);
+    assert_int_equal(a.finished, 1);
+    free(text);
+    a.json = a.text.n ? json_loadb(a.text.p, a.text.n, 0, NULL) : NULL;
+    return a;
+}
+
+struct answer call(struct bench *b, enum http_method m, const char *target, const char *body)
+{
+    const struct op_caller everybody = {.everybody = true, .user = STR("anonymous")};
+
+    return call_as(b, &everybody, m, target, body);
+}
+
+void done(struct answer *a)
+{
+    json_decref(a->json);
+    buf_free(&a->text);
+    buf_free(&a->warning);
+}
+
+/* "details.causes.0.field", "metadata.name" */
+const json_t *at(const struct answer *a, const char *path)
+{
+    struct str rest = str_of(path);
+    const json_t *v = a->json;
+
+    while (v && rest.n) {
+        const struct str key = str_cut(&rest, '.');
+        char name[64];
+        uint64_t i;
+
+        (void)snprintf(name, sizeof(name), "%.*s", STR_ARG(key));
+        v = json_is_array(v) && str_u64(key, &i) ? json_array_get(v, i) : json_object_get(v, name);
+    }
+    return v;
+}
+
+const char *text_at(const struct answer *a, const char *path)
+{
+    const char *const s = json_string_value(at(a, path));
+
+    return s ? s : "";
+}
+
+/* A call that fails: with this status, about this field, as a Status of Kubernetes. */
+void fails(struct bench *b, enum http_method m, const char *target, const char *body, int status,
+           const char *field)
+{
+    struct answer a = call(b, m, target, body);
+
+    if (a.status != status || strcmp(text_at(&a, "details.causes.0.field"), field) != 0)
+        fail_msg("%s %s: %d about \"%s\": %s", target, body, a.status,
+                 text_at(&a, "details.causes.0.field"), a.text.p);
+    assert_string_equal(text_at(&a, "kind"), "Status");
+    assert_string_equal(text_at(&a, "status"), "Failure");
+    assert_int_equal(json_integer_value(at(&a, "code")), status);
+    assert_true(text_at(&a, "message")[0] && text_at(&a, "reason")[0]);
+    done(&a);
+}
+
+void succeeds(struct bench *b, enum http_method m, const char *target, const char *body, int status)
+{
+    struct answer a = call(b, m, target, body);
+
+    if (a.status != status)
+        fail_msg("%s: %d: %s", target, a.status, a.text.p);
+    done(&a);
+}
+
+void read_directory(struct bench *b, const char *path)
+{
+    struct directory *d;
+    struct err err;
+
+    if (directory_open(&d, path, &b->sink, NULL, NULL, &err))
+        fail_msg("%s", err.text);
+    directory_close(d);
+}

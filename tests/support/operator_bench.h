@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * For the tests of the operator alone: its answers as plain functions, with no sockets, a clock
+ * that is told, and a store in memory. Bodies may have ' for ".
+ */
+#ifndef TESTS_SUPPORT_OPERATOR_BENCH_H
+#define TESTS_SUPPORT_OPERATOR_BENCH_H
+
+#include <jansson.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "cluster/source.h"
+#include "operator/call.h"
+
+struct cluster;
+struct op;
+
+/* Answers what a call got; `json` is NULL where it is none. */
+struct answer {
+    int status;
+    json_t *json;
+    struct buf text, warning;
+    unsigned retry_after_s;
+    int finished;
+};
+
+struct bench {
+    struct cluster *cluster;
+    struct source_sink sink;
+    struct op *op;
+    uint64_t now_ns;
+    int64_t now_us;
+    /* The store. */
+    int fail_with; /* negative errno of the next write; 0 = it succeeds */
+    int puts, removes;
+    struct buf stored; /* of the last put */
+    char *room;
+};
+
+int operator_bench_set_up(void **state); /* *state is the struct bench */
+int operator_bench_tear_down(void **state);
+
+/* One call; done() what it returns. */
+struct answer call_as(struct bench *b, const struct op_caller *caller, enum http_method m,
+                      const char *target, const char *body);
+struct answer call(struct bench *b, enum http_method m, const char *target, const char *body);
+void done(struct answer *a);
+
+/* A member of the answer: "details.causes.0.field"; NULL, or "", when it is not there. */
+const json_t *at(const struct answer *a, const char *path);
+const char *text_at(const struct answer *a, const char *path);
+
+/* A call that fails: with this status, about this field, as a Status of Kubernetes. */
+void fails(struct bench *b, enum http_method m, const char *target, const char *body, int status,
+           const char *field);
+void succeeds(struct bench *b, enum http_method m, const char *target, const char *body,
+              int status);
+
+/* The objects of a cluster directory into the cluster. */
+void read_directory(struct bench *b, const char *path);
+
+#endif
