@@ -309,6 +309,53 @@ static int check_tls(const struct config_listener *l, enum config_role role, str
     return 0;
 }
 
+static const char *const query_names[CONFIG_SIGNALS] = {"networkBandwidth", "computeUtilization",
+                                                        "computeQueue"};
+
+/* "http://HOST...", and nothing in it that no address has. */
+static bool is_url(const char *text)
+{
+    const char *const host = strncmp(text, "https://", 8) == 0  ? text + 8
+                             : strncmp(text, "http://", 7) == 0 ? text + 7
+                                                                : "";
+
+    for (const char *p = text; *p; p++) {
+        if ((unsigned char)*p <= ' ' || (unsigned char)*p >= 0x7f || strchr("?#@\\", *p))
+            return false;
+    }
+    return strcspn(host, "/") > 0;
+}
+
+static int check_prometheus(const struct config_prometheus *p, struct err *err)
+{
+    const bool tls = strncmp(p->address.p, "https://", 8) == 0;
+    int first = -1;
+
+    for (int i = CONFIG_SIGNALS - 1; i >= 0; i--)
+        first = p->queries[i].p[0] ? i : first;
+    if (!p->address.p[0] && first >= 0)
+        return err_set(err, -EINVAL,
+                       "signals.prometheus.queries.%s: there is no signals.prometheus.address",
+                       query_names[first]);
+    if (!p->address.p[0])
+        return 0;
+    if (!is_url(p->address.p))
+        return err_set(err, -EINVAL,
+                       "signals.prometheus.address: expected http://HOST:PORT or "
+                       "https://HOST:PORT");
+    if (first < 0)
+        return err_set(err, -EINVAL,
+                       "signals.prometheus.address: there is nothing to ask in "
+                       "signals.prometheus.queries");
+    if (!tls && (p->token_file.p[0] || p->ca_file.p[0]))
+        return err_set(err, -EINVAL, "signals.prometheus.%s: needs an address with https://",
+                       p->token_file.p[0] ? "tokenFile" : "caFile");
+    if (p->ttl_ms < p->interval_ms)
+        return err_set(err, -EINVAL,
+                       "signals.prometheus.timeToLive: shorter than signals.prometheus.interval");
+    return 0;
+}
+
 int config_check(const struct numawise_config *c, struct err *err)
 {
     if (c->bind && c->cluster.p[0])
@@ -316,6 +363,8 @@ int config_check(const struct numawise_config *c, struct err *err)
                        "extender.bind: needs an API server, and source.cluster is a directory");
     if (c->cluster.p[0] && c->kubeconfig.p[0])
         return err_set(err, -EINVAL, "source.kubeconfig: source.cluster is given, too");
+    if (check_prometheus(&c->prometheus, err))
+        return -EINVAL;
     for (int i = 0; i < CONFIG_ROLES; i++) {
         const int rc = check_tls(&c->listeners[i], (enum config_role)i, err);
         if (rc)

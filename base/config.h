@@ -59,6 +59,15 @@ struct config_limits {
     int64_t connections;
 };
 
+enum { CONFIG_SIGNALS = 3 }; /* in the order of kube/signal.h's kinds */
+
+/* Who is asked for signals; an empty address: nobody. */
+struct config_prometheus {
+    struct config_text address, token_file, ca_file;
+    struct config_text queries[CONFIG_SIGNALS]; /* empty: not asked */
+    int64_t interval_ms, ttl_ms;
+};
+
 /* Every setting that this version acts on. A plain value: copy it as you like. */
 struct numawise_config {
     struct config_listener listeners[CONFIG_ROLES];
@@ -70,6 +79,7 @@ struct numawise_config {
     int64_t decisions_max_bytes;
     int64_t topology_max_age_ms; /* 0 = never too old */
     struct config_limits limits;
+    struct config_prometheus prometheus;
     int log_format;        /* enum config_log_format */
     int64_t log_verbosity; /* enum log_level */
 };

@@ -27,6 +27,8 @@ enum {
     LIMIT_API_ANSWER_BYTES = 8 * 1024 * 1024,
     LIMIT_API_CONNECT_MS = 10000, /* TCP and TLS */
     LIMIT_API_ANSWER_MS = 35000,
+    LIMIT_PROMETHEUS_BYTES = 32 * 1024 * 1024, /* one answer */
+    LIMIT_PROMETHEUS_MS = 10000,
     /* Locks: names of classes, instances and threads; one report; one namespace; all of them. */
     LIMIT_LOCK_NAME_BYTES = 128,
     LIMIT_LOCK_REPORT_ITEMS = 8 * 1024, /* each of held, waiting, edges */

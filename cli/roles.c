@@ -13,6 +13,7 @@
 #include "cli/serve_source.h"
 #include "cluster/apiserver.h"
 #include "cluster/cluster.h"
+#include "cluster/prometheus.h"
 #include "console/console.h"
 #include "decide/ring.h"
 #include "extender/extender.h"
@@ -128,6 +129,9 @@ int roles_start(struct roles *r, const struct numawise_config *config, struct cl
 
     if (rc == 0 && source->server)
         tell_of_source(r, source->server);
+    if (rc == 0 && source->prometheus)
+        console_add_metrics(r->console,
+                            (struct console_metrics){prometheus_metrics, source->prometheus});
     if (rc == 0 && op_loop) {
         console_add_metrics(r->console, (struct console_metrics){operator_loop_metrics, op_loop});
         rc = operator_loop_start(op_loop, err);

@@ -9,6 +9,7 @@
 #include "cluster/apiserver.h"
 #include "cluster/cluster.h"
 #include "cluster/directory.h"
+#include "cluster/prometheus.h"
 #include "kube/api.h"
 
 static void on_problem(void *ctx, const char *text)
@@ -88,6 +89,13 @@ int serve_source_open(struct serve_source *out, const struct numawise_config *co
     const char *const directory = config->cluster.p;
 
     *out = (struct serve_source){.directory = NULL};
+    if (config->prometheus.address.p[0]) {
+        const int rc = prometheus_new(&out->prometheus, base, cluster, &config->prometheus, err);
+
+        if (rc)
+            return rc;
+        log_line(LOG_LEVEL_INFO, "cluster", "%s: asking for signals", config->prometheus.address.p);
+    }
     if (!*directory)
         return open_server(out, config, base, sink, &options, err);
     const int rc = open_directory(out, directory, base, cluster, sink, err);
@@ -106,6 +114,7 @@ void serve_source_rescan(struct serve_source *s)
 
 void serve_source_done(struct serve_source *s)
 {
+    prometheus_free(s->prometheus);
     directory_close(s->directory);
     apiserver_free(s->server);
     kube_api_free(s->api);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Where `serve` has its cluster from: a directory that is read at once, or an API server. */
+/*
+ * Where `serve` has its cluster from: a directory that is read at once, or an API server; and
+ * signals perhaps from a Prometheus.
+ */
 #ifndef CLI_SERVE_SOURCE_H
 #define CLI_SERVE_SOURCE_H
 
@@ -14,12 +17,14 @@ struct directory;
 struct err;
 struct event_base;
 struct kube_api;
+struct prometheus;
 
 struct serve_source {
     struct directory *directory; /* NULL: an API server */
     struct kube_access access;
     struct kube_api *api;
     struct apiserver *server;
+    struct prometheus *prometheus; /* NULL: nobody is asked for signals */
 };
 
 /*

@@ -37,6 +37,7 @@ struct source_delta {
     struct str ns, name;
     struct str resource_version;
     uint64_t version; /* the same as a number, where it can be compared; 0 = it cannot */
+    bool unlisted;    /* no list names it, and none says by that that it is gone */
     struct str json;  /* the object's text, followed by 64 readable bytes: the sink decodes it into
                          memory of its own */
 };

@@ -64,6 +64,7 @@ struct store_named {
     struct str name;
     struct store_known known;
     struct block *block;
+    bool unlisted;       /* struct source_delta */
     int64_t received_us; /* when it came */
 };
 

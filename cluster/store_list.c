@@ -276,7 +276,11 @@ int store_apply_named(struct store *s, const struct source_delta *delta, struct 
     if (rc < 0)
         return rc == -ENOMEM ? err_set(err, rc, "no memory") : rc;
     struct store_named now = {
-        .name = name_of(delta->kind, b), .block = b, .received_us = s->now_us};
+        .name = name_of(delta->kind, b),
+        .block = b,
+        .unlisted = delta->unlisted,
+        .received_us = s->now_us,
+    };
     store_note_version(&now.known, delta);
     note(s, delta->kind, old, &now);
     if (put(l, now) == 0)
@@ -290,7 +294,7 @@ void store_begin_named(struct store *s, enum source_kind kind)
     struct store_list *const l = list_of(s, kind);
 
     for (uint32_t i = 0; i < l->n; i++)
-        l->at[i].known.marked = true;
+        l->at[i].known.marked = !l->at[i].unlisted;
 }
 
 /* From the back, for those behind what is dropped move. */

@@ -39,6 +39,11 @@ const char *signal_kind_text(enum signal_kind kind)
     return kinds[kind];
 }
 
+const char *signal_unit_text(enum signal_kind kind)
+{
+    return units[kind];
+}
+
 /* --- nodes --- */
 
 static void read_figure(struct scan *s, int64_t *out)

@@ -24,6 +24,7 @@ enum signal_kind {
     SIGNAL_KINDS,
 };
 const char *signal_kind_text(enum signal_kind kind); /* "networkBandwidth", ... */
+const char *signal_unit_text(enum signal_kind kind); /* what it is measured in: "Mbps", ... */
 
 /* A figure is at most this: 2^53, what every JSON library keeps. */
 #define SIGNAL_MOST (INT64_C(1) << 53)

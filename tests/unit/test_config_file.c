@@ -155,10 +155,46 @@ static void features_of_later_versions_are_refused_never_ignored(void **state)
 {
     refused(HEAD "extender: {decide: true}\n",
             "c.yaml:3:20: extender.decide: not available in this version\n");
-    refused(HEAD "signals: {prometheus: {address: 'http://p'}}\n",
-            "c.yaml:3:33: signals.prometheus.address: not available in this version\n");
     (void)accepted(HEAD "source: {kubeconfig: ''}\nextender: {shortlist: 0, decide: false}\n"
                         "listeners: {extender: {tls: {allowedNames: []}}}\n");
+}
+
+#define ASKED "queries: {computeQueue: up}"
+
+static void what_is_said_of_prometheus_belongs_together(void **state)
+{
+    const struct numawise_config c =
+        accepted(HEAD "signals:\n  prometheus:\n    address: https://p:9090/prometheus\n"
+                      "    interval: 30s\n    timeToLive: 30s\n    tokenFile: /t\n"
+                      "    queries:\n      networkBandwidth: 'sum by (node) (rate(b[1m]))'\n");
+
+    assert_string_equal(c.prometheus.address.p, "https://p:9090/prometheus");
+    assert_string_equal(c.prometheus.queries[0].p, "sum by (node) (rate(b[1m]))");
+    assert_string_equal(c.prometheus.queries[1].p, "");
+    assert_int_equal(c.prometheus.interval_ms, 30000);
+    refused(HEAD "signals: {prometheus: {" ASKED "}}\n",
+            "c.yaml:3:48: signals.prometheus.queries.computeQueue: there is no "
+            "signals.prometheus.address\n");
+    refused(HEAD "signals: {prometheus: {address: 'http://p'}}\n",
+            "c.yaml:3:33: signals.prometheus.address: there is nothing to ask in "
+            "signals.prometheus.queries\n");
+    refused(HEAD "signals: {prometheus: {address: 'http://p', timeToLive: 14s, " ASKED "}}\n",
+            "c.yaml:3:57: signals.prometheus.timeToLive: shorter than "
+            "signals.prometheus.interval\n");
+    refused(HEAD "signals: {prometheus: {address: 'http://p', tokenFile: /t, " ASKED "}}\n",
+            "c.yaml:3:56: signals.prometheus.tokenFile: needs an address with https://\n");
+    refused(HEAD "signals: {prometheus: {address: 'http://p', caFile: /c, " ASKED "}}\n",
+            "c.yaml:3:53: signals.prometheus.caFile: needs an address with https://\n");
+    static const char *const wrong[] = {"p:9090",     "ftp://p",    "http://",   "http:///x",
+                                        "http://a b", "http://u@p", "http://p?x"};
+    for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+        struct buf text = {0};
+
+        buf_printf(&text, HEAD "signals: {prometheus: {address: '%s', " ASKED "}}\n", wrong[i]);
+        refused(text.p, "c.yaml:3:33: signals.prometheus.address: expected http://HOST:PORT or "
+                        "https://HOST:PORT\n");
+        buf_free(&text);
+    }
 }
 
 static void there_is_one_source(void **state)
@@ -285,6 +321,7 @@ int main(void)
         cmocka_unit_test(values_must_have_their_type_and_range),
         cmocka_unit_test(names_with_dots_are_no_paths),
         cmocka_unit_test(features_of_later_versions_are_refused_never_ignored),
+        cmocka_unit_test(what_is_said_of_prometheus_belongs_together),
         cmocka_unit_test(there_is_one_source),
         cmocka_unit_test(tls_of_a_listener_is_read),
         cmocka_unit_test(the_header_is_checked),

@@ -50,7 +50,8 @@ static int put(struct bench *b, enum source_kind kind, const char *name, uint64_
                                        .ns = kind == SOURCE_POD ? STR("a") : STR(""),
                                        .name = str_of(name),
                                        .version = version,
-                                       .json = {text, n}};
+                                       .json = {text, n},
+                                       .unlisted = strchr(name, ':') != NULL};
     const int rc = b->sink.delta(b->sink.ctx, &delta, NULL);
     free(text);
     return rc;
@@ -288,6 +289,47 @@ static void what_does_not_decode_is_there_all_the_same(void **state)
     assert_holds(b, "n1:4 n2:4 /p1@n2");
 }
 
+static void put_signal(struct bench *b, const char *name, int value)
+{
+    char text[256];
+
+    (void)snprintf(text, sizeof(text),
+                   "{'metadata':{'name':'%s'},'spec':{'kind':'computeUtilization','unit':"
+                   "'permille','ttlSeconds':86400,'nodes':{'n1':{'value':%d}}}}",
+                   name, value);
+    assert_int_equal(put(b, SOURCE_SIGNAL, name, 0, text), 0);
+}
+
+static int utilization(struct bench *b)
+{
+    (void)settle(b);
+    struct cluster_snapshot *const s = cluster_get(b->c);
+    const struct node_load *const l = &cluster_snapshot_find(s, STR("n1"))->load;
+    const int v = l->has_utilization ? (int)l->utilization : -1;
+
+    cluster_snapshot_unref(s);
+    return v;
+}
+
+static void what_no_list_names_is_not_gone_for_that(void **state)
+{
+    struct bench *const b = *state;
+
+    fill(b);
+    put_signal(b, "ours:busy", 300); /* a name that no object can have */
+    begin(b, SOURCE_SIGNAL, false);
+    put_signal(b, "listed", 500);
+    end(b, SOURCE_SIGNAL);
+    assert_int_equal(utilization(b), 500);
+    begin(b, SOURCE_SIGNAL, false);
+    put_signal(b, "ours:busy", 400); /* while it is under way */
+    end(b, SOURCE_SIGNAL);
+    assert_int_equal(utilization(b), 400);
+    begin(b, SOURCE_SIGNAL, true);
+    end(b, SOURCE_SIGNAL);
+    assert_int_equal(utilization(b), 400);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -299,6 +341,7 @@ int main(void)
         T(without_versions_everything_counts),
         T(a_new_version_that_says_the_same_makes_no_snapshot),
         T(what_does_not_decode_is_there_all_the_same),
+        T(what_no_list_names_is_not_gone_for_that),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
