@@ -97,6 +97,11 @@ const struct config_setting config_settings[] = {
      CONFIG_BOOL, .max = 1, .later = true},
     {"extender.shortlist", "Hand back only the best so many nodes; 0 = all that admit the pod.",
      CONFIG_INTEGER, .max = 5000, .reloadable = true, AT(shortlist)},
+    {"extender.threads",
+     "Threads that judge the nodes of one call together where many are new to it; 0 = one for each "
+     "CPU "
+     "that the process may use, at most 4.",
+     CONFIG_INTEGER, .max = 4, AT(threads)},
 
     {"decisions.maxBytes", "Memory for decisions that can be read back.", CONFIG_BYTES,
      .min = 64 * KI, .max = 1024 * MI, .initial = 8 * MI, AT(decisions_max_bytes)},

@@ -15,6 +15,7 @@
 #include "cluster/cluster.h"
 #include "cluster/prometheus.h"
 #include "console/console.h"
+#include "decide/crew.h"
 #include "decide/ring.h"
 #include "extender/extender.h"
 #include "kube/emit.h"
@@ -87,6 +88,8 @@ static int make_roles(struct roles *r, const struct numawise_config *c, struct c
 
     if (rc == 0)
         rc = ext_new(&r->ext, cluster, r->ring, &settings, err);
+    if (rc == 0)
+        rc = ext_add_crew(r->ext, c->threads ? (uint32_t)c->threads : crew_size(), err);
     if (rc == 0 && c->bind)
         rc = ext_add_bind(r->ext, &source->access, (uint32_t)c->limits.bind_ms, err);
     if (rc == 0 && c->preempt)

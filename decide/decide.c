@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "cluster/context.h"
 #include "cluster/snapshot.h"
+#include "decide/crew.h"
 #include "decide/memo.h"
 #include "decide/offer.h"
 #include "decide/shortlist.h"
@@ -194,54 +195,35 @@ static uint32_t weighted_sum(const struct decision *d, const struct score_result
     return sum;
 }
 
-static int compute(struct memo_answer *out, const struct decision *d, const struct node_view *node,
-                   struct arena *a)
-{
-    struct score_result r;
-    const int rc = score_node_timeless(&r, d->request, node, a);
-
-    if (rc == 0)
-        *out = (struct memo_answer){.sum = weighted_sum(d, &r),
-                                    .verdict = (uint8_t)r.verdict,
-                                    .reason = (uint8_t)r.reason,
-                                    .known = (uint8_t)r.known,
-                                    .interval = r.interval};
-    return rc;
-}
-
 /* What is the same for all rows of one decision. */
 struct judging {
     struct decision *d;
+    struct decide_row *rows;
+    const struct cluster_found *found;
     struct memo_shape *known; /* NULL: nothing is remembered */
     struct score_context context;
     enum score_reason refused; /* by every node, whatever is known of it */
     uint32_t freshness_weight;
 };
 
-/* The answer that was remembered, or computed into `room`; NULL: the arena is full. */
-static const struct memo_answer *answer_for(const struct judging *j, uint32_t position,
-                                            uint64_t revision, struct memo_answer *room,
-                                            struct arena *a)
-{
-    const struct memo_answer *const answer =
-        j->known ? memo_get(j->known, position, revision) : NULL;
+/* Marks of rows while they are judged. */
+enum { OPEN = 1 << 6 /* no answer yet */, INTERVAL = 1 << 7 /* of an answer that was OPEN */ };
 
-    if (answer)
-        return answer;
-    if (compute(room, j->d, cluster_snapshot_node(j->d->snapshot, position), a))
-        return NULL;
-    if (j->known)
-        memo_put(j->known, position, revision, room);
-    return room;
-}
+_Static_assert(!((DECIDE_REPEATED | DECIDE_LEFT_OUT | DECIDE_REFUSED) & (OPEN | INTERVAL)),
+               "marks differ");
 
-/* `aged`: what the clock makes of the answer (score_node_clock). */
-static void fill_row(struct decide_row *row, const struct memo_answer *answer, int32_t aged,
-                     uint32_t freshness_weight)
+/* The timeless answer, and what the clock makes of it. */
+static void fill_row(const struct judging *j, uint32_t i, const struct memo_answer *answer)
 {
+    struct decide_row *const row = &j->rows[i];
+    const int32_t aged =
+        score_node_clock((enum score_verdict)answer->verdict, (enum score_reason)answer->reason,
+                         answer->interval, &j->found[i].brief->stamp, &j->context);
+
     if (aged == SCORE_AGED_OUT) {
         row->verdict = SCORE_UNKNOWN;
         row->reason = SCORE_STALE_TOPOLOGY;
+        row->sum = row->known = 0;
         return;
     }
     row->verdict = answer->verdict;
@@ -250,69 +232,138 @@ static void fill_row(struct decide_row *row, const struct memo_answer *answer, i
     row->sum = answer->sum;
     if (aged >= 0) {
         row->known |= 1 << SCORE_FRESHNESS;
-        row->sum += freshness_weight * (uint32_t)aged;
+        row->sum += j->freshness_weight * (uint32_t)aged;
     }
-}
-
-static int judge_row(struct decide_row *row, const struct judging *j,
-                     const struct cluster_brief *brief, struct arena *a)
-{
-    struct memo_answer room;
-    const struct memo_answer *const answer =
-        answer_for(j, row->position, brief->revision, &room, a);
-
-    if (!answer)
-        return -ENOMEM;
-    fill_row(row, answer,
-             score_node_clock((enum score_verdict)answer->verdict,
-                              (enum score_reason)answer->reason, answer->interval, &brief->stamp,
-                              &j->context),
-             j->freshness_weight);
-    return 0;
 }
 
 /*
  * What is known of all nodes for one shape is larger than the caches near the core: it is asked for
  * some rows before it is needed.
  */
-static void look_ahead(const struct judging *j, const struct cluster_found *found, uint32_t i)
+static void look_ahead(const struct judging *j, uint32_t i)
 {
     enum { AHEAD = 16 };
 
-    if (j->known && i + AHEAD < j->d->n && found[i + AHEAD].brief)
-        __builtin_prefetch(&j->known->answers[found[i + AHEAD].position]);
+    if (i + AHEAD < j->d->n && j->found[i + AHEAD].brief)
+        __builtin_prefetch(&j->known->answers[j->found[i + AHEAD].position]);
 }
 
-static int judge(struct decision *d, struct decide_row *rows, const struct cluster_found *found,
-                 const struct decide_options *options, struct arena *a)
+/* The rows that are answered without looking at a node are; how many are left open. */
+static uint32_t recall_rows(const struct judging *j)
 {
-    struct judging j = {.d = d,
-                        .context = options->context,
-                        .refused = score_request_refused(d->request),
-                        .freshness_weight = d->weights->w[SCORE_FRESHNESS]};
-    int rc = recall(&j.known, d, options, a);
+    uint32_t open = 0;
 
-    j.context.age_rate = score_age_rate(j.context.max_age_us);
-    for (uint32_t i = 0; rc == 0 && i < d->n; i++) {
-        struct decide_row *const row = &rows[i];
+    for (uint32_t i = 0; i < j->d->n; i++) {
+        struct decide_row *const row = &j->rows[i];
+        const struct cluster_brief *const brief = j->found[i].brief;
+        const struct memo_answer *answer = NULL;
 
-        look_ahead(&j, found, i);
+        if (j->known)
+            look_ahead(j, i);
         if (row->marks & DECIDE_REPEATED)
             continue;
-        if (found[i].brief) {
-            rc = judge_row(row, &j, found[i].brief, a);
-        } else if (j.refused != SCORE_REASON_NONE) {
-            row->verdict = SCORE_REJECTED;
-            row->reason = (uint8_t)j.refused;
-        } else {
-            row->reason = SCORE_NO_TOPOLOGY;
+        if (!brief) {
+            row->verdict = j->refused != SCORE_REASON_NONE ? SCORE_REJECTED : SCORE_UNKNOWN;
+            row->reason = j->refused != SCORE_REASON_NONE ? (uint8_t)j->refused : SCORE_NO_TOPOLOGY;
+            continue;
         }
+        if (j->known)
+            answer = memo_get(j->known, row->position, brief->revision);
+        if (answer) {
+            fill_row(j, i, answer);
+        } else {
+            row->marks |= OPEN;
+            open++;
+        }
+    }
+    return open;
+}
+
+/* Open rows from..to-1: their timeless answers. By several threads, each with its own `a`. */
+static int compute_rows(void *ctx, uint32_t from, uint32_t to, struct arena *a)
+{
+    const struct judging *const j = ctx;
+
+    for (uint32_t i = from; i < to; i++) {
+        struct decide_row *const row = &j->rows[i];
+        struct score_result r;
+
+        if (!(row->marks & OPEN))
+            continue;
+        const int rc = score_node_timeless(&r, j->d->request,
+                                           cluster_snapshot_node(j->d->snapshot, row->position), a);
+        if (rc)
+            return rc;
+        row->verdict = (uint8_t)r.verdict;
+        row->reason = (uint8_t)r.reason;
+        row->known = (uint8_t)r.known;
+        row->sum = weighted_sum(j->d, &r);
+        row->marks |= r.interval ? INTERVAL : 0;
+    }
+    return 0;
+}
+
+/* What a helper had too little room for, the caller does itself. */
+static int compute_open(struct judging *j, uint32_t open, struct crew *crew, struct arena *a)
+{
+    const int rc = open ? crew_share(crew, j->d->n, open, compute_rows, j, a) : 0;
+
+    return rc && crew ? compute_rows(j, 0, j->d->n, a) : rc;
+}
+
+/* What was computed is remembered, and ages like what was remembered before. */
+static void close_rows(const struct judging *j)
+{
+    for (uint32_t i = 0; i < j->d->n; i++) {
+        struct decide_row *const row = &j->rows[i];
+
+        if (!(row->marks & OPEN))
+            continue;
+        const struct memo_answer answer = {.sum = row->sum,
+                                           .verdict = row->verdict,
+                                           .reason = row->reason,
+                                           .known = row->known,
+                                           .interval = (row->marks & INTERVAL) != 0};
+        if (j->known)
+            memo_put(j->known, row->position, j->found[i].brief->revision, &answer);
+        row->marks &= (uint8_t) ~(OPEN | INTERVAL);
+        fill_row(j, i, &answer);
+    }
+}
+
+static void count_rows(struct decision *d, struct decide_row *rows)
+{
+    for (uint32_t i = 0; i < d->n; i++) {
+        struct decide_row *const row = &rows[i];
+
+        if (row->marks & DECIDE_REPEATED)
+            continue;
         if (row->verdict == SCORE_UNKNOWN && d->rules->reject_unknown) {
             row->marks |= DECIDE_REFUSED;
             d->refused++;
         }
         d->counts[row->verdict]++;
         d->any |= row->verdict == SCORE_ADMITTED ? row->known : 0;
+    }
+}
+
+static int judge(struct decision *d, struct decide_row *rows, const struct cluster_found *found,
+                 const struct decide_options *options, struct arena *a)
+{
+    struct judging j = {.d = d,
+                        .rows = rows,
+                        .found = found,
+                        .context = options->context,
+                        .refused = score_request_refused(d->request),
+                        .freshness_weight = d->weights->w[SCORE_FRESHNESS]};
+    int rc = recall(&j.known, d, options, a);
+
+    j.context.age_rate = score_age_rate(j.context.max_age_us);
+    if (rc == 0)
+        rc = compute_open(&j, recall_rows(&j), options->crew, a);
+    if (rc == 0) {
+        close_rows(&j);
+        count_rows(d, rows);
     }
     return rc;
 }

@@ -18,6 +18,7 @@ struct arena;
 struct cluster_context;
 struct cluster_order;
 struct cluster_snapshot;
+struct crew;
 struct err;
 struct memo;
 struct offer_lack;
@@ -35,6 +36,7 @@ struct decide_options {
     uint64_t turn;      /* grows by one a decision: where equal ones of the shortlist begin */
     struct memo *memo;  /* of earlier answers, NULL: each is computed */
     struct cluster_order *order; /* in which names came last; NULL: it is not remembered */
+    struct crew *crew;           /* who helps with many nodes at once; NULL: nobody */
 };
 
 /* What is asked. Borrowed. */

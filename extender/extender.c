@@ -11,6 +11,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "cluster/cluster.h"
+#include "decide/crew.h"
 #include "decide/memo.h"
 #include "decide/record.h"
 #include "decide/report.h"
@@ -27,6 +28,7 @@ struct ext {
     struct ring *ring;
     struct binder *binder; /* NULL: bind is not served */
     bool preempts;
+    struct crew *crew; /* NULL: the listener's thread judges alone */
     struct memo *memo; /* the listener's thread alone uses these three */
     struct cluster_order order;
     uint64_t turn;
@@ -59,6 +61,7 @@ void ext_free(struct ext *e)
     if (!e)
         return;
     binder_free(e->binder);
+    crew_free(e->crew);
     memo_free(e->memo);
     cluster_order_done(&e->order);
     free(e);
@@ -96,6 +99,11 @@ int ext_add_bind(struct ext *e, const struct kube_access *access, uint32_t bind_
     return binder_new(&e->binder, &options, err);
 }
 
+int ext_add_crew(struct ext *e, uint32_t threads, struct err *err)
+{
+    return threads > 1 ? crew_new(&e->crew, threads - 1, CREW_LEAST, err) : 0;
+}
+
 void ext_add_preempt(struct ext *e)
 {
     e->preempts = true;
@@ -118,6 +126,7 @@ static struct decide_options options_now(struct ext *e, enum ext_verb verb)
         .turn = verb == EXT_FILTER ? e->turn++ : 0,
         .memo = e->memo,
         .order = &e->order,
+        .crew = e->crew,
     };
 }
 

@@ -44,6 +44,12 @@ void ext_free(struct ext *e); /* NULL is fine */
 int ext_add_bind(struct ext *e, const struct kube_access *access, uint32_t bind_ms,
                  struct err *err) MUST_CHECK;
 
+/*
+ * Let up to `threads` (1..CREW_MOST) threads, the listener's among them, judge the nodes of one
+ * call. Before ext_routes. 0, or what crew_new says.
+ */
+int ext_add_crew(struct ext *e, uint32_t threads, struct err *err) MUST_CHECK;
+
 /* Serve preempt, too. Before ext_routes. */
 void ext_add_preempt(struct ext *e);
 

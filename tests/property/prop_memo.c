@@ -2,11 +2,12 @@
 /*
  * A remembered answer equals a computed one, after any change of node, pod, policy, namespace,
  * signal or clock: a cluster changes at random while pods of few shapes ask, with a memory so small
- * that it forgets.
+ * that it forgets. Nor does it matter how many threads compute.
  */
 #include <stdlib.h>
 
 #include "base/arena.h"
+#include "decide/crew.h"
 #include "decide/decide.h"
 #include "decide/memo.h"
 #include "tests/support/data.h"
@@ -37,7 +38,8 @@ static void assert_same(const struct decision *x, const struct decision *y)
     }
 }
 
-static void ask_both_ways(struct cluster *c, struct memo *memo, uint64_t *seed, char *room)
+static void ask_both_ways(struct cluster *c, struct memo *memo, struct crew *crew, uint64_t *seed,
+                          char *room)
 {
     struct cluster_snapshot *const s = cluster_get(c);
     struct decide_options options = {.max_score = 100,
@@ -51,6 +53,7 @@ static void ask_both_ways(struct cluster *c, struct memo *memo, uint64_t *seed, 
     arena_init(&a, room, ROOM);
     assert_int_equal(decide_run(&plain, &ask, s, &options, &a, NULL), 0);
     options.memo = memo;
+    options.crew = test_random(seed, 2) ? crew : NULL;
     assert_int_equal(decide_run(&remembered, &ask, s, &options, &a, NULL), 0);
     assert_same(&remembered, &plain);
     arena_rewind(&a, 0);
@@ -63,12 +66,14 @@ static void remembered_answers_equal_computed_ones(void **state)
     uint64_t seed = test_seed(606);
     struct cluster *c;
     struct memo *memo;
+    struct crew *crew;
     char *const room = malloc(ROOM);
 
     assert_non_null(room);
     the_time = random_observed_us;
     assert_int_equal(cluster_new(&c, &options, NULL), 0);
     assert_int_equal(memo_new(&memo, MEMO_BYTES, NULL), 0);
+    assert_int_equal(crew_new(&crew, 2, 1, NULL), 0); /* for a single open node, too */
     const struct source_sink sink = cluster_sink(c);
     for (int i = 0; i < ROUNDS; i++) {
         if (test_random(&seed, 3) == 0)
@@ -76,11 +81,12 @@ static void remembered_answers_equal_computed_ones(void **state)
         the_time += (int64_t)test_random(&seed, 200000);
         if (test_random(&seed, 8) == 0)
             cluster_tick(c); /* signals grow too old */
-        ask_both_ways(c, memo, &seed, room);
+        ask_both_ways(c, memo, crew, &seed, room);
     }
     struct memo_stats stats;
     memo_stats(memo, &stats);
     assert_true(stats.evicted > 0 && stats.bytes <= MEMO_BYTES); /* it did forget */
+    crew_free(crew);
     memo_free(memo);
     cluster_free(c);
     free(room);
