@@ -260,7 +260,7 @@ static void measure_source(struct watch_server *server, const struct options *o)
     static const struct kube_api_options usual;
     const struct cluster_options options = {.hash_key = {1, 2}};
     const struct source_sink sink = {on_delta, on_begin, on_end, on_settled, &p};
-    const struct apiserver_options told = {on_synced, &p, false};
+    const struct apiserver_options told = {.synced = on_synced, .ctx = &p};
     char url[64];
     struct kube_access access = {.server = url};
     struct event_base *const base = event_base_new();

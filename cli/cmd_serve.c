@@ -198,7 +198,10 @@ static int open_cluster(struct serve *s, struct err *err)
     struct source_sink sink = cluster_sink(s->cluster);
     if (s->op_loop)
         sink = operator_loop_sink(s->op_loop, &sink);
-    return serve_source_open(&s->source, &s->config, s->base, s->cluster, &sink, on_synced, s, err);
+    rc = serve_source_open(&s->source, &s->config, s->base, s->cluster, &sink, on_synced, s, err);
+    if (rc == 0 && s->op_loop && s->source.server)
+        rc = operator_loop_ask(s->op_loop, &s->source.access, err);
+    return rc;
 }
 
 static int watch_signals(struct serve *s, struct err *err)
@@ -237,6 +240,7 @@ static void close_all(struct serve *s)
 {
     watch_free(s->config_watch);
     certificate_watch_done(&s->certificates);
+    operator_loop_stop(s->op_loop); /* it asks the source's API server */
     serve_source_done(&s->source);
     operator_loop_free(s->op_loop);
     cluster_free(s->cluster);

@@ -15,7 +15,7 @@
 
 struct cluster;
 
-enum { HEALTH_ROUTES = 6, HEALTH_CHECKS = 12, HEALTH_WHY_BYTES = 128 };
+enum { HEALTH_ROUTES = 6, HEALTH_CHECKS = 16, HEALTH_WHY_BYTES = 128 };
 
 struct health_check {
     const char *name; /* a literal without blanks */

@@ -13,7 +13,9 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "cluster/api_writer.h"
 #include "kube/adjustment.h"
+#include "kube/api.h"
 #include "kube/deadlock.h"
 #include "kube/lock_policy.h"
 #include "kube/scan.h"
@@ -23,9 +25,12 @@
 
 enum { CALL_MS = 10000, CHECK_ARENA = 256 * 1024 };
 
-/* A call on its way, in the request's arena; or a changed object, on the heap. */
+enum job_what { JOB_CHANGE, JOB_BEGIN, JOB_BEGIN_AGAIN, JOB_END };
+
+/* A call on its way, in the request's arena; or what a source tells, on the heap. */
 struct job {
     struct job *next;
+    enum job_what what;       /* of a change; else delta.kind alone is set */
     struct http_reply *reply; /* NULL: a change */
     struct op_call call;
     struct source_delta delta; /* what it points to follows this struct */
@@ -33,7 +38,9 @@ struct job {
 
 struct operator_loop {
     struct op *op;
-    struct directory_writer *writer;
+    struct directory_writer *directory; /* one of the two writes */
+    struct api_writer *server;
+    struct kube_api *api; /* NULL: the cluster is a directory */
     struct source_sink next;
     char *room; /* [CHECK_ARENA] of the thread that feeds the sink */
     bool everybody;
@@ -200,13 +207,18 @@ static struct job *copy(const struct source_delta *d)
     return j;
 }
 
+/* Kinds of objects that the operator keeps: its own, and signals, which are pushed to it. */
+static bool is_kept(enum source_kind kind)
+{
+    return kind >= SOURCE_LOCK_POLICY || kind == SOURCE_SIGNAL;
+}
+
 static int on_delta(void *ctx, const struct source_delta *delta, struct err *err)
 {
     struct operator_loop *const l = ctx;
-
-    const bool is_ours = delta->kind >= SOURCE_LOCK_POLICY && delta->kind <= SOURCE_DEADLOCK;
-    const int rc = is_ours ? check(l, delta, err) : l->next.delta(l->next.ctx, delta, err);
-    if (rc || (!is_ours && delta->kind != SOURCE_SIGNAL))
+    const int rc = delta->kind >= SOURCE_LOCK_POLICY ? check(l, delta, err)
+                                                     : l->next.delta(l->next.ctx, delta, err);
+    if (rc || !is_kept(delta->kind))
         return rc;
     struct job *const j = copy(delta);
     if (!j)
@@ -215,20 +227,38 @@ static int on_delta(void *ctx, const struct source_delta *delta, struct err *err
     return 0;
 }
 
+/* That a list begins or ends takes its turn among the changes. */
+static void push_mark(struct operator_loop *l, enum source_kind kind, enum job_what what)
+{
+    struct job *const j = calloc(1, sizeof(*j));
+
+    if (!j) {
+        log_line(LOG_LEVEL_ERROR, "operator", "no memory: objects that are gone may be kept");
+        return;
+    }
+    j->what = what;
+    j->delta.kind = kind;
+    push(l, j);
+}
+
 static void on_begin(void *ctx, enum source_kind kind, bool again)
 {
-    const struct operator_loop *const l = ctx;
+    struct operator_loop *const l = ctx;
 
-    if (l->next.begin && kind < SOURCE_LOCK_POLICY)
+    if (kind < SOURCE_LOCK_POLICY && l->next.begin)
         l->next.begin(l->next.ctx, kind, again);
+    if (is_kept(kind))
+        push_mark(l, kind, again ? JOB_BEGIN_AGAIN : JOB_BEGIN);
 }
 
 static void on_end(void *ctx, enum source_kind kind)
 {
-    const struct operator_loop *const l = ctx;
+    struct operator_loop *const l = ctx;
 
-    if (l->next.end && kind < SOURCE_LOCK_POLICY)
+    if (kind < SOURCE_LOCK_POLICY && l->next.end)
         l->next.end(l->next.ctx, kind);
+    if (is_kept(kind))
+        push_mark(l, kind, JOB_END);
 }
 
 static void on_settled(void *ctx)
@@ -255,7 +285,11 @@ static void take(struct operator_loop *l, struct job *j)
         answer(l, j);
         return;
     }
-    if (op_delta(l->op, &j->delta, &err))
+    if (j->what == JOB_END)
+        op_listed(l->op, j->delta.kind);
+    else if (j->what != JOB_CHANGE)
+        op_list(l->op, j->delta.kind, j->what == JOB_BEGIN_AGAIN);
+    else if (op_delta(l->op, &j->delta, &err))
         log_line(LOG_LEVEL_ERROR, "operator", "%.*s/%.*s: %s", STR_ARG(j->delta.ns),
                  STR_ARG(j->delta.name), err.text);
     free(j);
@@ -346,12 +380,15 @@ static int open_loop(struct operator_loop *l, struct err *err)
 static int open_op(struct operator_loop *l, const struct numawise_config *config,
                    struct cluster *cluster, const uint64_t hash_key[2], struct err *err)
 {
-    int rc = directory_writer_new(&l->writer, config->cluster.p, err);
+    const char *const directory = config->cluster.p;
+    int rc = *directory ? directory_writer_new(&l->directory, directory, err)
+                        : api_writer_new(&l->server, err);
 
     if (rc)
         return rc;
     const struct op_options options = {.cluster = cluster,
-                                       .writer = directory_writer(l->writer),
+                                       .writer = l->server ? api_writer(l->server)
+                                                           : directory_writer(l->directory),
                                        .hash_key = {hash_key[0], hash_key[1]}};
     l->room = malloc(CHECK_ARENA);
     rc = l->room ? op_new(&l->op, &options, err) : err_set(err, -ENOMEM, "no memory");
@@ -382,6 +419,16 @@ int operator_loop_new(struct operator_loop **out, const struct numawise_config *
     return rc;
 }
 
+int operator_loop_ask(struct operator_loop *l, const struct kube_access *access, struct err *err)
+{
+    static const struct kube_api_options usual;
+    const int rc = kube_api_new(&l->api, l->base, access, &usual, err);
+
+    if (rc == 0)
+        api_writer_connect(l->server, l->api);
+    return rc;
+}
+
 void operator_loop_stop(struct operator_loop *l)
 {
     if (!l)
@@ -394,6 +441,8 @@ void operator_loop_stop(struct operator_loop *l)
         (void)pthread_join(l->thread, NULL);
         l->started = false;
     }
+    kube_api_free(l->api); /* nobody hears any more of what is out */
+    l->api = NULL;
     for (struct job *j; l->has_lock && (j = pop(l));) {
         if (j->reply)
             op_fail(&j->call, 503, "the server ends");
@@ -416,7 +465,8 @@ void operator_loop_free(struct operator_loop *l)
     if (l->fd >= 0)
         (void)close(l->fd);
     op_free(l->op);
-    directory_writer_free(l->writer);
+    directory_writer_free(l->directory);
+    api_writer_free(l->server);
     free(l->room);
     if (l->has_lock)
         (void)pthread_mutex_destroy(&l->lock);

@@ -14,6 +14,7 @@
 struct buf;
 struct cluster;
 struct err;
+struct kube_access;
 struct operator_loop;
 
 enum { OPERATOR_ROUTES = 2 };
@@ -28,6 +29,13 @@ int operator_loop_new(struct operator_loop **out, const struct numawise_config *
 
 /* A sink that hands on to `next` what it is told, and keeps what is the operator's. */
 struct source_sink operator_loop_sink(struct operator_loop *l, const struct source_sink *next);
+
+/*
+ * The API server that is written to, before operator_loop_start; `access` is borrowed until
+ * operator_loop_stop. As kube_api_new.
+ */
+int operator_loop_ask(struct operator_loop *l, const struct kube_access *access,
+                      struct err *err) MUST_CHECK;
 
 int operator_loop_start(struct operator_loop *l, struct err *err) MUST_CHECK;
 

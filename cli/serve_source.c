@@ -85,7 +85,12 @@ int serve_source_open(struct serve_source *out, const struct numawise_config *co
                       const struct source_sink *sink, void (*synced)(void *ctx), void *ctx,
                       struct err *err)
 {
-    const struct apiserver_options options = {synced, ctx, config->preempt};
+    const struct apiserver_options options = {
+        .synced = synced,
+        .ctx = ctx,
+        .budgets = config->preempt,
+        .operator_kinds = !config_is_off(&config->listeners[CONFIG_OPERATOR]),
+    };
     const char *const directory = config->cluster.p;
 
     *out = (struct serve_source){.directory = NULL};

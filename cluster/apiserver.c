@@ -12,8 +12,11 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "cluster/apiserver_parts.h"
+#include "kube/adjustment.h"
 #include "kube/api.h"
 #include "kube/budget.h"
+#include "kube/deadlock.h"
+#include "kube/lock_policy.h"
 #include "kube/policy.h"
 #include "kube/reflector.h"
 #include "kube/signal.h"
@@ -27,7 +30,8 @@ enum { SETTLE_REST = 4, SETTLE_LEAST_MS = 5, SETTLE_MOST_MS = 200 };
 /* What is odd about objects is said so often; what was left unsaid is counted. */
 enum { SAY_EVERY_S = 10 };
 
-#define OWN_GROUP "orchestration.gokore.io"
+#define OWN_GROUP  "orchestration.gokore.io"
+#define LOCK_GROUP "concurrency.gokore.io"
 
 const struct api_kind api_kinds[APISERVER_KINDS] = {
     {SOURCE_NODE, "nodes", "nodes-synced", "Node", "/api/v1/nodes", "", true,
@@ -43,10 +47,19 @@ const struct api_kind api_kinds[APISERVER_KINDS] = {
      "/apis/" KUBE_POLICY_API "/concurrencypolicies", OWN_GROUP, false, "no policy counts"},
     {SOURCE_SIGNAL, "signals", "signals-synced", KUBE_SIGNAL_KIND,
      "/apis/" KUBE_SIGNAL_API "/signals", OWN_GROUP, false, "no Signal counts"},
-    /* the last one, which apiserver_options may leave out */
+    /* those that apiserver_options may leave out */
     {SOURCE_BUDGET, "poddisruptionbudgets", "poddisruptionbudgets-synced", KUBE_BUDGET_KIND,
      "/apis/" KUBE_BUDGET_API "/poddisruptionbudgets", "policy", false,
      "other victims than the proposed ones all count as against a budget"},
+    {SOURCE_LOCK_POLICY, "lockpolicies", "lockpolicies-synced", KUBE_LOCK_POLICY_KIND,
+     "/apis/" KUBE_LOCK_POLICY_API "/lockpolicies", LOCK_GROUP, false,
+     "no order of locks is declared"},
+    {SOURCE_ADJUSTMENT, "resourceadjustments", "resourceadjustments-synced", KUBE_ADJUSTMENT_KIND,
+     "/apis/" KUBE_ADJUSTMENT_API "/resourceadjustments", OWN_GROUP, false,
+     "no ResourceAdjustment is answered"},
+    {SOURCE_DEADLOCK, "deadlockreports", "deadlockreports-synced", KUBE_DEADLOCK_KIND,
+     "/apis/" KUBE_DEADLOCK_API "/deadlockreports", OWN_GROUP, false,
+     "DeadlockReports are not read, and none is changed"},
 };
 
 static uint64_t now_ns(void)
@@ -318,16 +331,23 @@ static void on_timer(evutil_socket_t fd, short what, void *ctx)
 
 /* --- apiserver.h --- */
 
-static int open_part(struct apiserver *s, unsigned i, uint64_t seed)
+static bool is_wanted(const struct apiserver_options *o, enum source_kind kind)
+{
+    if (kind == SOURCE_BUDGET)
+        return o->budgets;
+    return o->operator_kinds || kind < SOURCE_LOCK_POLICY;
+}
+
+static int open_part(struct apiserver *s, const struct api_kind *kind, uint64_t seed)
 {
     static const struct timeval at_once;
-    struct api_part *const p = &s->parts[i];
+    struct api_part *const p = &s->parts[s->n++];
     const struct kube_reflector_sink sink = {on_begin, on_upsert, on_remove, on_end, on_odd, p};
 
     p->s = s;
-    p->kind = &api_kinds[i];
+    p->kind = kind;
     p->said = KUBE_REFLECT_FINE;
-    kube_reflector_init(&p->reflector, p->kind->path, &sink, seed + i);
+    kube_reflector_init(&p->reflector, p->kind->path, &sink, seed + s->n);
     p->timer = evtimer_new(s->base, on_timer, p);
     return p->timer && evtimer_add(p->timer, &at_once) == 0 ? 0 : -ENOMEM;
 }
@@ -347,12 +367,11 @@ int apiserver_new(struct apiserver **out, struct event_base *base, struct kube_a
     s->api = api;
     s->sink = *sink;
     s->options = *options;
-    s->n = options->budgets ? APISERVER_KINDS : APISERVER_KINDS - 1;
     s->settle_wait_us = SETTLE_LEAST_MS * 1000;
     s->settle = evtimer_new(base, on_settle, s);
     rc = s->settle ? 0 : -ENOMEM;
-    for (unsigned i = 0; rc == 0 && i < s->n; i++)
-        rc = open_part(s, i, seed);
+    for (unsigned i = 0; rc == 0 && i < APISERVER_KINDS; i++)
+        rc = is_wanted(options, api_kinds[i].kind) ? open_part(s, &api_kinds[i], seed) : 0;
     if (rc) {
         apiserver_free(s);
         return err_set(err, rc, "no memory to follow an API server");

@@ -23,7 +23,8 @@ struct kube_api;
 struct apiserver_options {
     void (*synced)(void *ctx); /* after the first `settled`; may be NULL */
     void *ctx;
-    bool budgets; /* follow PodDisruptionBudgets, which only preempt needs */
+    bool budgets;        /* follow PodDisruptionBudgets, which only preempt needs */
+    bool operator_kinds; /* and what only the operator needs */
 };
 
 /*
@@ -38,7 +39,7 @@ int apiserver_new(struct apiserver **out, struct event_base *base, struct kube_a
 void apiserver_free(struct apiserver *s); /* NULL is fine */
 
 /* Each kind is a check of readiness. From any thread; they live as long as the source. */
-enum { APISERVER_KINDS = 7 };
+enum { APISERVER_KINDS = 10 };
 unsigned apiserver_kinds(const struct apiserver *s); /* how many of them are followed */
 struct api_part;
 struct api_part *apiserver_kind(struct apiserver *s, unsigned i);

@@ -185,6 +185,18 @@ struct storing {
     char ns[64], name[CASE_NAME_BYTES];
 };
 
+/* What fails is tried again, each time after twice as long, up to a minute. */
+static void note_storing(const struct op *op, struct op_case *k, int rc)
+{
+    if (rc == 0) {
+        k->failures = 0;
+        return;
+    }
+    k->dirty = true;
+    k->retry_ns = op->ticked_ns + (UINT64_C(1000000000) << (k->failures < 6 ? k->failures : 6));
+    k->failures++;
+}
+
 static void on_stored(void *ctx, int rc, struct str json, const struct err *err)
 {
     struct storing *const s = ctx;
@@ -201,6 +213,8 @@ static void on_stored(void *ctx, int rc, struct str json, const struct err *err)
     if (rc)
         log_line(LOG_LEVEL_ERROR, "operator", "DeadlockReport %s/%s is not stored: %s", s->ns,
                  s->name, why.text);
+    if (k)
+        note_storing(s->op, k, rc);
     free(s);
 }
 
@@ -507,7 +521,7 @@ void op_cases_tick(struct op *op, uint64_t now_ns, int64_t now_us)
 
         note_end(k, now_us);
         plan_if_due(op, k, now_ns, now_us);
-        if (k->dirty && !k->writing)
+        if (k->dirty && !k->writing && now_ns >= k->retry_ns)
             store(op, k);
         if (!k->writing && !k->present && now_ns - k->last_ns > memory_ns)
             free_case(op, at);

@@ -45,6 +45,8 @@ struct op_case {
     bool systemic;
     char victim_uid[64], why[256];
     bool dirty, writing; /* the object is to be stored; is being stored */
+    uint32_t failures;   /* of storing it, one after the other */
+    uint64_t retry_ns;   /* not before that again */
 };
 
 /* "spec" and "status" of its DeadlockReport as JSON. */

@@ -27,6 +27,7 @@ struct op_object {
     int64_t generation;
     int64_t created_us;
     bool made_here;                    /* cluster/writer.h */
+    bool marked;                       /* not told yet by the list that is under way */
     struct str json;                   /* whole; followed by 64 readable bytes */
     struct str metadata, spec, status; /* slices of it, empty = not there */
 };

@@ -91,6 +91,13 @@ static bool is_older(const struct op_object *known, const struct source_delta *d
            str_u64(delta->resource_version, &is) && is < has;
 }
 
+static void forget(struct op *op, enum op_kind kind, struct str ns, struct str name)
+{
+    if (kind == OP_LOCK_POLICY)
+        lock_book_withdraw(&op->book, ns, name);
+    op_objects_remove(&op->objects, kind, ns, name);
+}
+
 int op_delta(struct op *op, const struct source_delta *delta, struct err *err)
 {
     enum op_kind kind;
@@ -98,15 +105,44 @@ int op_delta(struct op *op, const struct source_delta *delta, struct err *err)
     if (!kind_of(delta->kind, &kind))
         return 0;
     if (delta->verb == SOURCE_DELETE) {
-        if (kind == OP_LOCK_POLICY)
-            lock_book_withdraw(&op->book, delta->ns, delta->name);
-        op_objects_remove(&op->objects, kind, delta->ns, delta->name);
+        forget(op, kind, delta->ns, delta->name);
         return 0;
     }
-    if (is_older(op_objects_find(&op->objects, kind, delta->ns, delta->name), delta))
+    struct op_object *const known = op_objects_find(&op->objects, kind, delta->ns, delta->name);
+    if (known)
+        known->marked = false;
+    if (is_older(known, delta))
         return 0;
     const int rc = kind == OP_LOCK_POLICY ? declare(op, delta, err) : 0;
     return rc ? rc : op_objects_put(&op->objects, kind, delta->ns, delta->name, delta->json, err);
+}
+
+void op_list(struct op *op, enum source_kind kind, bool again)
+{
+    enum op_kind k;
+
+    if (!kind_of(kind, &k))
+        return;
+    for (uint32_t i = 0; i < op->objects.n[k]; i++) {
+        op->objects.at[k][i]->marked = true;
+        if (again) /* versions went backwards: whatever comes is newer */
+            op->objects.at[k][i]->resource_version = (struct str){0};
+    }
+}
+
+/* From the back, for those behind what goes move. */
+void op_listed(struct op *op, enum source_kind kind)
+{
+    enum op_kind k;
+
+    if (!kind_of(kind, &k))
+        return;
+    for (uint32_t i = op->objects.n[k]; i-- > 0;) {
+        const struct op_object *const x = op->objects.at[k][i];
+
+        if (x->marked)
+            forget(op, k, x->ns, x->name);
+    }
 }
 
 /* --- what may be called --- */
@@ -417,6 +453,7 @@ static void detect(struct op *op, uint64_t now_ns)
 
 void op_tick(struct op *op, uint64_t now_ns, int64_t now_us)
 {
+    op->ticked_ns = now_ns;
     if (now_ns - op->looked_ns >= LOOK_NS) {
         op->looked_ns = now_ns;
         look_at_pods(op);
@@ -511,7 +548,7 @@ int op_writer_status(int rc)
         return 409;
     if (rc == -EINVAL)
         return 422;
-    return rc == -EACCES ? 403 : 503;
+    return 503; /* also where numawise itself is not allowed to: that is not the caller's fault */
 }
 
 void op_compact(struct buf *out, struct str json)

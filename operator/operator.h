@@ -49,6 +49,10 @@ bool op_route_at(size_t i, struct op_route *out);
 /* Of the kinds that are the operator's; others are passed over. As struct source_sink. */
 int op_delta(struct op *op, const struct source_delta *delta, struct err *err);
 
+/* As begin and end of struct source_sink: what is not told between them is gone. */
+void op_list(struct op *op, enum source_kind kind, bool again);
+void op_listed(struct op *op, enum source_kind kind);
+
 /* Look at what changes by itself: deadlocks, pods that ended, offers that ran out. */
 void op_tick(struct op *op, uint64_t now_ns, int64_t now_us);
 

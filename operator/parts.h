@@ -36,6 +36,7 @@ struct op {
     struct victim_log victims;
     struct rates rates;
     struct op_stats stats;
+    uint64_t ticked_ns; /* the last tick */
     uint64_t looked_ns; /* when pods were looked at last */
 };
 

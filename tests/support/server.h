@@ -54,8 +54,8 @@ struct test_reply {
 bool test_send(int fd, const char *method, const char *target, struct str body);
 
 /*
- * Read one reply: exactly Content-Length bytes of body; fails the test when there is no
- * Content-Length, or when bytes follow. False: the connection ended before a whole head.
+ * Read one reply: exactly Content-Length bytes of body, of a 204 none; fails the test when there is
+ * no Content-Length, or when bytes follow. False: the connection ended before a whole head.
  */
 bool test_receive(int fd, struct test_reply *out);
 void test_reply_done(struct test_reply *r);

@@ -628,6 +628,87 @@ static void names_carry_no_commands(void **state)
     }
 }
 
+/* --- lists of a source --- */
+
+static void tell(struct bench *b, const char *name, const char *version, const char *order)
+{
+    struct buf text = {0};
+
+    buf_printf(&text,
+               "{\"metadata\":{\"namespace\":\"bank\",\"name\":\"%s\",\"resourceVersion\":\"%s\"},"
+               "\"spec\":{\"hierarchyRules\":[{\"name\":\"r\",\"order\":[%s]}]}}",
+               name, version, order);
+    const size_t n = text.n;
+    buf_add(&text, (const char[64]){0}, 64);
+    const struct source_delta delta = {.kind = SOURCE_LOCK_POLICY,
+                                       .ns = STR("bank"),
+                                       .name = str_of(name),
+                                       .resource_version = str_of(version),
+                                       .json = {text.p, n}};
+    assert_int_equal(op_delta(b->op, &delta, NULL), 0);
+    buf_free(&text);
+}
+
+static int classes(struct bench *b)
+{
+    struct answer a = call(b, HTTP_GET, "/v1/lock-hierarchy?namespace=bank", "");
+    const int n = (int)json_object_size(at(&a, "levels"));
+
+    done(&a);
+    return n;
+}
+
+/* What a list does not name is gone, and so is the order of locks that it declared. */
+static void what_a_list_leaves_out_is_gone(void **state)
+{
+    struct bench *const b = *state;
+
+    tell(b, "p1", "5", "\"a\",\"b\"");
+    tell(b, "p2", "6", "\"c\",\"d\"");
+    tell(b, "p1", "4", "\"a\",\"b\",\"x\",\"y\""); /* older than what is known */
+    assert_int_equal(classes(b), 4);
+    op_list(b->op, SOURCE_LOCK_POLICY, false);
+    tell(b, "p1", "5", "\"a\",\"b\"");
+    op_listed(b->op, SOURCE_LOCK_POLICY);
+    assert_int_equal(classes(b), 2);
+    succeeds(b, HTTP_GET, "/v1/lock-policies/bank/p1", "", 200);
+    fails(b, HTTP_GET, "/v1/lock-policies/bank/p2", "", 404, "");
+    /* A backup was put back: lower versions are right. */
+    op_list(b->op, SOURCE_LOCK_POLICY, true);
+    tell(b, "p1", "2", "\"a\",\"b\",\"x\"");
+    op_listed(b->op, SOURCE_LOCK_POLICY);
+    assert_int_equal(classes(b), 3);
+    op_list(b->op, SOURCE_LOCK_POLICY, false);
+    op_listed(b->op, SOURCE_LOCK_POLICY);
+    assert_int_equal(classes(b), 0);
+    op_list(b->op, SOURCE_NODE, false); /* not of the operator */
+    op_listed(b->op, SOURCE_NODE);
+}
+
+/* A store that fails is tried again, after a while. */
+static void a_report_that_is_not_stored_is_tried_again(void **state)
+{
+    struct bench *const b = *state;
+
+    add_pod(b, "bank", "teller-0", "");
+    for (int i = 0; i < 4; i++) {
+        say_deadlock(b, i + 1);
+        wait_ms(b, 250);
+    }
+    b->fail_with = -EAGAIN; /* of the first write alone */
+    for (int i = 4; b->puts == 0 && i < 400; i++) {
+        say_deadlock(b, i + 1);
+        wait_ms(b, 250);
+    }
+    assert_int_equal(b->puts, 1);
+    assert_int_equal(b->op->objects.n[OP_DEADLOCK], 0);
+    wait_ms(b, 500);
+    assert_int_equal(b->puts, 1);
+    wait_ms(b, 1500);
+    assert_true(b->puts > 1);
+    assert_int_equal(b->op->objects.n[OP_DEADLOCK], 1);
+}
+
 /* --- pods that end --- */
 
 static void the_end_of_a_pod_takes_its_locks_along(void **state)
@@ -673,6 +754,8 @@ int main(void)
         T(forged_locks_need_the_victims_own_words),
         T(a_namespace_has_no_say_in_another),
         T(names_carry_no_commands),
+        T(what_a_list_leaves_out_is_gone),
+        T(a_report_that_is_not_stored_is_tried_again),
         T(the_end_of_a_pod_takes_its_locks_along),
     };
 #undef T

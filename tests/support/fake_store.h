@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Writes to the fake API server: objects of the kinds of its history are created, replaced and
+ * removed as Kubernetes does, so that lists and watches tell of it. Status is a subresource; uid
+ * and resourceVersion, where they are given, are preconditions.
+ */
+#ifndef TESTS_SUPPORT_FAKE_STORE_H
+#define TESTS_SUPPORT_FAKE_STORE_H
+
+#include "base/str.h"
+
+struct buf;
+struct fake_api;
+
+/* As a fake_api_handler; `ctx` is the struct fake_api. What it does not know is a 404. */
+int fake_store_handle(void *ctx, const char *method, const char *target, struct str body,
+                      struct buf *out);
+
+#endif
