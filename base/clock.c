@@ -3,8 +3,11 @@
 
 #include <errno.h>
 #include <stdbool.h>
-#include <stdio.h>
+#include <string.h>
 #include <time.h>
+
+/* 0000-01-01T00:00:00Z and 9999-12-31T23:59:59Z. */
+static const int64_t FIRST_S = -62167219200, LAST_S = 253402300799;
 
 static uint64_t read_ns(clockid_t clock)
 {
@@ -100,17 +103,33 @@ int clock_parse_rfc3339(struct str s, int64_t *out_us)
         return -EINVAL;
     tm.tm_year -= 1900;
     tm.tm_mon -= 1;
-    *out_us = ((int64_t)timegm(&tm) - offset) * 1000000 + us;
+    const int64_t seconds = (int64_t)timegm(&tm) - offset;
+    if (seconds < FIRST_S || seconds > LAST_S) /* in UTC a year that has no four digits */
+        return -EINVAL;
+    *out_us = seconds * 1000000 + us;
     return 0;
+}
+
+/* The last `n` decimal digits of `v`, which is not negative. */
+static void put_digits(char *out, int n, int v)
+{
+    for (; n > 0; v /= 10)
+        out[--n] = (char)('0' + v % 10);
 }
 
 void clock_format_rfc3339(char *out, int64_t us)
 {
+    static const char form[] = "0000-00-00T00:00:00.000000Z";
     struct tm tm;
     const time_t seconds = (time_t)(us / 1000000 - (us % 1000000 < 0));
-    const int rest = (int)(us - (int64_t)seconds * 1000000);
 
     (void)gmtime_r(&seconds, &tm);
-    const size_t n = strftime(out, 24, "%Y-%m-%dT%H:%M:%S", &tm);
-    (void)snprintf(out + n, 32 - n, ".%06dZ", rest);
+    memcpy(out, form, sizeof(form));
+    put_digits(out, 4, tm.tm_year + 1900);
+    put_digits(out + 5, 2, tm.tm_mon + 1);
+    put_digits(out + 8, 2, tm.tm_mday);
+    put_digits(out + 11, 2, tm.tm_hour);
+    put_digits(out + 14, 2, tm.tm_min);
+    put_digits(out + 17, 2, tm.tm_sec);
+    put_digits(out + 20, 6, (int)(us - (int64_t)seconds * 1000000));
 }

@@ -18,7 +18,10 @@ int64_t clock_realtime_us(void);  /* since 1970, UTC */
  */
 int clock_parse_rfc3339(struct str s, int64_t *out_us) MUST_CHECK;
 
-/* The other way, always UTC with six digits; `out` has room for at least 32 bytes. */
+/*
+ * The other way, always UTC with six digits; `out` has room for at least 32 bytes. For the years 0
+ * to 9999.
+ */
 void clock_format_rfc3339(char *out, int64_t us);
 
 #endif
