@@ -311,6 +311,7 @@ int main(int argc, char **argv)
     struct options o = {.nodes = 5000, .zones = 4, .pods = 30, .rate = 10000, .seconds = 10};
     struct watch_server server;
 
+    (void)setvbuf(stdout, NULL, _IOLBF, 0);
     read_args(&o, argc, argv);
     scratch_make();
     watch_server_start(&server, o.nodes, o.zones, o.pods);

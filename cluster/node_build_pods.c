@@ -345,7 +345,7 @@ static int place_waiting(struct node_build *b, struct crowd *c)
     int rc = 0;
 
     for (uint32_t i = 0; i < b->in->n_pods; i++) {
-        if (!c->listed[i])
+        if (!c->listed[i] && !pod_is_plain(b->in->pods[i]))
             c->waiting[c->n_waiting++] = b->in->pods[i];
     }
     if (c->n_waiting)

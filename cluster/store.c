@@ -10,6 +10,7 @@
 #include "cluster/pack.h"
 #include "cluster/same.h"
 #include "kube/object.h"
+#include "kube/pod.h"
 
 enum { FIRST_BUCKETS = 256, FIRST_SCRATCH = 128 * 1024 };
 static const size_t max_scratch = (size_t)1 << 31;
@@ -33,6 +34,8 @@ static int decode_into(struct decoded *d, struct str json, struct arena *a, stru
         return kube_node_decode(&d->node, json, a, err);
     if (d->kind == SOURCE_NRT)
         return kube_nrt_decode(&d->nrt, json, a, err);
+    if (d->kind == SOURCE_POD)
+        return kube_pod_read(&d->pod, json, 0, a, err);
     return kube_pod_decode(&d->pod, json, a, err);
 }
 

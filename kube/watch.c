@@ -339,11 +339,31 @@ static enum kube_event_type type_of(struct str text)
     return (enum kube_event_type)i;
 }
 
+/* {"type":"ADDED","object":{...}} and nothing else, as Go writes it: most of a watch is this. */
+static bool read_plain_event(struct kube_event *out, struct str text)
+{
+    static const char before[] = "{\"type\":\"", between[] = "\",\"object\":{";
+    enum { BEFORE = sizeof(before) - 1, BETWEEN = sizeof(between) - 1, LONGEST = 8 };
+
+    if (text.n < BEFORE + LONGEST + BETWEEN + 2 || memcmp(text.p, before, BEFORE) != 0 ||
+        text.p[text.n - 1] != '}' || text.p[text.n - 2] != '}')
+        return false;
+    const char *const type = text.p + BEFORE, *const end = memchr(type, '"', LONGEST + 1);
+    if (!end || memcmp(end, between, BETWEEN) != 0)
+        return false;
+    const char *const object = end + BETWEEN - 1;
+    *out = (struct kube_event){type_of((struct str){type, (size_t)(end - type)}),
+                               {object, (size_t)(text.p + text.n - 1 - object)}};
+    return true;
+}
+
 int kube_event_read(struct kube_event *out, struct str text)
 {
     struct str type = {0}, object = {0};
     struct scan s;
 
+    if (read_plain_event(out, text))
+        return 0;
     scan_init(&s, text, 0);
     if (scan_kind(&s) == SCAN_OBJECT && scan_object(&s)) {
         while (scan_key(&s)) {

@@ -115,7 +115,10 @@ struct kube_event {
     struct str object; /* its text; followed by 64 readable bytes */
 };
 
-/* 0; -EPROTO: not valid JSON, or without type or object. */
+/*
+ * 0; -EPROTO: not valid JSON, or without type or object. In the form in which Kubernetes writes an
+ * event the object is not looked into: whoever decodes it finds out what is wrong there.
+ */
 int kube_event_read(struct kube_event *out, struct str text) MUST_CHECK;
 
 #endif

@@ -133,7 +133,7 @@ enum node_pod_placement {
     NODE_POD_UNPLACED,  /* holds something somewhere: the emulation could not place it */
 };
 
-/* A pod on the node that has not ended. */
+/* A pod on the node that has not ended, and is not plain (pod_is_plain) unless it is reported. */
 struct node_pod {
     struct str ns, name, uid;
     int32_t priority;
@@ -235,7 +235,8 @@ struct node_view {
     uint64_t network_shared[2];  /* requested by the pods that hold no port, bits/s */
     struct node_state state;
     bool blocks_known; /* the report says which memory blocks there are, or how many */
-    uint32_t n_pods;
+    uint32_t
+        n_pods; /* those that may hold something for themselves; plain ones are not among them */
     const struct node_pod *pods;
     uint32_t
         n_unplaced; /* of the pods: what is said of the node is an interval where there are any */

@@ -27,6 +27,26 @@ bool pod_is_terminal(const struct score_pod *pod)
     return pod->phase == POD_SUCCEEDED || pod->phase == POD_FAILED;
 }
 
+static bool any_device(const struct pod_amount *limits, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        if (limits[i].kind == POD_EXTENDED && limits[i].amount > 0)
+            return true;
+    }
+    return false;
+}
+
+bool pod_is_plain(const struct score_pod *pod)
+{
+    if (pod->has_claims || pod->has_pod_level || pod_qos_of(pod) == POD_GUARANTEED)
+        return false;
+    for (uint32_t i = 0; i < pod->n_containers; i++) {
+        if (any_device(pod->containers[i].limits, pod->containers[i].n_limits))
+            return false;
+    }
+    return true;
+}
+
 /* Sums and presence of cpu and memory over containers: what the QoS rule looks at. */
 struct qos_sums {
     int64_t request[2], limit[2]; /* [0] cpu, [1] memory */

@@ -91,6 +91,12 @@ struct score_pod {
 bool pod_is_terminal(const struct score_pod *pod);
 
 /*
+ * Whatever the kubelet's settings, such a pod holds nothing for itself: it is not Guaranteed, so
+ * that no CPUs and no memory are its own, and it asks for no devices and no claims. Most pods are.
+ */
+bool pod_is_plain(const struct score_pod *pod);
+
+/*
  * The pod's QoS class by the kubelet's rule (k8s.io/kubernetes pkg/apis/core/v1/helper/qos,
  * ComputePodQOS): cpu and memory of all containers, or of spec.resources where that is set.
  */

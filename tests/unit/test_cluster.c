@@ -100,10 +100,12 @@ static void put_pod(struct bench *b, const char *name, const char *node, const c
 {
     char text[256];
 
-    (void)snprintf(text, sizeof(text),
-                   "{'metadata':{'namespace':'a','name':'%s'},'spec':{'nodeName':'%s','containers'"
-                   ":[{'name':'c'}]},'status':{'phase':'%s'}}",
-                   name, node, phase);
+    (void)snprintf(
+        text, sizeof(text),
+        "{'metadata':{'namespace':'a','name':'%s'},'spec':{'nodeName':'%s','containers'"
+        ":[{'name':'c','resources':{'limits':{'cpu':'1','memory':'1Gi'}}}]},'status':{'phase':"
+        "'%s'}}",
+        name, node, phase);
     assert_int_equal(send(b, SOURCE_UPSERT, SOURCE_POD, "Pod", "a", name, text), 0);
 }
 
