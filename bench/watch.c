@@ -204,7 +204,8 @@ static uint64_t compare(struct watch_server *server, struct cluster *cluster, ui
         struct str rest = {line, strcspn(line, "\n")};
         struct str key = str_cut(&rest, ' ');
         const struct str ns = str_cut(&key, '/');
-        const struct score_pod *const pod = cluster_snapshot_pod(s, ns, key);
+        struct cluster_pod room;
+        const struct score_pod *const pod = cluster_snapshot_pod(s, ns, key, &room);
 
         n++;
         wrong += !pod || !str_eq(pod->uid, rest);

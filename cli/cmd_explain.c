@@ -237,7 +237,8 @@ static int explain_named(struct run *r, struct err *err)
 
     if (strchr(r->options->pod, '/'))
         ns = str_cut(&name, '/');
-    const struct score_pod *const pod = cluster_snapshot_pod(r->source.snapshot, ns, name);
+    struct cluster_pod room;
+    const struct score_pod *const pod = cluster_snapshot_pod(r->source.snapshot, ns, name, &room);
     if (!pod)
         return err_set(err, -ENOENT, "there is no pod or workload %.*s/%.*s in the cluster",
                        STR_ARG(ns), STR_ARG(name));

@@ -26,7 +26,8 @@ struct cluster {
     bool nodes_changed;       /* a name came or went since the last snapshot */
     struct store_node *fresh; /* by next_dirty: views that the last snapshot does not have */
     uint64_t revision;
-    const struct score_pod **pods; /* scratch for the pods of one node */
+    struct cluster_pod *opened; /* [pods_room] scratch for the pods of one node */
+    const struct score_pod **pods;
     uint32_t pods_room;
     struct node_signal *signals; /* scratch for the signals about one node */
     uint32_t signals_room;
@@ -85,20 +86,22 @@ static int build_into(void *ctx, struct arena *a, const void **out)
 
 static int collect_pods(struct cluster *c, const struct store_node *n)
 {
-    uint32_t i = 0;
-
     if (n->n_pods > c->pods_room) {
         const uint32_t room = n->n_pods * 2;
-        const struct score_pod **const pods =
-            realloc(c->pods, room * sizeof(const struct score_pod *));
+        struct cluster_pod *const opened = realloc(c->opened, room * sizeof(*opened));
 
+        c->opened = opened ? opened : c->opened;
+        const struct score_pod **const pods =
+            opened ? realloc(c->pods, room * sizeof(const struct score_pod *)) : NULL;
         if (!pods)
             return -ENOMEM;
         c->pods = pods;
         c->pods_room = room;
     }
-    for (const struct store_pod *p = n->pods; p; p = p->next)
-        c->pods[i++] = p->block->value;
+    for (uint32_t i = 0; i < n->n_pods; i++) {
+        pod_record_open(n->pods[i], &c->opened[i]);
+        c->pods[i] = &c->opened[i].pod;
+    }
     return 0;
 }
 
@@ -158,7 +161,8 @@ static int new_view(struct cluster *c, struct store_node *n, struct block **out,
 {
     const int64_t now = now_us(c);
     const int n_signals = collect_signals(c, n->name, now, out_ends_us);
-    struct node_layouts layouts = {.known = &c->layouts, .texts = n->nrt ? n->nrt->shared : NULL};
+    struct node_layouts layouts = {
+        .known = &c->layouts, .key = c->options.hash_key, .texts = n->nrt ? n->nrt->shared : NULL};
     const struct node_inputs in = {
         .name = n->name,
         .node = n->node->value,
@@ -543,7 +547,6 @@ static int start(struct cluster *c, const struct cluster_options *options)
 {
     c->options = *options;
     c->context = cluster_context_new(NULL, 0, NULL, 0);
-    c->layouts = (struct intern){.key = {options->hash_key[0], options->hash_key[1]}};
     if (!c->context || store_init(&c->store, options->hash_key) || grow_scratch(c))
         return -ENOMEM;
     c->current = snapshot_new(roster_new(options->hash_key, NULL, 0), pod_table_new(),
@@ -572,6 +575,7 @@ void cluster_free(struct cluster *c)
     intern_done(&c->layouts);
     cluster_context_unref(c->context);
     cluster_budgets_unref(c->budgets);
+    free(c->opened);
     free(c->pods);
     free(c->signals);
     free(c->scratch);

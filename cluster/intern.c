@@ -3,111 +3,102 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include "base/siphash.h"
+#include "base/arena.h"
+#include "base/str.h"
 
-struct intern_entry {
-    struct intern_entry *next;
-    uint64_t hash;
-    struct block *block; /* one reference is the table's */
-    size_t n;
-    char key[]; /* [n] */
-};
+enum { FIRST_SLOTS = 64, FIRST_SWEEP = 64 };
 
-enum { FIRST_BUCKETS = 64 };
-
-static struct intern_entry **bucket_of(const struct intern *t, uint64_t hash)
+/* Where the value is, or the free slot where it may come. */
+static uint32_t slot_of(const struct intern *t, const struct intern_key *key)
 {
-    return &t->buckets[hash & (t->n_buckets - 1)];
+    uint32_t i = (uint32_t)key->hash & t->mask;
+
+    while (t->slots[i].block && (t->slots[i].hash != key->hash || !key->same ||
+                                 !key->same(t->slots[i].block->value, key->key)))
+        i = (i + 1) & t->mask;
+    return i;
 }
 
-struct block *intern_find(struct intern *t, struct str key)
+/* All values that somebody else holds, in `slots` new ones. */
+static int index_anew(struct intern *t, uint32_t slots)
 {
-    const uint64_t hash = siphash13(t->key, key);
-    struct intern_entry *e = t->buckets ? *bucket_of(t, hash) : NULL;
+    const struct intern before = *t;
+    struct intern_slot *const fresh = calloc(slots, sizeof(*fresh));
 
-    while (e && (e->hash != hash || !str_eq((struct str){e->key, e->n}, key)))
-        e = e->next;
-    return e ? block_ref(e->block) : NULL;
-}
+    if (!fresh)
+        return -ENOMEM;
+    t->slots = fresh;
+    t->mask = slots - 1;
+    t->n = 0;
+    for (uint32_t i = 0; before.slots && i <= before.mask; i++) {
+        const struct intern_slot s = before.slots[i];
 
-/* Of blocks that only the table refers to nobody can take another reference meanwhile. */
-static void sweep(struct intern *t)
-{
-    for (uint32_t i = 0; i < t->n_buckets; i++) {
-        for (struct intern_entry **at = &t->buckets[i], *e; (e = *at);) {
-            if (!block_is_alone(e->block)) {
-                at = &e->next;
-                continue;
-            }
-            *at = e->next;
-            block_unref(e->block);
-            free(e);
-            t->n--;
+        if (!s.block)
+            continue;
+        /* Of one that only the table refers to nobody can take another reference meanwhile. */
+        if (block_is_alone(s.block)) {
+            block_unref(s.block);
+            continue;
         }
+        t->slots[slot_of(t, &(struct intern_key){.hash = s.hash})] = s;
+        t->n++;
     }
-    t->sweep_at = 2 * t->n + FIRST_BUCKETS;
-}
-
-/* As many buckets as entries; where there is no memory, longer chains do no harm. */
-static void grow(struct intern *t)
-{
-    const uint32_t n = t->n_buckets ? t->n_buckets * 2 : FIRST_BUCKETS;
-    struct intern wider = *t;
-
-    wider.buckets = calloc(n, sizeof(struct intern_entry *));
-    if (!wider.buckets)
-        return;
-    wider.n_buckets = n;
-    for (uint32_t i = 0; i < t->n_buckets; i++) {
-        for (struct intern_entry *e = t->buckets[i], *next; e; e = next) {
-            next = e->next;
-            e->next = *bucket_of(&wider, e->hash);
-            *bucket_of(&wider, e->hash) = e;
-        }
-    }
-    free(t->buckets);
-    *t = wider;
-}
-
-int intern_add(struct intern *t, struct block **out, struct str key, block_fill fill, void *ctx,
-               struct block *shared)
-{
-    struct intern_entry *const e = malloc(sizeof(*e) + key.n);
-    int rc = -ENOMEM;
-
-    if (t->n >= t->sweep_at)
-        sweep(t);
-    if (t->n >= t->n_buckets)
-        grow(t);
-    if (e && t->buckets)
-        rc = block_new(&e->block, 0, fill, ctx);
-    if (rc) {
-        free(e);
-        return rc;
-    }
-    e->block->shared = shared ? block_ref(shared) : NULL;
-    e->hash = siphash13(t->key, key);
-    e->n = key.n;
-    if (key.n)
-        memcpy(e->key, key.p, key.n);
-    e->next = *bucket_of(t, e->hash);
-    *bucket_of(t, e->hash) = e;
-    t->n++;
-    *out = block_ref(e->block);
+    free(before.slots);
     return 0;
+}
+
+/* Half of the slots stay free. */
+static int make_room(struct intern *t)
+{
+    const bool full = !t->slots || (t->n + 1) * 2 > t->mask;
+
+    if (!full && t->n < t->sweep_at)
+        return 0;
+    const uint32_t slots = !t->slots ? FIRST_SLOTS : full ? (t->mask + 1) * 2 : t->mask + 1;
+    const int rc = index_anew(t, slots);
+    if (rc == 0)
+        t->sweep_at = 2 * t->n + FIRST_SWEEP;
+    return rc;
+}
+
+int intern_get(struct intern *t, struct block **out, const struct intern_key *key, block_fill fill,
+               void *ctx, struct block *shared)
+{
+    if (make_room(t))
+        return -ENOMEM;
+    struct intern_slot *const s = &t->slots[slot_of(t, key)];
+    if (!s->block) {
+        struct block *fresh;
+        const int rc = block_new(&fresh, 0, fill, ctx);
+
+        if (rc)
+            return rc;
+        fresh->shared = shared ? block_ref(shared) : NULL;
+        *s = (struct intern_slot){key->hash, fresh};
+        t->n++;
+    }
+    *out = block_ref(s->block);
+    return 0;
+}
+
+bool intern_same_text(const void *value, const void *key)
+{
+    return str_eq(*(const struct str *)value, *(const struct str *)key);
+}
+
+int intern_copy_text(void *ctx, struct arena *a, const void **out)
+{
+    struct str *const to = arena_array(a, 1, sizeof(*to));
+
+    *out = to;
+    return to ? str_copy(to, *(const struct str *)ctx, a) : -ENOMEM;
 }
 
 void intern_done(struct intern *t)
 {
-    for (uint32_t i = 0; i < t->n_buckets; i++) {
-        for (struct intern_entry *e = t->buckets[i], *next; e; e = next) {
-            next = e->next;
-            block_unref(e->block);
-            free(e);
-        }
-    }
-    free(t->buckets);
+    for (uint32_t i = 0; t->slots && i <= t->mask; i++)
+        block_unref(t->slots[i].block);
+    free(t->slots);
     *t = (struct intern){0};
 }

@@ -40,6 +40,7 @@ struct node_signal {
 /* What follows from CPU lists, worked out once for machines that have them alike. */
 struct node_layouts {
     struct intern *known;
+    const uint64_t *key; /* [2] for hashing */
     struct block *texts; /* what the zones' CPU lists are parts of (pack.h) */
     struct block *used;  /* out: what the view points into besides, a reference; or NULL */
 };

@@ -246,20 +246,29 @@ static void classify(struct node_build *b, struct node_pod *pod, const struct sc
                                             pod->qos, class_hint);
 }
 
-int node_build_load(struct node_build *b, struct node_pod *pods,
-                    const struct score_pod *const *from, uint32_t n)
+/* Returns priority * thousandths of a CPU of the shared pool. */
+static uint64_t load_of(struct node_build *b, struct node_pod *pod, const struct score_pod *from)
 {
-    uint64_t floating = 0; /* priority * thousandths of a CPU */
+    const struct score_hints hints = kube_hints_read(from);
 
-    for (uint32_t i = 0; i < n; i++) {
-        if (!from[i])
-            continue;
-        const struct score_hints hints = kube_hints_read(from[i]);
+    classify(b, pod, from, hints.qos_class);
+    if (hints.network[0] || hints.network[1])
+        allocate(b, pod, hints.network);
+    return floating_milli(b, pod, from) * score_qos_priority(pod->qos);
+}
 
-        classify(b, &pods[i], from[i], hints.qos_class);
-        floating += floating_milli(b, &pods[i], from[i]) * score_qos_priority(pods[i].qos);
-        if (hints.network[0] || hints.network[1])
-            allocate(b, &pods[i], hints.network);
+int node_build_load(struct node_build *b, struct node_pod *pods,
+                    const struct score_pod *const *from, uint32_t n,
+                    const struct score_pod *const *plain, uint32_t n_plain)
+{
+    uint64_t floating = 0;
+
+    for (uint32_t i = 0; i < n; i++)
+        floating += from[i] ? load_of(b, &pods[i], from[i]) : 0;
+    for (uint32_t i = 0; i < n_plain; i++) {
+        struct node_pod pod = {.qos = pod_qos_of(plain[i])};
+
+        floating += load_of(b, &pod, plain[i]);
     }
     b->v.pods = pods;
     b->v.n_pods = n;

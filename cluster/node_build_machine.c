@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/siphash.h"
 #include "cluster/intern.h"
 #include "cluster/node_build_parts.h"
 #include "kube/quantity.h"
@@ -155,6 +156,7 @@ struct layout {
     struct topo_cpu *cpus; /* [n_cpus] */
     struct node_cpus derived;
     uint32_t assumed;
+    struct str key; /* of one that machines share */
 };
 
 static int place_cpu(struct node_build *b, struct layout *l, uint32_t cpu, uint32_t zone)
@@ -250,12 +252,23 @@ static void take_layout(struct node_build *b, const struct layout *l)
 
 /* --- layouts that machines share --- */
 
+struct shared_layout {
+    struct node_build *b;
+    struct str key;
+};
+
 static int lay_out_block(void *ctx, struct arena *a, const void **out)
 {
+    const struct shared_layout *const from = ctx;
     struct layout *const l = arena_array(a, 1, sizeof(*l));
 
     *out = l;
-    return l ? lay_out(ctx, l, a) : -ENOMEM;
+    return l && str_copy(&l->key, from->key, a) == 0 ? lay_out(from->b, l, a) : -ENOMEM;
+}
+
+static bool is_layout(const void *value, const void *key)
+{
+    return str_eq(((const struct layout *)value)->key, *(const struct str *)key);
 }
 
 /* All that a layout depends on: the lists, which are shared, and what stands for those not given.
@@ -277,8 +290,8 @@ static int layout_key(struct str *out, const struct node_build *b, const struct 
 static int fill_cpus(struct node_build *b)
 {
     struct node_layouts *const shared = b->in->layouts;
+    struct shared_layout want = {.b = b};
     struct layout own;
-    struct str key;
     int rc;
 
     if (!shared || !shared->texts) {
@@ -287,9 +300,11 @@ static int fill_cpus(struct node_build *b)
             take_layout(b, &own);
         return rc;
     }
-    rc = layout_key(&key, b, shared->texts);
-    if (rc == 0 && !(shared->used = intern_find(shared->known, key)))
-        rc = intern_add(shared->known, &shared->used, key, lay_out_block, b, shared->texts);
+    rc = layout_key(&want.key, b, shared->texts);
+    if (rc)
+        return rc;
+    const struct intern_key key = {siphash13(shared->key, want.key), is_layout, &want.key};
+    rc = intern_get(shared->known, &shared->used, &key, lay_out_block, &want, shared->texts);
     if (rc == 0)
         take_layout(b, shared->used->value);
     return rc;

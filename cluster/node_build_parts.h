@@ -36,10 +36,11 @@ int node_build_pods(struct node_build *b) MUST_CHECK;     /* last, on a complete
 
 /*
  * What the pods [n] and the signals make of the node; from[i] is what pods[i] was made of, NULL
- * where only the report knows it.
+ * where only the report knows it. Plain pods are on the node, too, and hold nothing.
  */
 int node_build_load(struct node_build *b, struct node_pod *pods,
-                    const struct score_pod *const *from, uint32_t n) MUST_CHECK;
+                    const struct score_pod *const *from, uint32_t n,
+                    const struct score_pod *const *plain, uint32_t n_plain) MUST_CHECK;
 
 /* The sums over the zones against the Node object. */
 int node_build_check(struct node_build *b) MUST_CHECK;

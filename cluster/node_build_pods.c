@@ -127,12 +127,12 @@ static uint32_t group_length(const struct kube_nrt *nrt, uint32_t i)
     return n;
 }
 
-/* The pods of the node while they are sorted out; all in scratch but `out`. */
+/* The pods of the node while they are sorted out; all in scratch. */
 struct crowd {
-    const struct score_pod **waiting; /* not listed by the report */
-    uint32_t n_waiting;
-    bool *listed;                  /* [n_pods] */
-    struct node_pod *out;          /* in the view's arena */
+    const struct score_pod **waiting, **plain; /* not listed by the report */
+    uint32_t n_waiting, n_plain;
+    bool *listed; /* [n_pods] */
+    struct node_pod *out;
     const struct score_pod **from; /* what each was made of, NULL: known by the report only */
     uint32_t n_out;
 };
@@ -345,7 +345,11 @@ static int place_waiting(struct node_build *b, struct crowd *c)
     int rc = 0;
 
     for (uint32_t i = 0; i < b->in->n_pods; i++) {
-        if (!c->listed[i] && !pod_is_plain(b->in->pods[i]))
+        if (c->listed[i])
+            continue;
+        if (pod_is_plain(b->in->pods[i]))
+            c->plain[c->n_plain++] = b->in->pods[i];
+        else
             c->waiting[c->n_waiting++] = b->in->pods[i];
     }
     if (c->n_waiting)
@@ -370,6 +374,20 @@ static int cmp_pods(const void *x, const void *y)
     return by_ns ? by_ns : by_name ? by_name : str_cmp(a->uid, b->uid);
 }
 
+/* As many as there are, for good. */
+static int keep_pods(struct node_build *b, const struct crowd *c)
+{
+    struct node_pod *const pods = arena_array(b->a, c->n_out, sizeof(*pods));
+
+    if (!pods)
+        return -ENOMEM;
+    if (c->n_out)
+        memcpy(pods, c->out, c->n_out * sizeof(*pods));
+    b->v.pods = pods;
+    b->v.n_pods = c->n_out;
+    return 0;
+}
+
 int node_build_pods(struct node_build *b)
 {
     const uint32_t n = b->in->n_pods;
@@ -377,21 +395,20 @@ int node_build_pods(struct node_build *b)
     const size_t most = (size_t)n + (b->in->pods_known ? 0 : b->nrt->n_holdings);
     struct crowd c = {
         .waiting = arena_array(b->scratch, n, sizeof(*c.waiting)),
+        .plain = arena_array(b->scratch, n, sizeof(*c.plain)),
         .listed = arena_array(b->scratch, n, sizeof(*c.listed)),
-        .out = arena_array(b->a, most, sizeof(*c.out)),
+        .out = arena_array(b->scratch, most, sizeof(*c.out)),
         .from = arena_array(b->scratch, most, sizeof(*c.from)),
     };
 
-    if (!c.waiting || !c.listed || !c.out || !c.from)
+    if (!c.waiting || !c.plain || !c.listed || !c.out || !c.from)
         return -ENOMEM;
     int rc = place_listed(b, &c);
     if (rc == 0)
         rc = place_waiting(b, &c);
     if (rc == 0)
-        rc = node_build_load(b, c.out, c.from, c.n_out);
+        rc = node_build_load(b, c.out, c.from, c.n_out, c.plain, c.n_plain);
     if (c.n_out)
         qsort(c.out, c.n_out, sizeof(*c.out), cmp_pods);
-    b->v.pods = c.out;
-    b->v.n_pods = c.n_out;
-    return rc;
+    return rc ? rc : keep_pods(b, &c);
 }

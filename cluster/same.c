@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/siphash.h"
 #include "kube/object.h"
 #include "scoring/request.h"
 
@@ -22,6 +23,9 @@ bool same_node(const struct kube_node *x, const struct kube_node *y)
            same_amounts(x->capacity, x->n_capacity, y->capacity, y->n_capacity) &&
            same_amounts(x->allocatable, x->n_allocatable, y->allocatable, y->n_allocatable);
 }
+
+/* Whoever adds a field to it looks at same_pod, and at what cluster/pod_record.c keeps apart. */
+_Static_assert(sizeof(struct score_pod) == 200 || sizeof(void *) != 8, "same_pod knows all of it");
 
 static bool same_containers(const struct score_pod *x, const struct score_pod *y)
 {
@@ -47,12 +51,12 @@ static bool same_hints(const struct score_pod *x, const struct score_pod *y)
     return same;
 }
 
-static bool same_labels(const struct score_labels *x, const struct score_labels *y)
+bool same_labels(const struct score_labels *x, const struct score_labels *y)
 {
     return x->n == y->n && (x->n == 0 || memcmp(x->at, y->at, x->n * sizeof(*x->at)) == 0);
 }
 
-bool same_pod(const struct score_pod *x, const struct score_pod *y)
+bool same_pod_for_node(const struct score_pod *x, const struct score_pod *y)
 {
     return str_eq(x->ns, y->ns) && str_eq(x->name, y->name) && str_eq(x->uid, y->uid) &&
            str_eq(x->node, y->node) && str_eq(x->reason, y->reason) && x->phase == y->phase &&
@@ -63,4 +67,59 @@ bool same_pod(const struct score_pod *x, const struct score_pod *y)
            same_amounts(x->pod_requests, x->n_pod_requests, y->pod_requests, y->n_pod_requests) &&
            same_amounts(x->pod_limits, x->n_pod_limits, y->pod_limits, y->n_pod_limits) &&
            same_hints(x, y) && same_labels(&x->labels, &y->labels);
+}
+
+bool same_pod(const struct score_pod *x, const struct score_pod *y)
+{
+    return x->traits == y->traits && x->owner == y->owner && same_pod_for_node(x, y);
+}
+
+/* --- the hash --- */
+
+struct mix {
+    uint64_t key, state;
+};
+
+static void mix_bytes(struct mix *m, struct str s)
+{
+    const uint64_t key[2] = {m->key, m->state};
+
+    m->state = siphash13(key, s);
+}
+
+static void mix_numbers(struct mix *m, const int64_t *at, size_t n)
+{
+    mix_bytes(m, (struct str){(const char *)at, n * sizeof(*at)});
+}
+
+static void mix_amounts(struct mix *m, const struct pod_amount *at, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        mix_bytes(m, at[i].resource);
+        mix_numbers(m, &at[i].amount, 1);
+    }
+}
+
+uint64_t same_pod_hash(const uint64_t key[2], const struct score_pod *p)
+{
+    const int64_t numbers[] = {p->phase,        p->deleting, p->priority,
+                               p->created_us,   p->bound_us, p->has_claims,
+                               p->n_containers, p->n_hints,  p->n_pod_requests,
+                               p->n_pod_limits, p->traits,   (int64_t)p->owner};
+    const struct str texts[] = {p->ns, p->name, p->uid, p->node, p->reason};
+    struct mix m = {key[0], key[1]};
+
+    mix_numbers(&m, numbers, ARRAY_LEN(numbers));
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++)
+        mix_bytes(&m, texts[i]);
+    for (uint32_t i = 0; i < p->n_containers; i++) {
+        const struct pod_container *const c = &p->containers[i];
+
+        mix_bytes(&m, c->name);
+        mix_amounts(&m, c->requests, c->n_requests);
+        mix_amounts(&m, c->limits, c->n_limits);
+    }
+    for (uint32_t i = 0; i < p->n_hints; i++)
+        mix_bytes(&m, p->hints[i].value);
+    return m.state;
 }

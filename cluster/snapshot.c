@@ -35,7 +35,7 @@ void pod_shard_unref(struct pod_shard *shard)
     if (!shard || !drop(&shard->refs))
         return;
     for (uint32_t i = 0; i < shard->n; i++)
-        block_unref(shard->at[i].pod);
+        pod_record_unref(shard->at[i]);
     free(shard);
 }
 
@@ -293,33 +293,38 @@ void cluster_snapshot_find_all(struct cluster_found *out, const struct cluster_s
 }
 
 const struct score_pod *cluster_snapshot_pod(const struct cluster_snapshot *s, struct str ns,
-                                             struct str name)
+                                             struct str name, struct cluster_pod *room)
 {
     const uint64_t hash = snapshot_pod_hash(s->roster->key, ns, name);
     const struct pod_shard *const shard = s->pods->shards[hash % POD_SHARDS];
-    const struct score_pod *best = NULL;
-    uint32_t rank = UINT32_MAX;
+    const struct pod_record *best = NULL;
 
     for (uint32_t i = 0; shard && i < shard->n; i++) {
-        const struct pod_shard_entry *const e = &shard->at[i];
-        const struct score_pod *const pod = e->pod->value;
+        const struct pod_record *const r = shard->at[i];
 
-        if (e->hash != hash || e->rank >= rank || !str_eq(pod->name, name) || !str_eq(pod->ns, ns))
-            continue;
-        best = pod;
-        rank = e->rank;
+        if (r->hash == hash && (!best || r->rank < best->rank) &&
+            str_eq(pod_record_name(r), name) && str_eq(pod_record_ns(r), ns))
+            best = r;
     }
-    return best;
+    if (!best)
+        return NULL;
+    pod_record_open(best, room);
+    return &room->pod;
 }
 
 void cluster_snapshot_pods(const struct cluster_snapshot *s,
                            bool (*fn)(void *ctx, const struct score_pod *pod), void *ctx)
 {
+    struct cluster_pod room;
+
     for (uint32_t i = 0; i < POD_SHARDS; i++) {
         const struct pod_shard *const shard = s->pods->shards[i];
 
         for (uint32_t k = 0; shard && k < shard->n; k++) {
-            if (shard->at[k].rank == 0 && !fn(ctx, shard->at[k].pod->value))
+            if (shard->at[k]->rank > 0)
+                continue;
+            pod_record_open(shard->at[k], &room);
+            if (!fn(ctx, &room.pod))
                 return;
         }
     }

@@ -71,9 +71,19 @@ struct cluster_found {
 void cluster_snapshot_find_all(struct cluster_found *out, const struct cluster_snapshot *s,
                                struct cluster_order *order, const struct str *names, uint32_t n);
 
-/* A pod or workload template of the source by namespace and name; NULL when there is none. */
+/* Room for a pod of the source, which is kept in another form. */
+enum { CLUSTER_POD_UID_BYTES = 40 };
+struct cluster_pod {
+    struct score_pod pod;
+    char uid[CLUSTER_POD_UID_BYTES];
+};
+
+/*
+ * A pod or workload template of the source by namespace and name: &room->pod, which borrows from
+ * the snapshot and from `room`; NULL when there is none.
+ */
 const struct score_pod *cluster_snapshot_pod(const struct cluster_snapshot *s, struct str ns,
-                                             struct str name);
+                                             struct str name, struct cluster_pod *room);
 
 /* Every pod, templates left out, in no order that means anything; until `fn` returns false. */
 void cluster_snapshot_pods(const struct cluster_snapshot *s,

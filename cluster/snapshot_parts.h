@@ -13,22 +13,20 @@
 #include "base/attr.h"
 #include "base/str.h"
 #include "cluster/block.h"
+#include "cluster/pod_record.h"
 #include "cluster/roster.h"
 #include "cluster/snapshot.h"
 
-/* Pods and workload templates lie in this many lists by the hash of namespace and name. */
-enum { POD_SHARDS = 1024 };
-
-struct pod_shard_entry {
-    uint64_t hash;
-    uint32_t rank;     /* 0 = Pod; else the place of the workload's kind, store.c */
-    struct block *pod; /* struct score_pod */
-};
+/*
+ * Pods and workload templates lie in this many lists by the hash of namespace and name: a change
+ * copies one of them, a swap all their addresses.
+ */
+enum { POD_SHARDS = 4096 };
 
 struct pod_shard {
     atomic_uint refs;
     uint32_t n;
-    struct pod_shard_entry at[]; /* [n] */
+    struct pod_record *at[]; /* [n] */
 };
 
 struct pod_table {

@@ -7,6 +7,7 @@
 
 #include "base/arena.h"
 #include "base/err.h"
+#include "base/siphash.h"
 #include "cluster/pack.h"
 #include "cluster/same.h"
 #include "kube/object.h"
@@ -39,6 +40,7 @@ static int decode_into(struct decoded *d, struct str json, struct arena *a, stru
     return kube_pod_decode(&d->pod, json, a, err);
 }
 
+/* A node or its report; pods become records. */
 static int pack_into(void *ctx, struct arena *a, const void **out)
 {
     const struct decoded *const d = ctx;
@@ -49,16 +51,10 @@ static int pack_into(void *ctx, struct arena *a, const void **out)
         *out = node;
         return node ? pack_node(node, &d->node, a) : -ENOMEM;
     }
-    if (d->kind == SOURCE_NRT) {
-        struct kube_nrt *const nrt = arena_array(a, 1, sizeof(*nrt));
+    struct kube_nrt *const nrt = arena_array(a, 1, sizeof(*nrt));
 
-        *out = nrt;
-        return nrt ? pack_nrt(nrt, &d->nrt, d->cpu_texts->value, a) : -ENOMEM;
-    }
-    struct score_pod *const pod = arena_array(a, 1, sizeof(*pod));
-
-    *out = pod;
-    return pod ? pack_pod(pod, &d->pod, a) : -ENOMEM;
+    *out = nrt;
+    return nrt ? pack_nrt(nrt, &d->nrt, ((const struct str *)d->cpu_texts->value)->p, a) : -ENOMEM;
 }
 
 static int grow_scratch(struct store *s)
@@ -74,14 +70,6 @@ static int grow_scratch(struct store *s)
     return 0;
 }
 
-static int copy_into(void *ctx, struct arena *a, const void **out)
-{
-    const struct str *const text = ctx;
-
-    *out = arena_copy(a, text->p, text->n);
-    return *out ? 0 : -ENOMEM;
-}
-
 /* Most machines are of a few models, and their CPU lists are kept once. */
 static int share_cpu_texts(struct store *s, struct decoded *d, struct arena *a)
 {
@@ -89,9 +77,8 @@ static int share_cpu_texts(struct store *s, struct decoded *d, struct arena *a)
 
     if (pack_cpu_texts(&texts, &d->nrt, a))
         return -ENOMEM;
-    d->cpu_texts = intern_find(&s->cpu_texts, texts);
-    return d->cpu_texts ? 0
-                        : intern_add(&s->cpu_texts, &d->cpu_texts, texts, copy_into, &texts, NULL);
+    const struct intern_key key = {siphash13(s->key, texts), intern_same_text, &texts};
+    return intern_get(&s->cpu_texts, &d->cpu_texts, &key, intern_copy_text, &texts, NULL);
 }
 
 static int decode_and_pack(struct store *s, struct block **out, struct decoded *d, struct str json,
@@ -134,7 +121,6 @@ int store_init(struct store *s, const uint64_t key[2])
     memset(s, 0, sizeof(*s));
     s->key[0] = key[0];
     s->key[1] = key[1];
-    s->cpu_texts = (struct intern){.key = {key[0], key[1]}};
     s->mask = FIRST_BUCKETS - 1;
     s->buckets = calloc(FIRST_BUCKETS, sizeof(struct store_node *));
     return s->buckets ? grow_scratch(s) : -ENOMEM;
@@ -216,12 +202,13 @@ void store_prune(struct store *s, struct store_node *n)
 {
     struct store_node **at = &s->buckets[n->hash & s->mask];
 
-    if (n->node || n->nrt || n->pods || n->view || n->dirty)
+    if (n->node || n->nrt || n->n_pods || n->view || n->dirty)
         return;
     while (*at != n)
         at = &(*at)->next;
     *at = n->next;
     s->n_nodes--;
+    free(n->pods);
     free(n);
 }
 
@@ -322,87 +309,93 @@ static uint32_t rank_of(const struct source_delta *delta)
     return i + 1;
 }
 
-static const struct score_pod *pod_of(const struct store_pod *p)
-{
-    return p->block->value;
-}
-
-static struct store_pod **find_pod(struct store_shard *shard, uint64_t hash, uint32_t rank,
-                                   struct str ns, struct str name)
+static struct store_pod *find_pod(struct store_shard *shard, uint64_t hash, uint32_t rank,
+                                  struct str ns, struct str name)
 {
     for (uint32_t i = 0; i < shard->n; i++) {
-        const struct store_pod *const p = shard->at[i];
+        const struct pod_record *const r = shard->at[i].record;
 
-        if (p->hash == hash && p->rank == rank && str_eq(pod_of(p)->name, name) &&
-            str_eq(pod_of(p)->ns, ns))
+        if (r->hash == hash && r->rank == rank && str_eq(pod_record_name(r), name) &&
+            str_eq(pod_record_ns(r), ns))
             return &shard->at[i];
     }
     return NULL;
 }
 
-static void detach(struct store *s, struct store_pod *p)
+/* It holds something on its node, or may. */
+static bool is_on_node(const struct pod_record *r)
 {
-    struct store_node *const n = p->node;
+    return r->rank == 0 && r->node && r->phase != POD_SUCCEEDED && r->phase != POD_FAILED;
+}
 
-    if (!n)
+/* Where its node has it. */
+static struct pod_record **place_of(const struct store_node *n, const struct pod_record *r)
+{
+    struct pod_record **place = n->pods;
+
+    while (*place != r)
+        place++;
+    return place;
+}
+
+static struct store_node *node_of(struct store *s, const struct pod_record *r)
+{
+    const struct str name = pod_record_node(r);
+
+    return find_node(s, name, roster_hash(s->key, name));
+}
+
+static void detach(struct store *s, const struct pod_record *r)
+{
+    if (!is_on_node(r))
         return;
-    if (p->prev)
-        p->prev->next = p->next;
-    else
-        n->pods = p->next;
-    if (p->next)
-        p->next->prev = p->prev;
-    n->n_pods--;
-    p->node = NULL;
-    p->prev = p->next = NULL;
+    struct store_node *const n = node_of(s, r);
+    *place_of(n, r) = n->pods[--n->n_pods];
     store_mark(s, n);
 }
 
-static void attach(struct store *s, struct store_pod *p, struct store_node *n)
+/* Room for one more pod on its node: 0, -ENOMEM. */
+static int make_place(struct store *s, const struct pod_record *r, struct store_node **out)
 {
+    struct store_node *const n = is_on_node(r) ? get_node(s, pod_record_node(r)) : NULL;
+
+    *out = n;
     if (!n)
-        return;
-    p->node = n;
-    p->next = n->pods;
-    if (n->pods)
-        n->pods->prev = p;
-    n->pods = p;
-    n->n_pods++;
-    store_mark(s, n);
+        return is_on_node(r) ? -ENOMEM : 0;
+    if (n->n_pods < n->pods_room)
+        return 0;
+    const uint32_t room = n->pods_room + n->pods_room / 2 + 4;
+    struct pod_record **const pods = realloc(n->pods, room * sizeof(struct pod_record *));
+    if (!pods)
+        return -ENOMEM;
+    n->pods = pods;
+    n->pods_room = room;
+    return 0;
 }
 
-static void remove_pod(struct store *s, struct store_shard *shard, struct store_pod **at)
+static void remove_pod(struct store *s, struct store_shard *shard, struct store_pod *p)
 {
-    struct store_pod *const p = *at;
+    struct pod_record *const r = p->record;
 
-    detach(s, p);
-    *at = shard->at[--shard->n];
+    detach(s, r);
+    *p = shard->at[--shard->n];
     shard->dirty = true;
-    block_unref(p->block);
-    free(p);
+    pod_record_unref(r);
 }
 
-static struct store_pod *add_pod(struct store_shard *shard, uint64_t hash, uint32_t rank)
+static struct store_pod *add_pod(struct store_shard *shard)
 {
-    struct store_pod *const p = calloc(1, sizeof(*p));
-
-    if (!p)
-        return NULL;
     if (shard->n == shard->room) {
-        const uint32_t room = shard->room ? shard->room * 2 : 4;
-        struct store_pod **const at = realloc(shard->at, room * sizeof(struct store_pod *));
+        const uint32_t room = shard->room + shard->room / 2 + 4;
+        struct store_pod *const at = realloc(shard->at, room * sizeof(*at));
 
-        if (!at) {
-            free(p);
+        if (!at)
             return NULL;
-        }
         shard->at = at;
         shard->room = room;
     }
-    p->hash = hash;
-    p->rank = rank;
-    shard->at[shard->n++] = p;
-    return p;
+    shard->at[shard->n] = (struct store_pod){.record = NULL};
+    return &shard->at[shard->n++];
 }
 
 /* From now on a placement without its pod is one that has ended: every node looks again. */
@@ -417,81 +410,98 @@ static void learn_of_pods(struct store *s)
     }
 }
 
-/* The node that a pod holds something on; *failed when there is no memory for its record. */
-static struct store_node *node_of_pod(struct store *s, const struct score_pod *pod, uint32_t rank,
-                                      bool *failed)
+/* `r` in the place of what `p` has, or as a new one. Takes `r`, unless it fails: 0, -ENOMEM. */
+static int put_pod(struct store *s, struct store_shard *shard, struct store_pod *p,
+                   struct pod_record *r, const struct source_delta *delta)
 {
-    if (rank > 0 || pod->node.n == 0 || pod_is_terminal(pod))
-        return NULL;
-    struct store_node *const n = get_node(s, pod->node);
-    *failed = !n;
-    return n;
-}
+    struct store_node *n;
+    int rc = make_place(s, r, &n);
 
-/* What differs is of no interest to any node: it gets no new view. Takes `b`. */
-static void take_traits(struct store_shard *shard, struct store_pod *p, struct block *b)
-{
-    const struct score_pod *const was = pod_of(p), *const is = b->value;
-    struct block *drop = b;
-
-    if (was->traits != is->traits || was->owner != is->owner) {
-        drop = p->block;
-        p->block = b;
-        shard->dirty = true;
-    }
-    block_unref(drop);
-}
-
-/* Takes `b`, unless it returns NULL: no memory. */
-static struct store_pod *put_pod(struct store *s, struct store_shard *shard, struct store_pod *p,
-                                 uint64_t hash, uint32_t rank, struct block *b)
-{
-    bool failed = false;
-    struct store_node *const n = node_of_pod(s, b->value, rank, &failed);
-
-    if (failed || (!p && !(p = add_pod(shard, hash, rank)))) {
+    if (rc == 0 && !p && !(p = add_pod(shard)))
+        rc = -ENOMEM;
+    if (rc) {
         store_mark(s, n); /* it may have been made for this pod only: looked at, then pruned */
-        return NULL;
+        return rc;
     }
-    if (p->block && same_pod(p->block->value, b->value)) {
-        take_traits(shard, p, b);
-        return p;
+    if (p->record) {
+        detach(s, p->record);
+        pod_record_unref(p->record);
     }
-    detach(s, p);
-    block_unref(p->block);
-    p->block = b;
-    attach(s, p, n);
+    p->record = r;
+    store_note_version(&p->known, delta);
     shard->dirty = true;
-    if (rank == 0)
+    if (n) {
+        n->pods[n->n_pods++] = r;
+        store_mark(s, n);
+    }
+    if (r->rank == 0)
         learn_of_pods(s);
-    return p;
+    return 0;
+}
+
+/* What differs is of no interest to a node: it gets no new view. Takes `r`: 0. */
+static int trade_pod(struct store *s, struct store_shard *shard, struct store_pod *p,
+                     struct pod_record *r, const struct source_delta *delta)
+{
+    if (is_on_node(r))
+        *place_of(node_of(s, r), p->record) = r;
+    pod_record_unref(p->record);
+    p->record = r;
+    store_note_version(&p->known, delta);
+    shard->dirty = true;
+    return 0;
+}
+
+/* What was decoded into the scratch becomes a record. */
+static int take_pod(struct store *s, struct store_shard *shard, struct store_pod *p, uint64_t hash,
+                    const struct score_pod *pod, const struct source_delta *delta, struct err *err)
+{
+    struct pod_record *r;
+    struct cluster_pod was;
+
+    if (p)
+        pod_record_open(p->record, &was);
+    if (p && same_pod(&was.pod, pod)) {
+        store_note_version(&p->known, delta);
+        return 0;
+    }
+    const bool quiet = p && same_pod_for_node(&was.pod, pod);
+    int rc = pod_record_new(&r, &s->shapes, s->key, pod, hash, rank_of(delta));
+    if (rc == -E2BIG)
+        return err_set(err, rc, "metadata: a name or uid is too long");
+    if (rc)
+        return rc;
+    rc = quiet ? trade_pod(s, shard, p, r, delta) : put_pod(s, shard, p, r, delta);
+    if (rc)
+        pod_record_unref(r);
+    return rc;
 }
 
 static int apply_pod(struct store *s, const struct source_delta *delta, struct err *err)
 {
     const uint64_t hash = snapshot_pod_hash(s->key, delta->ns, delta->name);
     struct store_shard *const shard = &s->shards[hash % POD_SHARDS];
-    const uint32_t rank = rank_of(delta);
-    struct store_pod **const at = find_pod(shard, hash, rank, delta->ns, delta->name);
-    struct block *b = NULL;
+    struct store_pod *const p = find_pod(shard, hash, rank_of(delta), delta->ns, delta->name);
+    int rc;
 
     if (delta->verb == SOURCE_DELETE) {
-        if (at)
-            remove_pod(s, shard, at);
+        if (p)
+            remove_pod(s, shard, p);
         return 0;
     }
-    if (at && store_is_passed_over(s, &(*at)->known, delta))
+    if (p && store_is_passed_over(s, &p->known, delta))
         return 0;
-    const int rc = decode(s, &b, delta, at ? (*at)->block : NULL, err);
-    if (rc < 0)
-        return rc;
-    struct store_pod *const p = put_pod(s, shard, at ? *at : NULL, hash, rank, b);
-    if (!p) {
-        block_unref(b);
-        return err_set(err, -ENOMEM, "no memory");
-    }
-    store_note_version(&p->known, delta);
-    return 0;
+    do {
+        struct decoded d = {.kind = delta->kind};
+        struct arena a;
+
+        arena_init(&a, s->scratch, s->scratch_room);
+        rc = decode_into(&d, delta->json, &a, err);
+        if (rc == 0)
+            rc = take_pod(s, shard, p, hash, &d.pod, delta, err);
+        arena_rewind(&a, 0);
+    } while (rc == -ENOMEM && grow_scratch(s) == 0);
+    return rc == -ENOMEM ? err_set(err, rc, "no memory") : rc;
 }
 
 int store_apply(struct store *s, const struct source_delta *delta, struct err *err)
@@ -528,7 +538,7 @@ static void mark_pods(struct store *s)
 {
     for (uint32_t i = 0; i < POD_SHARDS; i++)
         for (uint32_t k = 0; k < s->shards[i].n; k++)
-            s->shards[i].at[k]->known.marked = s->shards[i].at[k]->rank == 0;
+            s->shards[i].at[k].known.marked = s->shards[i].at[k].record->rank == 0;
 }
 
 void store_begin(struct store *s, enum source_kind kind, bool again)
@@ -557,7 +567,7 @@ static void sweep_pods(struct store *s)
         struct store_shard *const shard = &s->shards[i];
 
         for (uint32_t k = shard->n; k-- > 0;)
-            if (shard->at[k]->known.marked)
+            if (shard->at[k].known.marked)
                 remove_pod(s, shard, &shard->at[k]);
     }
 }
@@ -579,17 +589,13 @@ int store_publish_shard(struct store *s, uint32_t i)
 
     if (!from->dirty)
         return 0;
-    struct pod_shard *const shard =
-        malloc(sizeof(*shard) + from->n * sizeof(struct pod_shard_entry));
+    struct pod_shard *const shard = malloc(sizeof(*shard) + from->n * sizeof(struct pod_record *));
     if (!shard)
         return -ENOMEM;
     atomic_init(&shard->refs, 1);
     shard->n = from->n;
-    for (uint32_t k = 0; k < from->n; k++) {
-        const struct store_pod *const p = from->at[k];
-
-        shard->at[k] = (struct pod_shard_entry){p->hash, p->rank, block_ref(p->block)};
-    }
+    for (uint32_t k = 0; k < from->n; k++)
+        shard->at[k] = pod_record_ref(from->at[k].record);
     pod_shard_unref(from->published);
     from->published = shard;
     from->dirty = false;
@@ -601,16 +607,15 @@ static void free_node(struct store_node *n)
     block_unref(n->node);
     block_unref(n->nrt);
     block_unref(n->view);
+    free(n->pods);
     free(n);
 }
 
 void store_done(struct store *s)
 {
     for (uint32_t i = 0; i < POD_SHARDS; i++) {
-        for (uint32_t k = 0; k < s->shards[i].n; k++) {
-            block_unref(s->shards[i].at[k]->block);
-            free(s->shards[i].at[k]);
-        }
+        for (uint32_t k = 0; k < s->shards[i].n; k++)
+            pod_record_unref(s->shards[i].at[k].record);
         free(s->shards[i].at);
         pod_shard_unref(s->shards[i].published);
     }
@@ -620,6 +625,7 @@ void store_done(struct store *s)
             free_node(n);
         }
     }
+    pod_shapes_done(&s->shapes);
     store_list_done(&s->policies);
     store_list_done(&s->namespaces);
     store_list_done(&s->signals);

@@ -18,7 +18,6 @@
 #include "cluster/source.h"
 
 struct err;
-struct store_pod;
 
 /* What a source said of an object. */
 struct store_known {
@@ -34,8 +33,8 @@ struct store_node {
     uint64_t hash;
     struct block *node, *nrt; /* struct kube_node, struct kube_nrt; NULL = not there */
     struct store_known node_known, nrt_known;
-    struct store_pod *pods; /* bound here and not ended */
-    uint32_t n_pods;
+    struct pod_record **pods; /* [n_pods] bound here and not ended; the shards hold them */
+    uint32_t n_pods, pods_room;
     uint64_t newest_generation; /* of NodeResourceTopologies with the uid of this one */
     struct block *view;         /* struct node_view; NULL without a Node */
     int64_t recheck_us;         /* when the clock changes what is known; 0 = never */
@@ -44,16 +43,12 @@ struct store_node {
 
 /* One pod, or one workload's template. */
 struct store_pod {
-    uint64_t hash;
+    struct pod_record *record;
     struct store_known known;
-    uint32_t rank;
-    struct block *block;           /* struct score_pod */
-    struct store_node *node;       /* NULL while it holds nothing anywhere */
-    struct store_pod *prev, *next; /* of the node's list */
 };
 
 struct store_shard {
-    struct store_pod **at;
+    struct store_pod *at; /* [n] */
     uint32_t n, room;
     bool dirty;
     struct pod_shard *published;
@@ -83,6 +78,7 @@ struct store {
     struct intern cpu_texts;  /* of NodeResourceTopologies: pack.h; what their blocks share */
     char *scratch;            /* [scratch_room] for decoding */
     size_t scratch_room;
+    struct pod_shapes shapes;
     struct store_shard shards[POD_SHARDS];
     struct store_list policies, namespaces, signals, budgets;
     bool context_dirty; /* a policy or namespace changed */

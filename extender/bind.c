@@ -107,7 +107,9 @@ static void fail(struct bind *c, enum ext_bind_result result, const char *fmt, .
 /* Seen there, or no longer the pod it was. */
 static bool is_settled(const struct unseen *u, const struct cluster_snapshot *snapshot)
 {
-    const struct score_pod *const pod = cluster_snapshot_pod(snapshot, u->what.ns, u->what.pod);
+    struct cluster_pod room;
+    const struct score_pod *const pod =
+        cluster_snapshot_pod(snapshot, u->what.ns, u->what.pod, &room);
 
     return pod ? !str_eq(pod->uid, u->what.uid) || pod->node.n > 0 : u->was_known;
 }
@@ -287,7 +289,8 @@ static void check_and_post(struct bind *c, const struct cluster_snapshot *snapsh
 /* False: it goes on waiting. */
 static bool begin(struct bind *c, const struct cluster_snapshot *snapshot, uint64_t now_ns)
 {
-    const struct score_pod *pod = cluster_snapshot_pod(snapshot, c->what.ns, c->what.pod);
+    struct cluster_pod room;
+    const struct score_pod *pod = cluster_snapshot_pod(snapshot, c->what.ns, c->what.pod, &room);
 
     if (pod && !str_eq(pod->uid, c->what.uid))
         pod = NULL; /* the one before it, or after it: the API server will say */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The pod decoder for those who know that it is a Pod; kube_pod_decode in object.h looks for itself,
- * which is one more way through the text.
+ * The pod decoder for those who know that it is a Pod; kube_pod_decode in object.h looks for
+ * itself, which is one more way through the text.
  */
 #ifndef KUBE_POD_H
 #define KUBE_POD_H

@@ -406,7 +406,8 @@ static void look_at_pods(struct op *op)
     for (struct lock_space *s = op->book.spaces, *next; s; s = next) {
         next = s->next;
         for (struct lock_reporter *r = s->reporters, *after; r; r = after) {
-            const struct score_pod *const p = cluster_snapshot_pod(snapshot, s->ns, r->pod);
+            struct cluster_pod room;
+            const struct score_pod *const p = cluster_snapshot_pod(snapshot, s->ns, r->pod, &room);
             const bool lives = p && !pod_is_terminal(p);
             const uint64_t uid = lives ? siphash13(op->options.hash_key, p->uid) | 1 : 0;
 

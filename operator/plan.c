@@ -106,15 +106,15 @@ static bool count_pod(void *ctx, const struct score_pod *p)
     return true;
 }
 
-/* What they say is borrowed from the snapshot. */
+/* What they say is borrowed from the snapshot and from `room`. */
 static void collect(const struct op *op, const struct op_case *k, const struct cluster_snapshot *s,
-                    struct victim_candidate *c)
+                    struct victim_candidate *c, struct cluster_pod *room)
 {
     struct counting counting = {op, c, k->n};
 
     for (uint32_t i = 0; i < k->n; i++) {
         const struct score_pod *const p =
-            cluster_snapshot_pod(s, k->parties[i].ns, k->parties[i].pod);
+            cluster_snapshot_pod(s, k->parties[i].ns, k->parties[i].pod, &room[i]);
 
         c[i] = p ? candidate(op, p) : (struct victim_candidate){0};
     }
@@ -142,8 +142,9 @@ void case_plan(struct op *op, struct op_case *k, int64_t now_us)
     const struct case_rules rules = case_rules(op, k->ns);
     struct cluster_snapshot *const snapshot = cluster_get(op->options.cluster);
     struct victim_candidate c[DEADLOCK_PARTIES];
+    struct cluster_pod room[DEADLOCK_PARTIES];
 
-    collect(op, k, snapshot, c);
+    collect(op, k, snapshot, c, room);
     k->victim =
         victim_choose(&rules.victim, &op->victims, c, k->n, k->signature, now_us, k->verdicts);
     k->systemic = victim_is_systemic(c, k->n) && k->pods > 1;

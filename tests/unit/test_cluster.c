@@ -23,6 +23,8 @@ static int64_t fake_now(void)
     return the_time;
 }
 
+static _Thread_local struct cluster_pod room; /* for pods that are looked up */
+
 struct bench {
     struct cluster *c;
     struct source_sink sink;
@@ -136,7 +138,7 @@ static void a_new_cluster_has_an_empty_snapshot_and_is_not_synced(void **state)
 
     assert_int_equal(cluster_snapshot_nodes(s), 0);
     assert_null(cluster_snapshot_find(s, STR("n1")));
-    assert_null(cluster_snapshot_pod(s, STR("a"), STR("p")));
+    assert_null(cluster_snapshot_pod(s, STR("a"), STR("p"), &room));
     assert_false(cluster_is_synced(b->c));
     cluster_snapshot_unref(s);
     settle(b);
@@ -219,12 +221,12 @@ static void a_snapshot_outlives_its_nodes_and_the_cluster(void **state)
     settle(b);
     struct cluster_snapshot *const now = cluster_get(b->c);
     assert_int_equal(cluster_snapshot_nodes(now), 0);
-    assert_null(cluster_snapshot_pod(now, STR("a"), STR("p")));
+    assert_null(cluster_snapshot_pod(now, STR("a"), STR("p"), &room));
     cluster_snapshot_unref(now);
     cluster_free(b->c);
     b->c = NULL;
     assert_true(str_is(cluster_snapshot_find(s, STR("n1"))->name, "n1"));
-    assert_true(str_is(cluster_snapshot_pod(s, STR("a"), STR("p"))->node, "n1"));
+    assert_true(str_is(cluster_snapshot_pod(s, STR("a"), STR("p"), &room)->node, "n1"));
     cluster_snapshot_unref(s);
 }
 
@@ -268,7 +270,7 @@ static void a_pod_answers_before_a_workload_of_its_name(void **state)
 
         settle(b);
         struct cluster_snapshot *const s = cluster_get(b->c);
-        const struct score_pod *const p = cluster_snapshot_pod(s, STR("a"), STR("web"));
+        const struct score_pod *const p = cluster_snapshot_pod(s, STR("a"), STR("web"), &room);
         if (round < 3)
             assert_int_equal(p->priority, priority[round]);
         else
@@ -415,7 +417,7 @@ static void *read_on(void *ctx)
         const uint64_t generation_now = cluster_snapshot_generation(s);
 
         if (!a || !b || a->machine.n_cpus != b->machine.n_cpus || generation_now < last ||
-            !cluster_snapshot_pod(s, STR("a"), STR("p")))
+            !cluster_snapshot_pod(s, STR("a"), STR("p"), &room))
             atomic_fetch_add(&r->wrong, 1);
         last = generation_now;
         cluster_snapshot_unref(s);
@@ -601,8 +603,9 @@ static void a_pod_that_becomes_ready_leaves_its_node_as_it_is(void **state)
 {
     struct bench *const b = *state;
     const char *const ready = "{'metadata':{'namespace':'a','name':'p'},'spec':{'nodeName':'n1',"
-                              "'containers':[{'name':'c'}]},'status':{'phase':'Running',"
-                              "'conditions':[{'type':'Ready','status':'True'}]}}";
+                              "'containers':[{'name':'c','resources':{'limits':{'cpu':'1',"
+                              "'memory':'1Gi'}}}]},'status':{'phase':'Running','conditions':[{'"
+                              "type':'Ready','status':'True'}]}}";
     int n = 0;
 
     put_node(b, "n1");

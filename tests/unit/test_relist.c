@@ -127,7 +127,8 @@ static void assert_holds(struct bench *b, const char *want)
     }
     for (int i = 1; i < 10; i++) {
         (void)snprintf(pod, sizeof(pod), "p%d", i);
-        const struct score_pod *const p = cluster_snapshot_pod(s, STR("a"), str_of(pod));
+        struct cluster_pod room;
+        const struct score_pod *const p = cluster_snapshot_pod(s, STR("a"), str_of(pod), &room);
 
         if (p)
             n += (size_t)snprintf(got + n, sizeof(got) - n, " /%s@%.*s", pod, STR_ARG(p->node));
@@ -272,6 +273,50 @@ static void a_new_version_that_says_the_same_makes_no_snapshot(void **state)
     assert_holds(b, "n1:4 n2:4 /p1@n2 /p2@n1 /p3@n2");
 }
 
+static void put_ready(struct bench *b, uint64_t version, const char *ready)
+{
+    char text[256];
+
+    (void)snprintf(text, sizeof(text),
+                   "{'metadata':{'namespace':'a','name':'p1','resourceVersion':'%d'},'spec':{"
+                   "'nodeName':'n1','containers':[{'name':'c'}]},'status':{'conditions':[{'type':"
+                   "'Ready','status':'%s'}]}}",
+                   (int)version, ready);
+    assert_int_equal(put(b, SOURCE_POD, "p1", version, text), 0);
+}
+
+static bool is_ready(struct bench *b)
+{
+    struct cluster_snapshot *const s = cluster_get(b->c);
+    struct cluster_pod room;
+    const bool ready =
+        cluster_snapshot_pod(s, STR("a"), STR("p1"), &room)->traits & (uint32_t)POD_READY;
+
+    cluster_snapshot_unref(s);
+    return ready;
+}
+
+/* Whoever would end pods wants to know; nothing is built again for it. */
+static void what_no_node_asks_for_makes_no_view(void **state)
+{
+    struct bench *const b = *state;
+
+    fill(b);
+    struct cluster_snapshot *const before = cluster_get(b->c);
+    for (uint64_t version = 30; version < 33; version++) {
+        put_ready(b, version, version % 2 ? "False" : "True");
+        (void)settle(b);
+        assert_int_equal(is_ready(b), version % 2 == 0);
+    }
+    struct cluster_snapshot *const now = cluster_get(b->c);
+    assert_ptr_equal(cluster_snapshot_node(now, 0), cluster_snapshot_node(before, 0));
+    cluster_snapshot_unref(before);
+    cluster_snapshot_unref(now);
+    put_pod(b, "p1", 40, "n2"); /* its old node lets go of what it has by now */
+    (void)settle(b);
+    assert_holds(b, "n1:4 n2:4 /p1@n2 /p2@n1 /p3@n2");
+}
+
 static void what_does_not_decode_is_there_all_the_same(void **state)
 {
     struct bench *const b = *state;
@@ -340,6 +385,7 @@ int main(void)
         T(versions_only_rise_unless_a_list_says_again),
         T(without_versions_everything_counts),
         T(a_new_version_that_says_the_same_makes_no_snapshot),
+        T(what_no_node_asks_for_makes_no_view),
         T(what_does_not_decode_is_there_all_the_same),
         T(what_no_list_names_is_not_gone_for_that),
     };

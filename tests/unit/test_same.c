@@ -44,7 +44,9 @@ static const char pod_text[] =
     "'status':'True'},{'type':'PodScheduled','status':'True','lastTransitionTime':"
     "'2026-11-24T03:02:02Z'}]}}";
 
-static bool pods_same(const struct edit *e)
+enum same { DIFFERENT, FOR_NODE, SAME };
+
+static enum same pods_same(const struct edit *e)
 {
     struct score_pod pods[2];
 
@@ -56,9 +58,12 @@ static bool pods_same(const struct edit *e)
         assert_int_equal(kube_pod_decode(&pods[i], (struct str){text, strlen(text)}, &a, NULL), 0);
         free(text);
     }
+    static const uint64_t key[2] = {1, 2};
     const bool same = same_pod(&pods[0], &pods[1]);
     assert_int_equal(same_pod(&pods[1], &pods[0]), same);
-    return same;
+    assert_true(!same || same_pod_for_node(&pods[0], &pods[1]));
+    assert_true(!same || same_pod_hash(key, &pods[0]) == same_pod_hash(key, &pods[1]));
+    return same ? SAME : same_pod_for_node(&pods[0], &pods[1]) ? FOR_NODE : DIFFERENT;
 }
 
 static void whatever_is_read_of_a_pod_counts(void **state)
@@ -92,7 +97,7 @@ static void whatever_is_read_of_a_pod_counts(void **state)
     };
 
     for (size_t i = 0; i < ARRAY_LEN(edits); i++)
-        if (pods_same(&edits[i]))
+        if (pods_same(&edits[i]) != DIFFERENT)
             fail_msg("%s for %s makes no difference", edits[i].to, edits[i].from);
 }
 
@@ -102,13 +107,25 @@ static void what_is_not_read_does_not(void **state)
         {"'resourceVersion':'7'", "'resourceVersion':'8'"},
         {"'image':'x'", "'image':'y'"},
         {"'other':'x'", "'other':'y'"},
-        {"{'type':'Ready','status':'True'}", "{'type':'Ready','status':'False'}"},
         {"'status':{", "'status':{'podIP':'10.0.0.1',"},
     };
 
     for (size_t i = 0; i < ARRAY_LEN(edits); i++)
-        if (!pods_same(&edits[i]))
+        if (pods_same(&edits[i]) != SAME)
             fail_msg("%s for %s makes a difference", edits[i].to, edits[i].from);
+}
+
+static void what_only_matters_to_its_end_is_told_apart(void **state)
+{
+    static const struct edit edits[] = {
+        {"{'type':'Ready','status':'True'}", "{'type':'Ready','status':'False'}"},
+        {"'uid':'u'", "'uid':'u','ownerReferences':[{'kind':'Job','name':'j','controller':true}]"},
+        {"'spec':{", "'spec':{'volumes':[{'name':'v','emptyDir':{}}],"},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(edits); i++)
+        if (pods_same(&edits[i]) != FOR_NODE)
+            fail_msg("%s for %s: %u", edits[i].to, edits[i].from, pods_same(&edits[i]));
 }
 
 static const char node_text[] =
@@ -158,6 +175,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(whatever_is_read_of_a_pod_counts),
         cmocka_unit_test(what_is_not_read_does_not),
+        cmocka_unit_test(what_only_matters_to_its_end_is_told_apart),
         cmocka_unit_test(of_a_node_what_it_has_and_runs),
     };
 
