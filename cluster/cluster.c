@@ -45,8 +45,9 @@ struct cluster {
 
 struct build {
     struct cluster *c;
-    const struct node_inputs *in;
+    struct node_inputs *in;
     struct node_layouts *layouts; /* of `in` */
+    const struct block *nrt;      /* of a struct store_nrt; NULL: no report */
     uint64_t revision;
 };
 
@@ -69,13 +70,19 @@ static int build_into(void *ctx, struct arena *a, const void **out)
     const struct build *const b = ctx;
     struct node_view *const view = arena_array(a, 1, sizeof(*view));
     struct arena scratch;
+    struct kube_nrt nrt;
+    int rc = 0;
 
     if (!view)
         return -ENOMEM;
     block_unref(b->layouts->used); /* of an attempt that had not enough room */
     b->layouts->used = NULL;
     arena_init(&scratch, b->c->scratch, b->c->scratch_room);
-    const int rc = node_build(view, b->in, a, &scratch);
+    if (b->nrt)
+        rc = store_read_nrt(&nrt, b->nrt, &scratch);
+    b->in->nrt = b->nrt ? &nrt : NULL;
+    if (rc == 0)
+        rc = node_build(view, b->in, a, &scratch);
     arena_rewind(&scratch, 0);
     if (rc == -ENOMEM && b->c->scratch_room / 16 < a->room)
         (void)grow_scratch(b->c);
@@ -163,10 +170,9 @@ static int new_view(struct cluster *c, struct store_node *n, struct block **out,
     const int n_signals = collect_signals(c, n->name, now, out_ends_us);
     struct node_layouts layouts = {
         .known = &c->layouts, .key = c->options.hash_key, .texts = n->nrt ? n->nrt->shared : NULL};
-    const struct node_inputs in = {
+    struct node_inputs in = {
         .name = n->name,
         .node = n->node->value,
-        .nrt = n->nrt ? n->nrt->value : NULL,
         .pods = c->pods,
         .n_pods = n->n_pods,
         .pods_known = c->store.pods_known,
@@ -178,7 +184,7 @@ static int new_view(struct cluster *c, struct store_node *n, struct block **out,
         .now_us = now,
         .max_age_us = c->options.max_age_us,
     };
-    struct build b = {c, &in, &layouts, ++c->revision};
+    struct build b = {c, &in, &layouts, n->nrt, ++c->revision};
 
     if (n_signals < 0)
         return -ENOMEM;

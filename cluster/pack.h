@@ -11,18 +11,10 @@
 
 struct arena;
 struct kube_node;
-struct kube_nrt;
 struct score_pod;
 
 /* A deep copy of `from` in `a`; of `meta` only the uid. 0; -ENOMEM, `out` is untouched. */
 int pack_node(struct kube_node *out, const struct kube_node *from, struct arena *a) MUST_CHECK;
-/*
- * The CPU lists of the zones are the longest texts, and alike on machines of one model: they are
- * not copied but borrowed from `cpu_texts`, the bytes that pack_cpu_texts gives for `from`.
- */
-int pack_nrt(struct kube_nrt *out, const struct kube_nrt *from, const char *cpu_texts,
-             struct arena *a) MUST_CHECK;
-int pack_cpu_texts(struct str *out, const struct kube_nrt *from, struct arena *a) MUST_CHECK;
 int pack_pod(struct score_pod *out, const struct score_pod *from, struct arena *a) MUST_CHECK;
 
 #endif

@@ -8,6 +8,7 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/siphash.h"
+#include "cluster/nrt_code.h"
 #include "cluster/pack.h"
 #include "cluster/same.h"
 #include "kube/object.h"
@@ -41,20 +42,34 @@ static int decode_into(struct decoded *d, struct str json, struct arena *a, stru
 }
 
 /* A node or its report; pods become records. */
+struct packing {
+    const struct decoded *decoded;
+    struct str code; /* of a report */
+};
+
+static int pack_report(struct store_nrt *to, const struct packing *p, struct arena *a)
+{
+    const struct kube_nrt *const nrt = &p->decoded->nrt;
+
+    to->has_generation = nrt->has_generation;
+    to->generation = nrt->generation;
+    return str_copy(&to->uid, nrt->meta.uid, a) || str_copy(&to->code, p->code, a) ? -ENOMEM : 0;
+}
+
 static int pack_into(void *ctx, struct arena *a, const void **out)
 {
-    const struct decoded *const d = ctx;
+    const struct packing *const p = ctx;
 
-    if (d->kind == SOURCE_NODE) {
+    if (p->decoded->kind == SOURCE_NODE) {
         struct kube_node *const node = arena_array(a, 1, sizeof(*node));
 
         *out = node;
-        return node ? pack_node(node, &d->node, a) : -ENOMEM;
+        return node ? pack_node(node, &p->decoded->node, a) : -ENOMEM;
     }
-    struct kube_nrt *const nrt = arena_array(a, 1, sizeof(*nrt));
+    struct store_nrt *const nrt = arena_array(a, 1, sizeof(*nrt));
 
     *out = nrt;
-    return nrt ? pack_nrt(nrt, &d->nrt, ((const struct str *)d->cpu_texts->value)->p, a) : -ENOMEM;
+    return nrt ? pack_report(nrt, p, a) : -ENOMEM;
 }
 
 static int grow_scratch(struct store *s)
@@ -75,23 +90,37 @@ static int share_cpu_texts(struct store *s, struct decoded *d, struct arena *a)
 {
     struct str texts;
 
-    if (pack_cpu_texts(&texts, &d->nrt, a))
+    if (nrt_cpu_texts(&texts, &d->nrt, a))
         return -ENOMEM;
     const struct intern_key key = {siphash13(s->key, texts), intern_same_text, &texts};
     return intern_get(&s->cpu_texts, &d->cpu_texts, &key, intern_copy_text, &texts, NULL);
 }
 
+/* The code of a report, in the buffer of the store. */
+static int encode(struct store *s, struct str *out, struct decoded *d, struct arena *a)
+{
+    int rc = share_cpu_texts(s, d, a);
+
+    s->code.n = 0;
+    s->code.failed = false;
+    if (rc == 0)
+        rc = nrt_encode(&s->code, &d->nrt, a);
+    *out = buf_view(&s->code);
+    return rc;
+}
+
 static int decode_and_pack(struct store *s, struct block **out, struct decoded *d, struct str json,
                            size_t room, struct err *err)
 {
+    struct packing p = {.decoded = d};
     struct arena a;
 
     arena_init(&a, s->scratch, s->scratch_room);
     int rc = decode_into(d, json, &a, err);
     if (rc == 0 && d->kind == SOURCE_NRT)
-        rc = share_cpu_texts(s, d, &a);
+        rc = encode(s, &p.code, d, &a);
     if (rc == 0)
-        rc = block_new(out, room, pack_into, d);
+        rc = block_new(out, room, pack_into, &p);
     if (rc == 0)
         (*out)->shared = d->cpu_texts;
     else
@@ -112,6 +141,13 @@ static int decode(struct store *s, struct block **out, const struct source_delta
         rc = decode_and_pack(s, out, &d, delta->json, block_room_like(old), err);
     while (rc == -ENOMEM && grow_scratch(s) == 0);
     return rc == -ENOMEM ? err_set(err, rc, "no memory") : rc;
+}
+
+int store_read_nrt(struct kube_nrt *out, const struct block *nrt, struct arena *a)
+{
+    const struct store_nrt *const from = nrt->value;
+
+    return nrt_decode(out, from->code, *(const struct str *)nrt->shared->value, a);
 }
 
 /* --- nodes --- */
@@ -212,16 +248,16 @@ void store_prune(struct store *s, struct store_node *n)
     free(n);
 }
 
-static const struct kube_nrt *nrt_of(const struct block *b)
+static const struct store_nrt *nrt_of(const struct block *b)
 {
     return b ? b->value : NULL;
 }
 
 /* A generation only grows, as long as the object is the same one. */
-static void note_generation(struct store_node *n, const struct kube_nrt *old,
-                            const struct kube_nrt *nrt)
+static void note_generation(struct store_node *n, const struct store_nrt *old,
+                            const struct store_nrt *nrt)
 {
-    if (!old || !nrt || !str_eq(old->meta.uid, nrt->meta.uid))
+    if (!old || !nrt || !str_eq(old->uid, nrt->uid))
         n->newest_generation = 0;
     if (nrt && nrt->has_generation && nrt->generation > n->newest_generation)
         n->newest_generation = nrt->generation;
@@ -633,4 +669,5 @@ void store_done(struct store *s)
     intern_done(&s->cpu_texts);
     free(s->buckets);
     free(s->scratch);
+    buf_free(&s->code);
 }

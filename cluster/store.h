@@ -11,18 +11,29 @@
 #include <stdint.h>
 
 #include "base/attr.h"
+#include "base/buf.h"
 #include "base/str.h"
 #include "cluster/block.h"
 #include "cluster/intern.h"
 #include "cluster/snapshot_parts.h"
 #include "cluster/source.h"
 
+struct arena;
 struct err;
+struct kube_nrt;
 
 /* What a source said of an object. */
 struct store_known {
     uint64_t version : 63; /* 0 = not to be compared */
     bool marked : 1;       /* not yet named by the list that is under way */
+};
+
+/* A NodeResourceTopology: what is asked of it, and all of it in code (nrt_code.h). */
+struct store_nrt {
+    struct str uid;
+    bool has_generation;
+    uint64_t generation;
+    struct str code;
 };
 
 /* All that bears one node's name; lives while any of it does. */
@@ -31,7 +42,7 @@ struct store_node {
     struct store_node *next_dirty; /* valid while `dirty` */
     bool dirty;
     uint64_t hash;
-    struct block *node, *nrt; /* struct kube_node, struct kube_nrt; NULL = not there */
+    struct block *node, *nrt; /* struct kube_node, struct store_nrt; NULL = not there */
     struct store_known node_known, nrt_known;
     struct pod_record **pods; /* [n_pods] bound here and not ended; the shards hold them */
     uint32_t n_pods, pods_room;
@@ -78,6 +89,7 @@ struct store {
     struct intern cpu_texts;  /* of NodeResourceTopologies: pack.h; what their blocks share */
     char *scratch;            /* [scratch_room] for decoding */
     size_t scratch_room;
+    struct buf code; /* for encoding */
     struct pod_shapes shapes;
     struct store_shard shards[POD_SHARDS];
     struct store_list policies, namespaces, signals, budgets;
@@ -88,6 +100,9 @@ struct store {
 
 int store_init(struct store *s, const uint64_t key[2]) MUST_CHECK; /* 0, -ENOMEM */
 void store_done(struct store *s);
+
+/* All of a NodeResourceTopology that the store keeps, in `a`. 0, -ENOMEM. */
+int store_read_nrt(struct kube_nrt *out, const struct block *nrt, struct arena *a) MUST_CHECK;
 
 /* A delta of a source; see struct source_sink. On failure nothing has changed. */
 int store_apply(struct store *s, const struct source_delta *delta, struct err *err) MUST_CHECK;

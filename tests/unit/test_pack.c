@@ -93,79 +93,6 @@ static void a_packed_node_has_all_of_it(void **state)
     assert_true(str_is(node.allocatable[1].resource, "memory"));
 }
 
-static void packed_places_on_pci_have_all_of_it(void **state)
-{
-    /* `` is \" inside the attribute's text */
-    char text[1024] =
-        "{'metadata':{'name':'n'},'attributes':[{'name':'orchestration.gokore.io/pci','value':'{"
-        "`g`:{`kind`:`gpu`,`address`:`0000:17:00.0`,`path`:[`0000:16`,`0000:16:01.0`],"
-        "`links`:{`h`:450}},`v`:{`kind`:`nic`,`name`:`eth0v1`,`speed`:100,`physfn`:`0000:18:00.0`,"
-        "`bond`:`b0`}}'}],'zones':[{'name':'node-0'}]}";
-    char wide[2048];
-    size_t n = 0;
-    struct kube_nrt from, nrt;
-    struct arena a, b;
-    struct str texts;
-
-    for (size_t i = 0; text[i]; i++) {
-        if (text[i] == '`')
-            wide[n++] = '\\';
-        wide[n++] = (char)(text[i] == '`' ? '"' : text[i]);
-    }
-    wide[n] = 0;
-    const struct str json = json_of(wide);
-    arena_init(&a, decoded, ROOM);
-    arena_init(&b, packed, ROOM);
-    assert_int_equal(kube_nrt_decode(&from, json, &a, NULL), 0);
-    assert_int_equal(pack_cpu_texts(&texts, &from, &b), 0);
-    assert_int_equal(pack_nrt(&nrt, &from, texts.p, &b), 0);
-    forget(json, &a);
-    assert_int_equal(nrt.n_pci, 2);
-    assert_true(str_is(nrt.pci[0].id, "g") && str_is(nrt.pci[0].address, "0000:17:00.0"));
-    assert_int_equal(nrt.pci[0].n_path, 2);
-    assert_true(str_is(nrt.pci[0].path[1], "0000:16:01.0"));
-    assert_true(str_is(nrt.pci[0].links[0].to, "h") && nrt.pci[0].links[0].mbs == 450);
-    assert_true(str_is(nrt.pci[1].name, "eth0v1") && str_is(nrt.pci[1].bond, "b0"));
-    assert_true(str_is(nrt.pci[1].physfn, "0000:18:00.0") && nrt.pci[1].speed_mbps == 100);
-}
-
-static void cpu_lists_are_borrowed(void **state)
-{
-    const struct str json = json_of(
-        "{'metadata':{'name':'n'},'zones':[{'name':'node-0','attributes':[{'name':"
-        "'orchestration.gokore.io/cpus','value':'0-3'},{'name':'orchestration.gokore.io/cores',"
-        "'value':'0,2;1,3'}]},{'name':'node-1','attributes':[{'name':'orchestration.gokore.io/l3',"
-        "'value':'4-5'}]}]}");
-    struct kube_nrt from, nrt;
-    struct arena a, b;
-    struct str texts;
-
-    arena_init(&a, decoded, ROOM);
-    arena_init(&b, packed, ROOM);
-    assert_int_equal(kube_nrt_decode(&from, json, &a, NULL), 0);
-    assert_int_equal(pack_cpu_texts(&texts, &from, &b), 0);
-    assert_int_equal(texts.n, sizeof("0-3\0"
-                                     "0,2;1,3\0"
-                                     "\0"
-                                     "\0"
-                                     "\0"
-                                     "4-5\0") -
-                                  1);
-    assert_memory_equal(texts.p,
-                        "0-3\0"
-                        "0,2;1,3\0"
-                        "\0"
-                        "\0"
-                        "\0"
-                        "4-5\0",
-                        texts.n);
-    assert_int_equal(pack_nrt(&nrt, &from, texts.p, &b), 0);
-    forget(json, &a);
-    assert_ptr_equal(nrt.zones[0].cpus.p, texts.p);
-    assert_true(str_is(nrt.zones[0].cores, "0,2;1,3") && nrt.zones[0].l3.n == 0);
-    assert_true(nrt.zones[1].cpus.n == 0 && str_is(nrt.zones[1].l3, "4-5"));
-}
-
 /* Whatever room there is, the copy is whole, or nothing is said to be there. */
 static void every_arena_size_gives_a_whole_pod_or_none(void **state)
 {
@@ -201,8 +128,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_packed_pod_has_all_of_it),
         cmocka_unit_test(a_packed_node_has_all_of_it),
-        cmocka_unit_test(packed_places_on_pci_have_all_of_it),
-        cmocka_unit_test(cpu_lists_are_borrowed),
         cmocka_unit_test(every_arena_size_gives_a_whole_pod_or_none),
     };
 
