@@ -28,6 +28,7 @@ struct cluster {
     uint64_t revision;
     struct cluster_pod *opened; /* [pods_room] scratch for the pods of one node */
     const struct score_pod **pods;
+    uint64_t *keys; /* of the same */
     uint32_t pods_room;
     struct node_signal *signals; /* scratch for the signals about one node */
     uint32_t signals_room;
@@ -96,18 +97,20 @@ static int collect_pods(struct cluster *c, const struct store_node *n)
     if (n->n_pods > c->pods_room) {
         const uint32_t room = n->n_pods * 2;
         struct cluster_pod *const opened = realloc(c->opened, room * sizeof(*opened));
-
         c->opened = opened ? opened : c->opened;
         const struct score_pod **const pods =
-            opened ? realloc(c->pods, room * sizeof(const struct score_pod *)) : NULL;
-        if (!pods)
+            realloc(c->pods, room * sizeof(const struct score_pod *));
+        c->pods = pods ? pods : c->pods;
+        uint64_t *const keys = realloc(c->keys, room * sizeof(*keys));
+        c->keys = keys ? keys : c->keys;
+        if (!opened || !pods || !keys)
             return -ENOMEM;
-        c->pods = pods;
         c->pods_room = room;
     }
     for (uint32_t i = 0; i < n->n_pods; i++) {
         pod_record_open(n->pods[i], &c->opened[i]);
         c->pods[i] = &c->opened[i].pod;
+        c->keys[i] = n->pods[i]->hash;
     }
     return 0;
 }
@@ -174,6 +177,7 @@ static int new_view(struct cluster *c, struct store_node *n, struct block **out,
         .name = n->name,
         .node = n->node->value,
         .pods = c->pods,
+        .keys = c->keys,
         .n_pods = n->n_pods,
         .pods_known = c->store.pods_known,
         .context = c->context,
@@ -583,6 +587,7 @@ void cluster_free(struct cluster *c)
     cluster_budgets_unref(c->budgets);
     free(c->opened);
     free(c->pods);
+    free(c->keys);
     free(c->signals);
     free(c->scratch);
     (void)pthread_mutex_destroy(&c->lock);

@@ -51,6 +51,7 @@ struct node_inputs {
     const struct kube_nrt *nrt;   /* NULL = none */
     /* What is bound to the node and has not ended, in any order. */
     const struct score_pod *const *pods; /* [n_pods] */
+    const uint64_t *keys; /* [n_pods] by which a snapshot finds them (cluster_snapshot_pod_at) */
     uint32_t n_pods;
     /* Pods are known at all: a placement whose pod is not among them has ended. */
     bool pods_known;
@@ -71,6 +72,7 @@ struct node_inputs {
  *   else, where there are placements, or bound later
  *   than observed                                         replayed: PREDICTED or UNPLACED
  *   else                                                  COUNTED
+ * Plain ones that are not listed are only counted (node_view.plain).
  * What a placement holds whose pod has ended is given back by scoring's release rule.
  */
 int node_build(struct node_view *out, const struct node_inputs *in, struct arena *a,

@@ -131,7 +131,8 @@ static uint32_t group_length(const struct kube_nrt *nrt, uint32_t i)
 struct crowd {
     const struct score_pod **waiting, **plain; /* not listed by the report */
     uint32_t n_waiting, n_plain;
-    bool *listed; /* [n_pods] */
+    uint64_t *keys; /* [n_plain] */
+    bool *listed;   /* [n_pods] */
     struct node_pod *out;
     const struct score_pod **from; /* what each was made of, NULL: known by the report only */
     uint32_t n_out;
@@ -340,6 +341,12 @@ static bool is_replayed(const struct node_build *b, const struct score_pod *p)
            (p->bound_us && b->nrt->observed_us && p->bound_us > b->nrt->observed_us);
 }
 
+static void take_plain(const struct node_build *b, struct crowd *c, uint32_t i)
+{
+    c->keys[c->n_plain] = b->in->keys ? b->in->keys[i] : 0;
+    c->plain[c->n_plain++] = b->in->pods[i];
+}
+
 static int place_waiting(struct node_build *b, struct crowd *c)
 {
     int rc = 0;
@@ -348,7 +355,7 @@ static int place_waiting(struct node_build *b, struct crowd *c)
         if (c->listed[i])
             continue;
         if (pod_is_plain(b->in->pods[i]))
-            c->plain[c->n_plain++] = b->in->pods[i];
+            take_plain(b, c, i);
         else
             c->waiting[c->n_waiting++] = b->in->pods[i];
     }
@@ -379,12 +386,18 @@ static int keep_pods(struct node_build *b, const struct crowd *c)
 {
     struct node_pod *const pods = arena_array(b->a, c->n_out, sizeof(*pods));
 
-    if (!pods)
+    uint64_t *const plain = arena_array(b->a, c->n_plain, sizeof(*plain));
+
+    if (!pods || !plain)
         return -ENOMEM;
     if (c->n_out)
         memcpy(pods, c->out, c->n_out * sizeof(*pods));
+    if (c->n_plain)
+        memcpy(plain, c->keys, c->n_plain * sizeof(*plain));
     b->v.pods = pods;
     b->v.n_pods = c->n_out;
+    b->v.plain = plain;
+    b->v.n_plain = c->n_plain;
     return 0;
 }
 
@@ -396,12 +409,13 @@ int node_build_pods(struct node_build *b)
     struct crowd c = {
         .waiting = arena_array(b->scratch, n, sizeof(*c.waiting)),
         .plain = arena_array(b->scratch, n, sizeof(*c.plain)),
+        .keys = arena_array(b->scratch, n, sizeof(*c.keys)),
         .listed = arena_array(b->scratch, n, sizeof(*c.listed)),
         .out = arena_array(b->scratch, most, sizeof(*c.out)),
         .from = arena_array(b->scratch, most, sizeof(*c.from)),
     };
 
-    if (!c.waiting || !c.plain || !c.listed || !c.out || !c.from)
+    if (!c.waiting || !c.plain || !c.keys || !c.listed || !c.out || !c.from)
         return -ENOMEM;
     int rc = place_listed(b, &c);
     if (rc == 0)

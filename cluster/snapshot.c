@@ -312,6 +312,20 @@ const struct score_pod *cluster_snapshot_pod(const struct cluster_snapshot *s, s
     return &room->pod;
 }
 
+const struct score_pod *cluster_snapshot_pod_at(const struct cluster_snapshot *s, uint64_t key,
+                                                struct cluster_pod *room)
+{
+    const struct pod_shard *const shard = s->pods->shards[key % POD_SHARDS];
+
+    for (uint32_t i = 0; shard && i < shard->n; i++) {
+        if (shard->at[i]->hash == key && shard->at[i]->rank == 0) {
+            pod_record_open(shard->at[i], room);
+            return &room->pod;
+        }
+    }
+    return NULL;
+}
+
 void cluster_snapshot_pods(const struct cluster_snapshot *s,
                            bool (*fn)(void *ctx, const struct score_pod *pod), void *ctx)
 {

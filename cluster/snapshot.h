@@ -85,6 +85,10 @@ struct cluster_pod {
 const struct score_pod *cluster_snapshot_pod(const struct cluster_snapshot *s, struct str ns,
                                              struct str name, struct cluster_pod *room);
 
+/* The pod that a view of this snapshot has among its plain ones; NULL when it has ended. */
+const struct score_pod *cluster_snapshot_pod_at(const struct cluster_snapshot *s, uint64_t key,
+                                                struct cluster_pod *room);
+
 /* Every pod, templates left out, in no order that means anything; until `fn` returns false. */
 void cluster_snapshot_pods(const struct cluster_snapshot *s,
                            bool (*fn)(void *ctx, const struct score_pod *pod), void *ctx);

@@ -27,12 +27,13 @@ struct cost {
 
 struct search {
     const struct victims_ask *ask;
-    struct arena *a;
-    const struct score_pod **pods; /* [n_pods] of the node; NULL: not known */
+    struct arena *a;               /* scratch */
+    uint32_t n;                    /* pods of the node: those of its view, then the plain ones */
+    const struct score_pod **pods; /* [n] NULL: not known, or not lower */
     uint32_t *lower; /* [n_lower] places of those that may go, least important first */
     uint32_t n_lower;
-    bool *gone;            /* [n_pods] the set that is looked at */
-    bool *best;            /* [n_pods] the best one so far */
+    bool *gone;            /* [n] the set that is looked at */
+    bool *best;            /* [n] the best one so far */
     struct cost best_cost; /* n = 0: there is none */
     int64_t *left;         /* [n_budgets] scratch */
     bool is_cut;           /* no looks are left */
@@ -57,7 +58,7 @@ static bool has_room(const struct search *s)
         int64_t used = fit->requested;
         const int64_t wants = pods ? 1 : score_requested(s->ask->pod, fit->resource);
 
-        for (uint32_t k = 0; k < v->n_pods; k++)
+        for (uint32_t k = 0; k < s->n; k++)
             if (s->gone[k])
                 used -= pods ? 1 : score_requested(s->pods[k], fit->resource);
         if (wants > 0 && wants > fit->allocatable - used)
@@ -83,7 +84,7 @@ static bool gets_in(struct search *s)
 
 /*
  * Those that are gone in the order of importance, the most important first, as kube-scheduler goes
- * through them: how many are more than a budget allows. `marks` [n_pods], where not NULL, says who.
+ * through them: how many are more than a budget allows. `marks` [n], where not NULL, says who.
  */
 static int64_t violations_of(const struct search *s, bool *marks)
 {
@@ -146,7 +147,7 @@ static void note(struct search *s)
     if (s->best_cost.n > 0 && !is_less(&c, &s->best_cost))
         return;
     s->best_cost = c;
-    memcpy(s->best, s->gone, s->ask->node->n_pods * sizeof(*s->gone));
+    memcpy(s->best, s->gone, s->n * sizeof(*s->gone));
 }
 
 static bool is_worth_a_look(const struct search *s)
@@ -209,7 +210,7 @@ static void let_stay(struct search *s, const bool *base, const bool *violating, 
 /* All go, then most come back. `base` goes in any case. */
 static void give_back(struct search *s, const bool *base)
 {
-    bool *const violating = arena_array(s->a, s->ask->node->n_pods, sizeof(*violating));
+    bool *const violating = arena_array(s->a, s->n, sizeof(*violating));
 
     if (!violating) {
         s->rc = -ENOMEM;
@@ -241,27 +242,48 @@ static int by_importance(const void *x, const void *y, void *search)
     return str_cmp(a->uid, b->uid);
 }
 
-static int prepare(struct search *s)
+/* The pod in this place as the snapshot has it; NULL: it is not there any more. */
+static const struct score_pod *pod_at(const struct search *s, uint32_t i, struct cluster_pod *room)
 {
     const struct node_view *const v = s->ask->node;
+    const struct score_pod *p;
 
-    s->pods = arena_array(s->a, v->n_pods, sizeof(const struct score_pod *));
-    s->lower = arena_array(s->a, v->n_pods, sizeof(*s->lower));
-    s->gone = arena_array(s->a, v->n_pods, sizeof(*s->gone));
-    s->best = arena_array(s->a, v->n_pods, sizeof(*s->best));
-    s->left = arena_array(s->a, s->ask->n_budgets, sizeof(*s->left));
-    if (!s->pods || !s->lower || !s->gone || !s->best || !s->left)
-        return -ENOMEM;
-    for (uint32_t i = 0; i < v->n_pods; i++) {
-        const struct score_pod *const p =
-            cluster_snapshot_pod(s->ask->snapshot, v->pods[i].ns, v->pods[i].name);
+    if (i >= v->n_pods) {
+        p = cluster_snapshot_pod_at(s->ask->snapshot, v->plain[i - v->n_pods], room);
+        return p && str_eq(p->node, v->name) ? p : NULL;
+    }
+    p = cluster_snapshot_pod(s->ask->snapshot, v->pods[i].ns, v->pods[i].name, room);
+    return p && str_eq(p->uid, v->pods[i].uid) ? p : NULL;
+}
 
-        if (!p || !str_eq(p->uid, v->pods[i].uid))
+/* `s->lower`: who is known and of lower priority. */
+static int open_pods(struct search *s)
+{
+    struct cluster_pod *room = NULL;
+
+    for (uint32_t i = 0; i < s->n; i++) {
+        if (!room && !(room = arena_array(s->a, 1, sizeof(*room))))
+            return -ENOMEM;
+        const struct score_pod *const p = pod_at(s, i, room);
+        if (!p || p->priority >= s->ask->pod->priority)
             continue;
         s->pods[i] = p;
-        if (p->priority < s->ask->pod->priority)
-            s->lower[s->n_lower++] = i;
+        s->lower[s->n_lower++] = i;
+        room = NULL; /* in use */
     }
+    return 0;
+}
+
+static int prepare(struct search *s)
+{
+    s->n = s->ask->node->n_pods + s->ask->node->n_plain;
+    s->pods = arena_array(s->a, s->n, sizeof(const struct score_pod *));
+    s->lower = arena_array(s->a, s->n, sizeof(*s->lower));
+    s->gone = arena_array(s->a, s->n, sizeof(*s->gone));
+    s->best = arena_array(s->a, s->n, sizeof(*s->best));
+    s->left = arena_array(s->a, s->ask->n_budgets, sizeof(*s->left));
+    if (!s->pods || !s->lower || !s->gone || !s->best || !s->left || open_pods(s))
+        return -ENOMEM;
     if (s->n_lower)
         qsort_r(s->lower, s->n_lower, sizeof(*s->lower), by_importance, s);
     return 0;
@@ -304,9 +326,9 @@ static int64_t violations_without_budgets(const struct search *s, const bool *pr
     return (kept < s->ask->violations ? kept : s->ask->violations) + others;
 }
 
-static int say(struct victims *out, const struct search *s, const bool *proposed)
+static int say(struct victims *out, const struct search *s, const bool *proposed, struct arena *a)
 {
-    struct str *const uids = arena_array(s->a, s->best_cost.n, sizeof(*uids));
+    struct str *const uids = arena_array(a, s->best_cost.n, sizeof(*uids));
     bool same = s->best_cost.n == s->ask->n;
     uint32_t n = 0;
 
@@ -315,7 +337,8 @@ static int say(struct victims *out, const struct search *s, const bool *proposed
     for (uint32_t i = s->n_lower; i-- > 0;) {
         if (!s->best[s->lower[i]])
             continue;
-        uids[n++] = s->pods[s->lower[i]]->uid;
+        if (str_copy(&uids[n++], s->pods[s->lower[i]]->uid, a))
+            return -ENOMEM;
         same = same && proposed[s->lower[i]];
     }
     assert(n == s->best_cost.n);
@@ -348,21 +371,23 @@ static void search_all(struct search *s, const bool *base)
         give_back(s, base);
 }
 
-int victims_choose(struct victims *out, const struct victims_ask *ask, struct arena *a)
+static int choose(struct victims *out, const struct victims_ask *ask, struct arena *a,
+                  struct arena *scratch)
 {
-    struct search s = {.ask = ask, .a = a};
+    struct search s = {.ask = ask, .a = scratch};
 
-    if (ask->node->knowledge != NODE_KNOWN)
-        return keep_proposed(out, ask, VICTIMS_UNJUDGED);
-    bool *const proposed = arena_array(a, ask->node->n_pods, sizeof(*proposed)),
-                *const base = arena_array(a, ask->node->n_pods, sizeof(*base));
-    if (!proposed || !base || prepare(&s))
+    if (prepare(&s))
+        return -ENOMEM;
+    bool *const proposed = arena_array(scratch, s.n, sizeof(*proposed)), *const base = arena_array(
+                                                                             scratch, s.n,
+                                                                             sizeof(*base));
+    if (!proposed || !base)
         return -ENOMEM;
     if (!mark_proposed(&s, proposed))
         return keep_proposed(out, ask, VICTIMS_UNJUDGED);
     if (has_room(&s)) {
-        memcpy(base, proposed, ask->node->n_pods * sizeof(*base));
-        memcpy(s.gone, proposed, ask->node->n_pods * sizeof(*base));
+        memcpy(base, proposed, s.n * sizeof(*base));
+        memcpy(s.gone, proposed, s.n * sizeof(*base));
         if (gets_in(&s))
             return keep_proposed(out, ask, ask->n ? VICTIMS_KEPT : VICTIMS_NEEDLESS);
     }
@@ -370,6 +395,18 @@ int victims_choose(struct victims *out, const struct victims_ask *ask, struct ar
     if (s.rc)
         return s.rc;
     if (s.best_cost.n > 0)
-        return say(out, &s, proposed);
+        return say(out, &s, proposed, a);
     return keep_or_drop(out, ask, &s);
+}
+
+int victims_choose(struct victims *out, const struct victims_ask *ask, struct arena *a,
+                   struct arena *scratch)
+{
+    const size_t mark = arena_mark(scratch);
+
+    if (ask->node->knowledge != NODE_KNOWN)
+        return keep_proposed(out, ask, VICTIMS_UNJUDGED);
+    const int rc = choose(out, ask, a, scratch);
+    arena_rewind(scratch, mark);
+    return rc;
 }

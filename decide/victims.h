@@ -60,8 +60,9 @@ struct victims {
  * another reason for each of whom it proposes (ports, affinity), which is not known here: they all
  * go, and others only with them.
  *
- * Lives in `a`; the uids in the snapshot, or as they came. 0, -ENOMEM.
+ * Lives in `a`, or as it came; `scratch` is used and rewound. 0, -ENOMEM.
  */
-int victims_choose(struct victims *out, const struct victims_ask *ask, struct arena *a) MUST_CHECK;
+int victims_choose(struct victims *out, const struct victims_ask *ask, struct arena *a,
+                   struct arena *scratch) MUST_CHECK;
 
 #endif

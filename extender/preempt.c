@@ -17,6 +17,7 @@ struct choosing {
     uint32_t n_budgets, looks;
     struct ext_counters *counters;
     struct arena *a;
+    struct arena scratch; /* for one node after the other */
 };
 
 static enum ext_preempt_result result_of(enum victims_answer answer)
@@ -53,7 +54,7 @@ static int choose(struct kube_victims *out, struct choosing *c, uint32_t i)
                         .n = came->n,
                         .violations = came->violations};
 
-    const int rc = is_judged ? victims_choose(&v, &ask, c->a) : 0;
+    const int rc = is_judged ? victims_choose(&v, &ask, c->a, &c->scratch) : 0;
     if (rc)
         return rc;
     atomic_fetch_add(&c->counters->preempt_nodes[result_of(v.answer)], 1);
@@ -65,6 +66,18 @@ static bool is_for_us(const struct kube_preempt_args *args, const struct decisio
                       const struct decide_options *options)
 {
     return args->has_pod && d->pass == DECIDE_JUDGED && options->mode == DECIDE_ENFORCE;
+}
+
+/* Half of what is left is for working on one node, the rest for answers. */
+static int share_arena(struct choosing *c)
+{
+    const size_t room = (c->a->room - arena_mark(c->a)) / 2;
+    void *const half = arena_array(c->a, room, 1);
+
+    if (!half)
+        return -ENOMEM;
+    arena_init(&c->scratch, half, room);
+    return 0;
 }
 
 /* The decision over the nodes without anybody gone: the request, and who is unknown. */
@@ -101,13 +114,14 @@ int preempt_choose(struct kube_victims *out, uint32_t *out_n, const struct kube_
         *out_n = 0; /* it goes nowhere, whoever goes */
         return 0;
     }
-    for (uint32_t i = 0; i < args->n; i++) {
+    rc = ours ? share_arena(&c) : 0;
+    for (uint32_t i = 0; rc == 0 && i < args->n; i++) {
         out[n] = args->nodes[i];
         rc = ours ? choose(&out[n], &c, i) : 0;
-        if (rc)
-            return err_set(err, rc, "no memory to look at %u nodes", args->n);
-        n += out[n].n > 0;
+        n += rc == 0 && out[n].n > 0;
     }
+    if (rc)
+        return err_set(err, rc, "no memory to look at %u nodes", args->n);
     *out_n = n;
     return 0;
 }

@@ -233,7 +233,8 @@ static void affinity_for(struct op *op, struct op_call *c, struct str ns, struct
 {
     struct cluster_snapshot *const s = cluster_get(op->options.cluster);
     const struct node_view *const v = need_topology(c, s, *(const struct str *)c->state);
-    const struct score_pod *const pod = ns.n ? cluster_snapshot_pod(s, ns, name) : NULL;
+    struct cluster_pod room;
+    const struct score_pod *const pod = ns.n ? cluster_snapshot_pod(s, ns, name, &room) : NULL;
 
     if (v && pod)
         affinity_of_pod(c, s, v, pod);
@@ -290,7 +291,8 @@ static void put_why(struct buf *out, const struct score_rules *r, enum pod_qos q
 void op_qos_class(struct op *op, struct op_call *c, struct str ns, struct str name)
 {
     struct cluster_snapshot *const s = cluster_get(op->options.cluster);
-    const struct score_pod *const pod = cluster_snapshot_pod(s, ns, name);
+    struct cluster_pod room;
+    const struct score_pod *const pod = cluster_snapshot_pod(s, ns, name, &room);
     struct score_rules rules;
     struct buf why = {0};
     struct emit e;
@@ -366,27 +368,32 @@ static void put_nic(struct emit *e, const struct node_view *v, const struct node
     emit_end(e);
 }
 
-/* The pods that ask for bandwidth there; of other namespaces only that they are. */
+/* Where it asks for bandwidth; of another namespace only that it is. */
+static void put_user(struct emit *e, const struct op_call *c, const struct score_pod *pod)
+{
+    const struct score_hints hints = pod ? kube_hints_read(pod) : (struct score_hints){0};
+    const bool shown = pod && (c->caller.everybody || str_eq(c->caller.ns, pod->ns));
+
+    if (hints.network[NODE_INGRESS] == 0 && hints.network[NODE_EGRESS] == 0)
+        return;
+    emit_object(e);
+    emit_key(e, "namespace"), emit_text(e, shown ? pod->ns : STR(""));
+    emit_key(e, "name"), emit_text(e, shown ? pod->name : STR(""));
+    put_directions(e, "requested", hints.network);
+    emit_end(e);
+}
+
 static void put_users(struct emit *e, const struct op_call *c, const struct cluster_snapshot *s,
                       const struct node_view *v)
 {
+    struct cluster_pod room;
+
     emit_key(e, "pods");
     emit_array(e);
-    for (uint32_t i = 0; i < v->n_pods; i++) {
-        const struct score_pod *const pod = cluster_snapshot_pod(s, v->pods[i].ns, v->pods[i].name);
-        const bool shown = c->caller.everybody || str_eq(c->caller.ns, v->pods[i].ns);
-
-        if (!pod)
-            continue;
-        const struct score_hints hints = kube_hints_read(pod);
-        if (hints.network[NODE_INGRESS] == 0 && hints.network[NODE_EGRESS] == 0)
-            continue;
-        emit_object(e);
-        emit_key(e, "namespace"), emit_text(e, shown ? pod->ns : STR(""));
-        emit_key(e, "name"), emit_text(e, shown ? pod->name : STR(""));
-        put_directions(e, "requested", hints.network);
-        emit_end(e);
-    }
+    for (uint32_t i = 0; i < v->n_pods; i++)
+        put_user(e, c, cluster_snapshot_pod(s, v->pods[i].ns, v->pods[i].name, &room));
+    for (uint32_t i = 0; i < v->n_plain; i++)
+        put_user(e, c, cluster_snapshot_pod_at(s, v->plain[i], &room));
     emit_end(e);
 }
 

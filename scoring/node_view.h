@@ -235,9 +235,10 @@ struct node_view {
     uint64_t network_shared[2];  /* requested by the pods that hold no port, bits/s */
     struct node_state state;
     bool blocks_known; /* the report says which memory blocks there are, or how many */
-    uint32_t
-        n_pods; /* those that may hold something for themselves; plain ones are not among them */
+    uint32_t n_pods;   /* those that may hold something for themselves */
     const struct node_pod *pods;
+    uint32_t n_plain;      /* the others: pods that are plain and not reported */
+    const uint64_t *plain; /* [n_plain] each by the key that its snapshot knows it by */
     uint32_t
         n_unplaced; /* of the pods: what is said of the node is an interval where there are any */
     uint64_t exclusive_zones; /* where pods that must be alone hold something */
