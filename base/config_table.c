@@ -39,8 +39,9 @@ const struct config_setting config_settings[] = {
     {"listeners.operator.tls.keyFile", "Its private key, PEM.", CONFIG_TEXT, .reloadable = true,
      AT(listeners[CONFIG_OPERATOR].key_file)},
     {"listeners.operator.tls.clientCAFile",
-     "Who signs the certificates of clients, PEM; with it a client needs one.", CONFIG_TEXT,
-     .reloadable = true, AT(listeners[CONFIG_OPERATOR].client_ca_file)},
+     "Who signs the certificates of clients, PEM; with it a client needs one, or a token where an "
+     "API server is the source.",
+     CONFIG_TEXT, .reloadable = true, AT(listeners[CONFIG_OPERATOR].client_ca_file)},
     {"listeners.operator.tls.allowedNames",
      "Common names, DNS names and URIs of client certificates, one of which a client must have; "
      "none: all that the CA has signed.",

@@ -39,8 +39,16 @@ struct http_limits listener_limits(const struct numawise_config *c, enum config_
 
 /* ---- TLS ---- */
 
-static int use(struct listener *l, const struct config_listener *c, struct err *err)
+/* Callers of the operator may bring a token instead, where there is somebody to ask about it. */
+static bool takes_tokens(const struct numawise_config *c, enum config_role role)
 {
+    return role == CONFIG_OPERATOR && !c->cluster.p[0];
+}
+
+static int use(struct listener *l, const struct numawise_config *config, enum config_role role,
+               struct err *err)
+{
+    const struct config_listener *const c = &config->listeners[role];
     const char *names[CONFIG_LIST_ITEMS];
     const size_t n = config_list_items(&c->allowed_names, names);
     const struct http_tls tls = {
@@ -49,6 +57,7 @@ static int use(struct listener *l, const struct config_listener *c, struct err *
         .client_ca_file = c->client_ca_file.p[0] ? c->client_ca_file.p : NULL,
         .allowed_names = names,
         .n_allowed_names = n,
+        .client_optional = c->client_ca_file.p[0] && takes_tokens(config, role),
     };
 
     return http_server_secure(l->server, &tls, err);
@@ -59,7 +68,7 @@ int listener_secure(struct listener *l, const struct numawise_config *c, enum co
 {
     if (!c->listeners[role].cert_file.p[0])
         return 0;
-    const int rc = use(l, &c->listeners[role], err);
+    const int rc = use(l, c, role, err);
     l->is_secure = rc >= 0;
     return rc < 0 ? rc : 0;
 }
@@ -77,7 +86,7 @@ void listener_renew(struct listener *l, const struct numawise_config *c, enum co
                  wants_tls ? "on" : "off");
     if (!wants_tls || !l->is_secure)
         return;
-    const int rc = use(l, &c->listeners[role], &err);
+    const int rc = use(l, c, role, &err);
     if (rc > 0)
         log_line(LOG_LEVEL_INFO, "serve", "listener %s: certificate and clients as they are now",
                  name);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include "base/arena.h"
@@ -22,6 +23,7 @@
 #include "operator/call.h"
 #include "operator/openapi.h"
 #include "operator/operator.h"
+#include "operator/who.h"
 
 enum { CALL_MS = 10000, CHECK_ARENA = 256 * 1024 };
 
@@ -30,7 +32,8 @@ enum job_what { JOB_CHANGE, JOB_BEGIN, JOB_BEGIN_AGAIN, JOB_END };
 /* A call on its way, in the request's arena; or what a source tells, on the heap. */
 struct job {
     struct job *next;
-    enum job_what what;       /* of a change; else delta.kind alone is set */
+    enum job_what what; /* of a change; else delta.kind alone is set */
+    struct op *op;
     struct http_reply *reply; /* NULL: a change */
     struct op_call call;
     struct source_delta delta; /* what it points to follows this struct */
@@ -44,6 +47,7 @@ struct operator_loop {
     struct source_sink next;
     char *room; /* [CHECK_ARENA] of the thread that feeds the sink */
     bool everybody;
+    struct who *who; /* NULL: nobody is asked who he is */
     struct event_base *base;
     struct event *wake, *tick;
     int fd; /* eventfd: there are jobs, or it is to end */
@@ -90,18 +94,25 @@ static struct job *pop(struct operator_loop *l)
 
 /* --- calls --- */
 
-static void on_finished(struct op_call *c)
+static void add_field(struct http_reply *reply, const char *name, const char *text)
 {
-    struct job *const j = (struct job *)((char *)c - offsetof(struct job, call));
-    struct http_reply *const reply = j->reply;
+    http_field(reply, name, str_of(text));
+}
+
+static void add_fields(struct http_reply *reply, const struct op_call *c)
+{
     char text[16];
 
-    http_status(reply, c->status);
-    if (c->content_type)
-        http_content_type(reply, c->content_type);
+    /* What is drawn has names in it that others chose: nothing of it may run. */
+    add_field(reply, "X-Content-Type-Options", "nosniff");
+    if (c->content_type && strcmp(c->content_type, "image/svg+xml") == 0)
+        add_field(reply, "Content-Security-Policy",
+                  "default-src 'none'; style-src 'unsafe-inline'");
+    if (c->status == 401)
+        add_field(reply, "WWW-Authenticate", "Bearer realm=\"" WHO_AUDIENCE "\"");
     if (c->retry_after_s) {
         (void)snprintf(text, sizeof(text), "%u", c->retry_after_s);
-        http_field(reply, "Retry-After", str_of(text));
+        add_field(reply, "Retry-After", text);
     }
     if (c->warning.n && !c->warning.failed) {
         struct buf line = {0};
@@ -111,10 +122,38 @@ static void on_finished(struct op_call *c)
             http_field(reply, "Warning", buf_view(&line));
         buf_free(&line);
     }
+}
+
+static void on_finished(struct op_call *c)
+{
+    struct job *const j = (struct job *)((char *)c - offsetof(struct job, call));
+    struct http_reply *const reply = j->reply;
+
+    op_audit(j->op, c);
+    http_status(reply, c->status);
+    if (c->content_type)
+        http_content_type(reply, c->content_type);
+    add_fields(reply, c);
     http_add(reply, c->out.p, c->out.n);
     buf_free(&c->out);
     buf_free(&c->warning);
     http_finish(reply); /* the arena with the job is gone now */
+}
+
+/* What the request says of who calls; false: no memory. Its head may be gone when it is read. */
+static bool read_caller(const struct operator_loop *l, const struct http_request *req,
+                        struct op_call *c)
+{
+    struct str header, token;
+
+    if (req->client && !who_certificate(&c->caller, req->client, req->arena))
+        return false;
+    c->caller.everybody = l->everybody;
+    if (!l->who || c->caller.user.n || http_header(req, "authorization", &header) != 1 ||
+        !who_bearer(header, &token))
+        return true;
+    c->token = arena_copy(req->arena, token.p, token.n);
+    return c->token != NULL;
 }
 
 /* On the listener's thread. */
@@ -123,30 +162,34 @@ static void on_call(void *ctx, const struct http_request *req, struct http_reply
     struct operator_loop *const l = ctx;
     struct job *const j = arena_array(req->arena, 1, sizeof(*j));
 
-    if (!j) {
+    if (j) {
+        j->call = (struct op_call){.method = req->method,
+                                   .path = req->path,
+                                   .query = req->query,
+                                   .body = req->body,
+                                   .arena = req->arena,
+                                   .finish = on_finished};
+    }
+    if (!j || !read_caller(l, req, &j->call)) {
         http_status(reply, 503);
         return;
     }
+    j->op = l->op;
     j->reply = reply;
-    j->call = (struct op_call){.method = req->method,
-                               .path = req->path,
-                               .query = req->query,
-                               .body = req->body,
-                               .arena = req->arena,
-                               .caller = {.everybody = l->everybody, .user = STR("anonymous")},
-                               .finish = on_finished};
     http_defer(reply, CALL_MS);
     push(l, j);
 }
 
+static void read_clock(uint64_t *out_ns, int64_t *out_us)
+{
+    *out_ns = clock_monotonic_ns();
+    *out_us = clock_realtime_us();
+}
+
 static void answer(struct operator_loop *l, struct job *j)
 {
-    j->call.now_ns = clock_monotonic_ns();
-    j->call.now_us = clock_realtime_us();
-    if (j->call.caller.everybody)
-        op_answer(l->op, &j->call);
-    else
-        op_fail(&j->call, 401, "nobody is known here yet");
+    read_clock(&j->call.now_ns, &j->call.now_us);
+    op_enter(l->op, &j->call);
 }
 
 static void on_openapi(void *ctx, const struct http_request *req, struct http_reply *reply)
@@ -345,21 +388,48 @@ static bool is_loopback(const char *address)
     return strncmp(address, "127.", 4) == 0 || strncmp(address, "[::1]", 5) == 0;
 }
 
-/* Whom to believe. Without a question only who is on this machine, and only about a directory. */
+/*
+ * Whom to believe. Without a question only who is on this machine, and only about a directory; what
+ * an API server is asked about must not be read by others on the way.
+ */
 static int check_callers(struct operator_loop *l, const struct numawise_config *config,
                          struct err *err)
 {
     const struct config_listener *const listener = &config->listeners[CONFIG_OPERATOR];
+    const bool near = is_loopback(listener->address.p) || config_is_off(listener);
 
-    if (!config->cluster.p[0])
+    l->everybody = config->cluster.p[0] && (near || listener->client_ca_file.p[0]);
+    if (near || l->everybody)
         return 0;
-    l->everybody = is_loopback(listener->address.p) || listener->client_ca_file.p[0];
-    if (l->everybody || config_is_off(listener))
+    if (config->cluster.p[0])
+        return err_set(err, -EINVAL,
+                       "listeners.operator.address: %s is not on this machine alone: it needs "
+                       "listeners.operator.tls.clientCAFile, so that callers are known",
+                       listener->address.p);
+    if (listener->cert_file.p[0])
         return 0;
     return err_set(err, -EINVAL,
                    "listeners.operator.address: %s is not on this machine alone: it needs "
-                   "listeners.operator.tls.clientCAFile, so that callers are known",
+                   "listeners.operator.tls.certFile, so that nobody reads the tokens of callers",
                    listener->address.p);
+}
+
+static int send_review(void *ctx, const struct kube_request *request, struct kube_call **out,
+                       struct err *err)
+{
+    const struct operator_loop *const l = ctx;
+
+    return kube_api_send(l->api, request, out, err);
+}
+
+static int open_who(struct operator_loop *l, struct err *err)
+{
+    struct who_options options = {
+        .send = send_review, .cancel = kube_call_cancel, .ctx = l, .now_ns = clock_monotonic_ns};
+
+    if (getrandom(options.keys, sizeof(options.keys), 0) != (ssize_t)sizeof(options.keys))
+        return err_set(err, -EIO, "no random numbers");
+    return who_new(&l->who, &options, err);
 }
 
 static int open_loop(struct operator_loop *l, struct err *err)
@@ -384,12 +454,16 @@ static int open_op(struct operator_loop *l, const struct numawise_config *config
     int rc = *directory ? directory_writer_new(&l->directory, directory, err)
                         : api_writer_new(&l->server, err);
 
+    if (rc == 0 && !config->cluster.p[0])
+        rc = open_who(l, err);
     if (rc)
         return rc;
     const struct op_options options = {.cluster = cluster,
                                        .writer = l->server ? api_writer(l->server)
                                                            : directory_writer(l->directory),
-                                       .hash_key = {hash_key[0], hash_key[1]}};
+                                       .hash_key = {hash_key[0], hash_key[1]},
+                                       .who = l->who,
+                                       .clock = read_clock};
     l->room = malloc(CHECK_ARENA);
     rc = l->room ? op_new(&l->op, &options, err) : err_set(err, -ENOMEM, "no memory");
     if (rc == 0)
@@ -441,6 +515,7 @@ void operator_loop_stop(struct operator_loop *l)
         (void)pthread_join(l->thread, NULL);
         l->started = false;
     }
+    who_stop(l->who);
     kube_api_free(l->api); /* nobody hears any more of what is out */
     l->api = NULL;
     for (struct job *j; l->has_lock && (j = pop(l));) {
@@ -465,6 +540,7 @@ void operator_loop_free(struct operator_loop *l)
     if (l->fd >= 0)
         (void)close(l->fd);
     op_free(l->op);
+    who_free(l->who);
     directory_writer_free(l->directory);
     api_writer_free(l->server);
     free(l->room);
@@ -478,4 +554,6 @@ void operator_loop_metrics(void *ctx, struct buf *out)
     const struct operator_loop *const l = ctx;
 
     op_metrics(l->op, out);
+    if (l->who)
+        who_metrics(l->who, out);
 }

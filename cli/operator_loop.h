@@ -31,8 +31,8 @@ int operator_loop_new(struct operator_loop **out, const struct numawise_config *
 struct source_sink operator_loop_sink(struct operator_loop *l, const struct source_sink *next);
 
 /*
- * The API server that is written to, before operator_loop_start; `access` is borrowed until
- * operator_loop_stop. As kube_api_new.
+ * The API server that is written to, and asked who callers are and what they may; before
+ * operator_loop_start. `access` is borrowed until operator_loop_stop. As kube_api_new.
  */
 int operator_loop_ask(struct operator_loop *l, const struct kube_access *access,
                       struct err *err) MUST_CHECK;

@@ -119,8 +119,11 @@ static void unlink_call(struct kube_call *call)
 static void free_call(struct kube_call *call)
 {
     transfer_end(call);
-    for (size_t i = 0; i < ARRAY_LEN(call->texts); i++)
+    for (size_t i = 0; i < ARRAY_LEN(call->texts); i++) {
+        if (call->texts[i].p) /* a body may hold somebody's token */
+            explicit_bzero(call->texts[i].p, call->texts[i].n);
         buf_free(&call->texts[i]);
+    }
     buf_free(&call->body);
     free(call);
 }

@@ -79,6 +79,7 @@ void op_lock_report(struct op *op, struct op_call *c, struct str ns, struct str 
     if (!op_within_rate(op, c, r->ns, r->pod, r->container))
         return;
     c->state = r;
+    c->speaker = r->pod;
     access.ns = r->ns;
     op_permit(op, c, &access, true, take_report);
 }

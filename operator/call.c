@@ -78,6 +78,7 @@ static void fail(struct op_call *c, int status, struct str field, const char *wh
     char whole[ERR_TEXT_BYTES * 2];
 
     (void)snprintf(whole, sizeof(whole), "%.*s%s%s", STR_ARG(field), field.n ? ": " : "", why);
+    (void)snprintf(c->why, sizeof(c->why), "%.*s", (int)sizeof(c->why) - 1, whole);
     buf_free(&c->out);
     c->content_type = NULL;
     emit_init(&e, &c->out, true);

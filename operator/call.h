@@ -21,10 +21,9 @@ struct arena;
 struct op_caller {
     bool everybody;
     struct str user;
-    struct str ns;  /* of the ServiceAccount; empty: of no namespace */
-    struct str pod; /* that the token is bound to; empty: not said */
-    const struct str *groups;
-    uint32_t n_groups;
+    struct str ns;                 /* of the ServiceAccount; empty: of no namespace */
+    struct str pod, pod_uid;       /* that the token is bound to; empty: to none */
+    struct str uid, groups, extra; /* for the API server, as struct kube_user has them */
 };
 
 struct op_call {
@@ -33,13 +32,16 @@ struct op_call {
     struct str body;     /* followed by 64 readable bytes */
     struct arena *arena; /* of the call: what it decodes lives as long */
     struct op_caller caller;
-    uint64_t now_ns; /* monotonic */
-    int64_t now_us;  /* since 1970 */
+    char *token;        /* that it came with, in the arena, until it is looked at; NULL: none */
+    struct str speaker; /* the pod of its reporter, where it has one */
+    uint64_t now_ns;    /* monotonic */
+    int64_t now_us;     /* since 1970 */
 
     void *state; /* of the function that answers, from one step to the next */
 
     /* The answer. */
     int status;
+    char why[ERR_TEXT_BYTES]; /* of a failure */
     const char *content_type; /* a literal; NULL: JSON */
     struct buf out;
     struct buf warning;     /* text of a Warning header; empty = none */

@@ -393,6 +393,7 @@ void op_deadlock_claim(struct op *op, struct op_call *c, struct str ns, struct s
         return;
     }
     c->state = claim;
+    c->speaker = claim->pod;
     access.ns = claim->ns;
     op_permit(op, c, &access, true, take_claim);
 }

@@ -278,19 +278,7 @@ bool op_route_at(size_t i, struct op_route *out)
     return true;
 }
 
-/* --- who may --- */
-
-void op_permit(struct op *op, struct op_call *c, const struct op_access *a, bool own,
-               op_answerer then)
-{
-    if (c->caller.everybody || (own && a->ns.n && str_eq(c->caller.ns, a->ns))) {
-        then(op, c, a->ns, a->name);
-        return;
-    }
-    atomic_fetch_add(&op->stats.forbidden, 1);
-    op_fail(c, 403, "%.*s may not %s %s%s%.*s", STR_ARG(c->caller.user), a->verb, a->resource,
-            a->ns.n ? " in " : "", STR_ARG(a->ns));
-}
+/* --- which call --- */
 
 static bool is_name(struct str s, bool label)
 {

@@ -21,11 +21,15 @@ struct cluster;
 struct err;
 struct op;
 struct op_call;
+struct who;
 
 struct op_options {
     struct cluster *cluster; /* borrowed */
     struct writer writer;    /* where objects are stored */
     uint64_t hash_key[2];    /* unknown outside */
+    struct who *who;         /* borrowed; NULL: only callers of `everybody` may do anything */
+    /* What time it is, for a call that had to wait; NULL: as when it came. */
+    void (*clock)(uint64_t *out_ns, int64_t *out_us);
 };
 
 /* How long after its first sighting a deadlock may be confirmed, and how often it is looked for. */
@@ -34,8 +38,15 @@ enum { OP_CONFIRM_MS = 1000, OP_TICK_MS = 250 };
 int op_new(struct op **out, const struct op_options *options, struct err *err) MUST_CHECK;
 void op_free(struct op *op); /* NULL is fine; every call is finished by then */
 
-/* Answer the call: call->finish is called once, before this returns or later. */
+/*
+ * A call comes in: find out who calls, hold back who calls too often, and answer. call->finish is
+ * called once, before this returns or later. op_answer is the last of these steps.
+ */
+void op_enter(struct op *op, struct op_call *call);
 void op_answer(struct op *op, struct op_call *call);
+
+/* To be called with each finished call: one that was refused is told in the log. */
+void op_audit(struct op *op, const struct op_call *call);
 
 /* The calls that there are, for the test that holds openapi.json against them; false: no more. */
 struct op_route {

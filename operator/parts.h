@@ -35,6 +35,7 @@ struct op {
     uint32_t n_cases;
     struct victim_log victims;
     struct rates rates;
+    uint64_t unsaid; /* refused calls that the log does not tell of */
     struct op_stats stats;
     uint64_t ticked_ns; /* the last tick */
     uint64_t looked_ns; /* when pods were looked at last */
@@ -50,8 +51,9 @@ struct op_access {
 typedef void (*op_answerer)(struct op *op, struct op_call *c, struct str ns, struct str name);
 
 /*
- * Go on with `then`, when the caller may do this; else answer 403. Who speaks for a namespace may
- * do there what `own` says is everybody's own business.
+ * Go on with `then`, now or later, when the caller may do this; else answer 403, or 503 when nobody
+ * can say. What `own` says is everybody's own business, a pod may do in its own namespace; with a
+ * reporter (call->speaker) only when it is that pod itself.
  */
 void op_permit(struct op *op, struct op_call *c, const struct op_access *a, bool own,
                op_answerer then);

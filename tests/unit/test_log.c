@@ -81,10 +81,47 @@ static void json_is_one_object_a_line_whatever_the_text(void **state)
     json_decref(j);
 }
 
+/* What would let one line pass for two, for another one, or for what it is not. */
+static void what_misleads_is_shown_as_a_number(void **state)
+{
+    static const struct {
+        const char *text, *shown;
+    } cases[] = {
+        {"Zo\xc3\xab \xe6\x97\xa5\xe6\x9c\xac \xf0\x9f\x98\x80",
+         "Zo\xc3\xab \xe6\x97\xa5\xe6\x9c\xac \xf0\x9f\x98\x80"},
+        {"a\r\nb", "a\\u000d\\u000ab"},
+        {"a\xc2\x85"
+         "b\xe2\x80\xa8"
+         "c\xe2\x80\xa9",
+         "a\\u0085b\\u2028c\\u2029"},
+        {"user\xe2\x80\xaenimda", "user\\u202enimda"},
+        {"\xe2\x81\xa6x\xe2\x81\xa9\xd8\x9c", "\\u2066x\\u2069\\u061c"},
+        {"ad\xe2\x80\x8bmin\xef\xbb\xbf", "ad\\u200bmin\\ufeff"},
+        {"\xf3\xa0\x81\x81", "\\ufffd"},
+        {"\x80 \xc3( \xc0\xaf \xed\xa0\x80",
+         "\\ufffd \\ufffd( \\ufffd\\ufffd \\ufffd\\ufffd\\ufffd"},
+        {"\xf4\x90\x80\x80 \xe6\x97", "\\ufffd\\ufffd\\ufffd\\ufffd \\ufffd\\ufffd"},
+        {"\x1b[31m</script>", "\\u001b[31m</script>"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char out[4096], want[256];
+
+        log_setup(LOG_LEVEL_INFO, false);
+        capture();
+        log_line(LOG_LEVEL_WARN, "x", "%s", cases[i].text);
+        release(out, sizeof(out));
+        (void)snprintf(want, sizeof(want), "warn  x: %s\n", cases[i].shown);
+        assert_string_equal(out + 28, want);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(text_has_level_component_and_request),
+        cmocka_unit_test(what_misleads_is_shown_as_a_number),
         cmocka_unit_test(json_is_one_object_a_line_whatever_the_text),
     };
 

@@ -546,8 +546,8 @@ static void forged_locks_need_the_victims_own_words(void **state)
 static void a_namespace_has_no_say_in_another(void **state)
 {
     struct bench *const b = *state;
-    const struct op_caller shop = {.user = STR("system:serviceaccount:shop:web"),
-                                   .ns = STR("shop")};
+    const struct op_caller shop = {
+        .user = STR("system:serviceaccount:shop:web"), .ns = STR("shop"), .pod = STR("web-0")};
     static const struct {
         enum http_method method;
         const char *target, *body;
