@@ -106,7 +106,8 @@ struct permit {
 static bool is_same_pod(const struct op *op, const struct op_call *c, struct str ns)
 {
     struct cluster_snapshot *const snapshot = cluster_get(op->options.cluster);
-    const struct score_pod *const pod = cluster_snapshot_pod(snapshot, ns, c->speaker);
+    struct cluster_pod room;
+    const struct score_pod *const pod = cluster_snapshot_pod(snapshot, ns, c->speaker, &room);
     const bool same = !pod || str_eq(pod->uid, c->caller.pod_uid);
 
     cluster_snapshot_unref(snapshot);
