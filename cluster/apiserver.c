@@ -22,10 +22,12 @@
 #include "kube/signal.h"
 
 /*
- * Changes wait for more of them this many times as long as the last settling took, so that it takes
- * a fifth of the thread at most; within these bounds.
+ * After a settling changes are gathered this many times as long as it took, so that it takes a
+ * fifth of the thread at most; within these bounds. A change after that is settled at once:
+ * kube-scheduler tries a waiting pod again in the millisecond in which it sees another one gone,
+ * and if we are later, our refusal stands until the next change of the cluster.
  */
-enum { SETTLE_REST = 4, SETTLE_LEAST_MS = 5, SETTLE_MOST_MS = 200 };
+enum { SETTLE_REST = 4, SETTLE_LEAST_MS = 1, SETTLE_MOST_MS = 200 };
 
 /* What is odd about objects is said so often; what was left unsaid is counted. */
 enum { SAY_EVERY_S = 10 };
@@ -79,7 +81,8 @@ static bool is_complete(const struct apiserver *s)
 
 static void wait_to_settle(struct apiserver *s)
 {
-    const uint64_t us = s->settle_wait_us;
+    const uint64_t now = clock_monotonic_ns();
+    const uint64_t us = s->settle_from_ns > now ? (s->settle_from_ns - now) / 1000 : 0;
     const struct timeval t = {(time_t)(us / 1000000), (suseconds_t)(us % 1000000)};
 
     if (!evtimer_pending(s->settle, NULL))
@@ -102,10 +105,11 @@ static void on_settle(evutil_socket_t fd, short what, void *ctx)
                  kube_api_server(s->api));
     if (first && s->options.synced)
         s->options.synced(s->options.ctx);
-    const uint64_t took_us = (clock_monotonic_ns() - from) / 1000, wait_us = took_us * SETTLE_REST;
-    s->settle_wait_us = wait_us < SETTLE_LEAST_MS * 1000  ? SETTLE_LEAST_MS * 1000
-                        : wait_us > SETTLE_MOST_MS * 1000 ? SETTLE_MOST_MS * 1000
-                                                          : wait_us;
+    const uint64_t to = clock_monotonic_ns(), ms = UINT64_C(1000000);
+    const uint64_t rest = (to - from) * SETTLE_REST;
+    s->settle_from_ns = to + (rest < SETTLE_LEAST_MS * ms  ? SETTLE_LEAST_MS * ms
+                              : rest > SETTLE_MOST_MS * ms ? SETTLE_MOST_MS * ms
+                                                           : rest);
 }
 
 /* --- what a reflector tells --- */
@@ -367,7 +371,6 @@ int apiserver_new(struct apiserver **out, struct event_base *base, struct kube_a
     s->api = api;
     s->sink = *sink;
     s->options = *options;
-    s->settle_wait_us = SETTLE_LEAST_MS * 1000;
     s->settle = evtimer_new(base, on_settle, s);
     rc = s->settle ? 0 : -ENOMEM;
     for (unsigned i = 0; rc == 0 && i < APISERVER_KINDS; i++)

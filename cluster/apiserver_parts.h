@@ -67,9 +67,9 @@ struct apiserver {
     struct source_sink sink;
     struct apiserver_options options;
     struct event *settle;
-    uint64_t settle_wait_us;
-    bool complete; /* the sink was told that the first listing is through */
-    unsigned n;    /* kinds that are followed */
+    uint64_t settle_from_ns; /* not before that */
+    bool complete;           /* the sink was told that the first listing is through */
+    unsigned n;              /* kinds that are followed */
     struct api_part parts[APISERVER_KINDS];
 };
 
