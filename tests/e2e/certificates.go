@@ -57,6 +57,14 @@ func (ca *authority) issue(file, name string, groups ...string) error {
 	return err
 }
 
+// issueFor is issue for a server that has DNS names, too.
+func (ca *authority) issueFor(file, name string, hosts ...string) error {
+	template := certificate(name, nil)
+	template.DNSNames = hosts
+	_, _, err := ca.sign(file, template)
+	return err
+}
+
 func (ca *authority) sign(file string, template *x509.Certificate) (*x509.Certificate, *ecdsa.PrivateKey, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

@@ -12,7 +12,6 @@ import (
 	v1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"numawise.dev/tests/fleet"
@@ -28,67 +27,23 @@ func (l *live) playControllers(ctx context.Context) {
 	for i := range 2 {
 		machines = append(machines, fleet.Machine{Name: fmt.Sprintf("controlled-%d", i), Kind: "two-zones", Kubelet: machine})
 	}
-	kubelets, err := fleet.Start(ctx, l.cp.config, machines, 20*time.Millisecond)
-	if !l.check("two kubelets register and publish", err) {
+	st, err := l.set(ctx, staging{name: "controlled", machines: machines, numawise: true, scheduler: "config.yaml",
+		kubelets: fleet.Options{Publish: 20 * time.Millisecond}})
+	if !l.check("two kubelets register and publish, numawise and kube-scheduler start", err) {
 		return
 	}
-	namespace := "controlled"
-	if !l.check("a namespace gets its ServiceAccount", l.makeNamespace(ctx, namespace)) {
-		return
-	}
-	nw, err := l.serveLive("")
-	if !l.check("numawise reads the API server", err) {
-		return
-	}
-	defer nw.kill()
-	setup := observable("kube-scheduler-controllers", nw.extender.String(), true)
-	scheduler, err := l.cp.startScheduler(setup)
-	if !l.check("kube-scheduler starts", err) {
-		return
-	}
-	defer scheduler.kill()
+	namespace := st.name
 
 	// 3 CPUs each: zone 0 of each node has 3, zone 1 has 4.
 	l.check("a Deployment of three pods of 3 CPUs is ready", l.deploy(ctx, namespace, 3))
 	l.check("a deleted pod is confirmed by its kubelet and replaced", l.deleteOne(ctx, namespace))
 	l.check("an eviction is granted, the next one refused until the budget is met again", l.evict(ctx, namespace))
 	l.check("a pod that is bound past the scheduler is failed by its kubelet, with the kubelet's reason", l.bindPast(ctx, namespace, machines[0].Name))
-	l.check("the namespace is emptied", l.removeNamespace(ctx, namespace))
-	stats := kubelets.Stats()
-	err = kubelets.Stop()
-	if stats.Rejected["TopologyAffinityError"] != 1 || len(stats.Rejected) != 1 || stats.Crashed != 0 {
+	err = st.strike(ctx)
+	if stats := st.kubelets.Stats(); stats.Rejected["TopologyAffinityError"] != 1 || len(stats.Rejected) != 1 {
 		err = errors.Join(err, fmt.Errorf("%+v", stats))
 	}
-	l.check("the kubelets refused that pod and no other", errors.Join(err, kubelets.Remove(ctx)))
-}
-
-func (l *live) makeNamespace(ctx context.Context, name string) error {
-	_, err := l.cp.client.CoreV1().Namespaces().Create(ctx, &v1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{})
-	if err != nil {
-		return err
-	}
-	return eventually(30*time.Second, func() error {
-		_, err := l.cp.client.CoreV1().ServiceAccounts(name).Get(ctx, "default", metav1.GetOptions{})
-		return err
-	})
-}
-
-func (l *live) removeNamespace(ctx context.Context, name string) error {
-	if err := l.cp.client.CoreV1().Namespaces().Delete(ctx, name, metav1.DeleteOptions{}); err != nil {
-		return err
-	}
-	return eventually(60*time.Second, func() error {
-		_, err := l.cp.client.CoreV1().Namespaces().Get(ctx, name, metav1.GetOptions{})
-		if err == nil {
-			return errors.New("it is still there")
-		}
-		return ignoreAbsent(err)
-	})
-}
-
-func threeCPUs() v1.PodSpec {
-	amounts := v1.ResourceList{v1.ResourceCPU: resource.MustParse("3"), v1.ResourceMemory: resource.MustParse("2Gi")}
-	return v1.PodSpec{Containers: []v1.Container{{Name: "main", Image: "none", Resources: v1.ResourceRequirements{Limits: amounts, Requests: amounts}}}}
+	l.check("the namespace is emptied; the kubelets refused that pod and no other", err)
 }
 
 var controlled = map[string]string{"app": "controlled"}
@@ -97,7 +52,7 @@ func (l *live) deploy(ctx context.Context, namespace string, replicas int32) err
 	_, err := l.cp.client.AppsV1().Deployments(namespace).Create(ctx, &appsv1.Deployment{
 		ObjectMeta: metav1.ObjectMeta{Name: "app"},
 		Spec: appsv1.DeploymentSpec{Replicas: &replicas, Selector: &metav1.LabelSelector{MatchLabels: controlled},
-			Template: v1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: controlled}, Spec: threeCPUs()}},
+			Template: v1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: controlled}, Spec: guaranteed(3)}},
 	}, metav1.CreateOptions{})
 	if err != nil {
 		return err
@@ -180,9 +135,7 @@ func (l *live) evict(ctx context.Context, namespace string) error {
 
 // bindPast makes a pod for a node that has its CPUs in two zones only.
 func (l *live) bindPast(ctx context.Context, namespace, node string) error {
-	spec := threeCPUs()
-	five := resource.MustParse("5")
-	spec.Containers[0].Resources.Limits[v1.ResourceCPU], spec.Containers[0].Resources.Requests[v1.ResourceCPU] = five, five
+	spec := guaranteed(5)
 	spec.NodeName = node
 	pods := l.cp.client.CoreV1().Pods(namespace)
 	if _, err := pods.Create(ctx, &v1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "past"}, Spec: spec}, metav1.CreateOptions{}); err != nil {

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -16,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
+	"sigs.k8s.io/yaml"
 )
 
 // etcd and kube-apiserver, and a client with all rights.
@@ -28,6 +30,8 @@ type controlPlane struct {
 	config *rest.Config
 	client *kubernetes.Clientset
 
+	etcdURL         string
+	port            int // of kube-apiserver
 	etcd, apiserver *process
 }
 
@@ -49,13 +53,19 @@ func startControlPlane(ps *processes, self, work string) (*controlPlane, error) 
 			return nil, err
 		}
 	}
-	etcdURL, err := cp.startEtcd()
-	if err != nil {
+	if cp.etcdURL, err = cp.startEtcd(); err != nil {
 		return nil, err
 	}
 	// kube-apiserver cannot be given port 0, and a free port can be gone a moment later.
 	for try := 0; try < 3; try++ {
-		if err = cp.startAPIServer(etcdURL); err == nil {
+		var port int
+		if port, err = freePort(); err != nil {
+			return nil, err
+		}
+		if err = cp.connect(port); err != nil {
+			return nil, err
+		}
+		if err = cp.startAPIServer(); err == nil {
 			return cp, nil
 		}
 	}
@@ -78,14 +88,33 @@ func (cp *controlPlane) startEtcd() (string, error) {
 	return "http://" + string(address), err
 }
 
-func (cp *controlPlane) startAPIServer(etcdURL string) error {
-	port, err := freePort()
-	if err != nil {
-		return err
+// connect makes the client of an API server at this port.
+func (cp *controlPlane) connect(port int) error {
+	cp.port = port
+	cp.url = "https://127.0.0.1:" + strconv.Itoa(port)
+	cp.config = &rest.Config{
+		Host: cp.url, QPS: 5000, Burst: 5000,
+		ContentConfig: rest.ContentConfig{ContentType: runtime.ContentTypeProtobuf},
+		TLSClientConfig: rest.TLSClientConfig{CAFile: cp.ca.path("ca", "crt"),
+			CertFile: cp.ca.path("admin", "crt"), KeyFile: cp.ca.path("admin", "key")},
 	}
+	var err error
+	cp.client, err = kubernetes.NewForConfig(cp.config)
+	return err
+}
+
+// restartAPIServer kills it, waits a little, and starts it again where it was.
+func (cp *controlPlane) restartAPIServer(away time.Duration) error {
+	cp.apiserver.kill()
+	time.Sleep(away)
+	return cp.startAPIServer()
+}
+
+func (cp *controlPlane) startAPIServer() error {
+	var err error
 	cp.apiserver, err = cp.ps.start("kube-apiserver", cp.logPath("kube-apiserver"), cp.self, "kube-apiserver",
-		"--etcd-servers="+etcdURL,
-		"--bind-address=127.0.0.1", "--advertise-address=127.0.0.1", "--secure-port="+strconv.Itoa(port),
+		"--etcd-servers="+cp.etcdURL,
+		"--bind-address=127.0.0.1", "--advertise-address=127.0.0.1", "--secure-port="+strconv.Itoa(cp.port),
 		"--tls-cert-file="+cp.ca.path("apiserver", "crt"),
 		"--tls-private-key-file="+cp.ca.path("apiserver", "key"),
 		"--client-ca-file="+cp.ca.path("ca", "crt"),
@@ -99,17 +128,6 @@ func (cp *controlPlane) startAPIServer(etcdURL string) error {
 		"--endpoint-reconciler-type=none",
 		"--enable-priority-and-fairness=false",
 		"--max-requests-inflight=0", "--max-mutating-requests-inflight=0")
-	if err != nil {
-		return err
-	}
-	cp.url = "https://127.0.0.1:" + strconv.Itoa(port)
-	cp.config = &rest.Config{
-		Host: cp.url, QPS: 5000, Burst: 5000,
-		ContentConfig: rest.ContentConfig{ContentType: runtime.ContentTypeProtobuf},
-		TLSClientConfig: rest.TLSClientConfig{CAFile: cp.ca.path("ca", "crt"),
-			CertFile: cp.ca.path("admin", "crt"), KeyFile: cp.ca.path("admin", "key")},
-	}
-	cp.client, err = kubernetes.NewForConfig(cp.config)
 	if err != nil {
 		return err
 	}
@@ -129,7 +147,6 @@ type schedulerSetup struct {
 	name       string
 	extender   string // URL prefix; "" = none
 	names      bool   // nodeCacheCapable
-	bind       bool   // the extender binds
 	weight     int
 	managed    []string // resources; the extender is asked only about pods that want one
 	percentage int      // percentageOfNodesToScore
@@ -182,9 +199,6 @@ percentageOfNodesToScore: %d
   nodeCacheCapable: %t
   httpTimeout: 2s
 `, setup.extender, setup.weight, setup.names)
-	if setup.bind {
-		text += "  bindVerb: bind\n"
-	}
 	if len(setup.managed) > 0 {
 		text += "  managedResources:\n"
 	}
@@ -192,6 +206,51 @@ percentageOfNodesToScore: %d
 		text += fmt.Sprintf("  - {name: %s, ignoredByScheduler: false}\n", resource)
 	}
 	return text
+}
+
+// A kube-scheduler with a configuration that is shipped.
+type shippedSetup struct {
+	name     string
+	file     string
+	extender string                        // URL prefix; "" = none
+	edit     func(extender map[string]any) // after that; may be nil
+}
+
+// startShipped starts a kube-scheduler with a file of deploy/kube-scheduler. Changed are addresses,
+// paths, and what each kube-scheduler has of its own: credentials, and that it is alone.
+func (cp *controlPlane) startShipped(setup shippedSetup) (*process, error) {
+	text, err := os.ReadFile(setup.file)
+	if err != nil {
+		return nil, err
+	}
+	var config map[string]any
+	if err := yaml.UnmarshalStrict(text, &config); err != nil {
+		return nil, fmt.Errorf("%s: %w", setup.file, err)
+	}
+	kubeconfig := filepath.Join(cp.work, "scheduler.kubeconfig")
+	config["clientConnection"] = map[string]any{"kubeconfig": kubeconfig, "qps": 5000, "burst": 5000}
+	config["leaderElection"] = map[string]any{"leaderElect": false}
+	extender := config["extenders"].([]any)[0].(map[string]any)
+	extender["urlPrefix"] = setup.extender
+	if tls, ok := extender["tlsConfig"].(map[string]any); ok {
+		tls["caFile"] = cp.ca.path("ca", "crt")
+		tls["certFile"], tls["keyFile"] = cp.ca.path("scheduler", "crt"), cp.ca.path("scheduler", "key")
+	}
+	if setup.extender == "" {
+		delete(config, "extenders")
+	}
+	if setup.edit != nil {
+		setup.edit(extender)
+	}
+	if text, err = yaml.Marshal(config); err != nil {
+		return nil, err
+	}
+	file := filepath.Join(cp.work, strings.ReplaceAll(setup.name, " ", "-")+".yaml")
+	err = errors.Join(writeFile(kubeconfig, []byte(cp.kubeconfig("scheduler"))), writeFile(file, text))
+	if err != nil {
+		return nil, err
+	}
+	return cp.ps.start(setup.name, cp.logPath(setup.name), cp.self, "kube-scheduler", "--config="+file, "--secure-port=0", "--v=2")
 }
 
 // kubeconfig is that of a user for whom a certificate was issued.

@@ -3,12 +3,10 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -17,35 +15,10 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
-	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
-	"k8s.io/client-go/rest"
 )
-
-const definitionsPath = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 
 // Where the objects of tests/data/policies are that are in a namespace.
 const shop = "shop"
-
-// An object of any kind, as JSON and as a tree, in which large numbers are not exact.
-type anyObject struct {
-	text []byte
-	tree map[string]any
-}
-
-func (o *anyObject) at(path ...string) any {
-	var v any = o.tree
-	for _, key := range path {
-		tree, _ := v.(map[string]any)
-		v = tree[key]
-	}
-	return v
-}
-
-func (o *anyObject) name(path ...string) string {
-	text, _ := o.at(path...).(string)
-	return text
-}
 
 // What the API server is told of a kind of ours.
 type definition struct{ path, kind, column, shortName string }
@@ -89,10 +62,7 @@ func (s *suite) define(ctx context.Context) (map[string]definition, error) {
 			return nil, err
 		}
 		for _, crd := range objects {
-			if _, err := s.post(ctx, definitionsPath, crd.text); err != nil {
-				return nil, fmt.Errorf("%s: %w", file, err)
-			}
-			if err := s.established(ctx, crd); err != nil {
+			if err := s.cp.install(ctx, crd); err != nil {
 				return nil, fmt.Errorf("%s: %w", file, err)
 			}
 			if !strings.HasSuffix(crd.name("spec", "group"), ".gokore.io") {
@@ -116,34 +86,6 @@ func (s *suite) define(ctx context.Context) (map[string]definition, error) {
 	return kinds, err
 }
 
-func (s *suite) established(ctx context.Context, crd *anyObject) error {
-	var shown struct {
-		Status struct{ Conditions []metav1.Condition }
-	}
-	err := s.poll(ctx, patience, func() (bool, error) {
-		text, err := s.get(ctx, definitionsPath+"/"+crd.name("metadata", "name"), "application/json")
-		if err != nil {
-			return false, err
-		}
-		if err := json.Unmarshal(text, &shown); err != nil {
-			return false, err
-		}
-		for _, c := range shown.Status.Conditions {
-			if c.Type == "NonStructuralSchema" && c.Status == "True" {
-				return false, errors.New(c.Message)
-			}
-			if c.Type == "Established" && c.Status == "True" {
-				return true, nil
-			}
-		}
-		return false, nil
-	})
-	if err != nil {
-		return fmt.Errorf("%w: %+v", err, shown.Status.Conditions)
-	}
-	return nil
-}
-
 // try posts an object as kubectl would, but has nothing kept. The API is there a moment after its
 // definition is established.
 func (s *suite) try(ctx context.Context, kinds map[string]definition, o *anyObject) error {
@@ -153,7 +95,7 @@ func (s *suite) try(ctx context.Context, kinds map[string]definition, o *anyObje
 	}
 	var err error
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(25 * time.Millisecond) {
-		_, err = s.post(ctx, kind.path+"?dryRun=All&fieldValidation=Strict", o.text)
+		_, err = s.cp.post(ctx, kind.path+"?dryRun=All&fieldValidation=Strict", o.text)
 		if !apierrors.IsNotFound(err) {
 			break
 		}
@@ -201,7 +143,7 @@ func (s *suite) playExample(ctx context.Context, kinds map[string]definition) er
 	}
 	example := objects[0]
 	kind := kinds[example.name("apiVersion")+" "+example.name("kind")]
-	kept, err := s.post(ctx, kind.path, example.text)
+	kept, err := s.cp.post(ctx, kind.path, example.text)
 	if err != nil {
 		return err
 	}
@@ -241,7 +183,7 @@ func (s *suite) playExample(ctx context.Context, kinds map[string]definition) er
 
 // tabulated: the kind's first column is in the table that kubectl would print, and so is its row.
 func (s *suite) tabulated(ctx context.Context, kind definition, name string) error {
-	text, err := s.get(ctx, kind.path, "application/json;as=Table;v=v1;g=meta.k8s.io")
+	text, err := s.cp.get(ctx, kind.path, "application/json;as=Table;v=v1;g=meta.k8s.io")
 	if err != nil {
 		return err
 	}
@@ -256,68 +198,4 @@ func (s *suite) tabulated(ctx context.Context, kind definition, name string) err
 		return fmt.Errorf("rows %s", text)
 	}
 	return nil
-}
-
-func (s *suite) get(ctx context.Context, path, accept string) ([]byte, error) {
-	return s.call(ctx, http.MethodGet, path, accept, nil)
-}
-
-func (s *suite) post(ctx context.Context, path string, body []byte) ([]byte, error) {
-	return s.call(ctx, http.MethodPost, path, "application/json", body)
-}
-
-// call asks in JSON, which the client of built-in kinds does not, over that client's connection.
-func (s *suite) call(ctx context.Context, method, path, accept string, body []byte) ([]byte, error) {
-	request, err := http.NewRequestWithContext(ctx, method, s.cp.url+path, bytes.NewReader(body))
-	if err != nil {
-		return nil, err
-	}
-	request.Header.Set("Accept", accept)
-	request.Header.Set("Content-Type", "application/json")
-	reply, err := s.cp.client.CoreV1().RESTClient().(*rest.RESTClient).Client.Do(request)
-	if err != nil {
-		return nil, err
-	}
-	defer reply.Body.Close()
-	text, err := io.ReadAll(reply.Body)
-	if err != nil || reply.StatusCode < 300 {
-		return text, err
-	}
-	said := &apierrors.StatusError{}
-	if json.Unmarshal(text, &said.ErrStatus) == nil && said.ErrStatus.Code != 0 {
-		return nil, said
-	}
-	return nil, fmt.Errorf("%s %s: %s: %s", method, path, reply.Status, text)
-}
-
-// loadObjects reads the documents of a file.
-func loadObjects(file string) ([]*anyObject, error) {
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return nil, err
-	}
-	var objects []*anyObject
-	decoder := utilyaml.NewYAMLOrJSONDecoder(bytes.NewReader(text), 4096)
-	for {
-		var raw runtime.RawExtension
-		if err := decoder.Decode(&raw); errors.Is(err, io.EOF) {
-			break
-		} else if err != nil {
-			return nil, fmt.Errorf("%s: %w", file, err)
-		}
-		if len(raw.Raw) == 0 { // comments
-			continue
-		}
-		o := &anyObject{text: raw.Raw}
-		if err := json.Unmarshal(raw.Raw, &o.tree); err != nil {
-			return nil, fmt.Errorf("%s: %w", file, err)
-		}
-		if o.tree != nil {
-			objects = append(objects, o)
-		}
-	}
-	if len(objects) == 0 {
-		return nil, fmt.Errorf("%s: nothing is in it", file)
-	}
-	return objects, nil
 }

@@ -49,15 +49,15 @@ type explainedNode struct {
 
 // startNumawise serves a directory; `more` are further arguments.
 func (ps *processes) startNumawise(binary, work, cluster string, more ...string) (*numawise, error) {
-	return ps.serve(binary, work, append([]string{"--cluster", cluster}, more...)...)
+	return ps.serve(binary, work, "127.0.0.1:0", append([]string{"--cluster", cluster}, more...)...)
 }
 
-// serve starts `numawise serve`; the arguments say over what.
-func (ps *processes) serve(binary, work string, more ...string) (*numawise, error) {
+// serve starts `numawise serve` with the extender at an address; the arguments say over what.
+func (ps *processes) serve(binary, work, address string, more ...string) (*numawise, error) {
 	addressesFile := filepath.Join(work, "addresses.json")
 	_ = os.Remove(addressesFile) // of the one before
 	p, err := ps.start("numawise", filepath.Join(work, "numawise.log"), append([]string{binary, "serve",
-		"--listen", "extender=127.0.0.1:0", "--listen", "operator=off",
+		"--listen", "extender=" + address, "--listen", "operator=off",
 		"--listen", "console=127.0.0.1:0", "--addresses-file", addressesFile}, more...)...)
 	if err != nil {
 		return nil, err

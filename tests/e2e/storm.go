@@ -12,6 +12,7 @@ import (
 	"time"
 
 	v1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"numawise.dev/tests/fleet"
@@ -20,26 +21,32 @@ import (
 
 // A mode is one way to place the pods of a storm.
 type mode struct {
-	name     string
-	numawise bool
-	settings string // of numawise
-	bind     bool
-	zero     bool // no kubelet may refuse a pod
+	name      string
+	numawise  bool
+	settings  string // of numawise
+	scheduler string // file of deploy/kube-scheduler
+	plain     bool   // topologies without the attributes that decide
+	zero      bool   // no kubelet may refuse a pod
+	large     bool   // not in the small run
 }
 
+const withBind = "extender: {bind: true}\n"
+
 var modes = []mode{
-	{name: "kube-scheduler alone"},
-	{name: "numawise, Shadow", numawise: true, settings: "extender: {mode: Shadow}\n"},
-	{name: "numawise", numawise: true},
-	{name: "numawise, bind", numawise: true, settings: "extender: {bind: true}\n", bind: true, zero: true},
+	{name: "kube-scheduler alone", scheduler: "config.yaml"},
+	{name: "numawise, Shadow", numawise: true, settings: "extender: {mode: Shadow}\n", scheduler: "config.yaml", large: true},
+	{name: "numawise, plain topologies", numawise: true, scheduler: "config.yaml", plain: true, large: true},
+	{name: "... and bind", numawise: true, settings: withBind, scheduler: "bind.yaml", plain: true, large: true},
+	{name: "numawise, agent data", numawise: true, scheduler: "config.yaml"},
+	{name: "... and bind", numawise: true, settings: withBind, scheduler: "bind.yaml", zero: true},
 }
 
 // What came of one storm.
 type stormResult struct {
 	mode    mode
 	stats   fleet.Stats
-	pending int // pods that wait at the end
-	could   int // of them, pods that some kubelet would admit
+	pending int      // pods that wait at the end
+	could   []string // of them, pods that some kubelet would admit, and what they wait for
 	took    time.Duration
 }
 
@@ -60,33 +67,49 @@ func (r *stormResult) reasons() string {
 	return strings.Join(parts, ", ")
 }
 
+// refusedNone: no kubelet refused a pod, and numawise had said where the pods would be.
+func (r *stormResult) refusedNone() error {
+	var err error
+	if n := r.rejections(); n > 0 {
+		err = fmt.Errorf("%d are refused: %s", n, r.reasons())
+	}
+	if r.stats.Foretold == 0 {
+		err = errors.Join(err, errors.New("no pod has predicted zones on it"))
+	}
+	return err
+}
+
 // playStorms plays the same storm in every mode and prints what came of it.
 func (l *live) playStorms(ctx context.Context) {
 	var results []*stormResult
-	for _, m := range modes {
-		r, err := l.storm(ctx, m)
+	for i, m := range modes {
+		if l.small && m.large {
+			continue
+		}
+		r, err := l.storm(ctx, m, fmt.Sprintf("storm-%d", i), nil)
 		if !l.check(m.name+": every pod is bound, refused or waits; the kubelets live", err) {
 			continue
 		}
 		results = append(results, r)
 		if m.zero {
-			err = nil
-			if n := r.rejections(); n > 0 {
-				err = fmt.Errorf("%d: %s", n, r.reasons())
-			}
-			l.check(m.name+": no kubelet refuses a pod", err)
+			l.check(m.name+": no kubelet refuses a pod", r.refusedNone())
 		}
 	}
-	fmt.Printf("\n  %-22s %9s %10s %10s %9s %16s %7s   %s\n", "", "admitted", "refused by", "mean", "Pending", "Pending although", "", "")
-	fmt.Printf("  %-22s %9s %10s %10s %9s %16s %7s   %s\n", "", "", "kubelets", "distance", "", "a kubelet would", "s", "refused for")
+	fmt.Printf("\n  %-27s %9s %10s %9s %8s %16s   %s\n", "", "admitted", "refused by", "mean", "Pending", "Pending although", "refused for")
+	fmt.Printf("  %-27s %9s %10s %9s %8s %16s\n", "", "", "kubelets", "distance", "", "a kubelet would")
 	for _, r := range results {
-		fmt.Printf("  %-22s %9d %10d %10.2f %9d %16d %7.0f   %s\n", r.mode.name, r.stats.Admitted, r.rejections(),
-			r.stats.MeanDistance(), r.pending, r.could, r.took.Seconds(), r.reasons())
+		fmt.Printf("  %-27s %9d %10d %9.2f %8d %16d   %s\n", r.mode.name, r.stats.Admitted, r.rejections(),
+			r.stats.MeanDistance(), r.pending, len(r.could), r.reasons())
+	}
+	for _, r := range results {
+		for _, why := range r.could {
+			fmt.Printf("  %s: %s\n", r.mode.name, why)
+		}
 	}
 }
 
 // machines are four kinds of nodes in turn.
-func machines(n int) []fleet.Machine {
+func machines(prefix string, n int) []fleet.Machine {
 	static := func(policy, scope string, options map[string]string, memory string) kubelet.Config {
 		return kubelet.Config{TopologyManagerPolicy: policy, TopologyManagerScope: scope, CPUManagerPolicy: "static",
 			CPUManagerPolicyOptions: options, MemoryManagerPolicy: memory}
@@ -96,19 +119,19 @@ func machines(n int) []fleet.Machine {
 		name string
 		node kubelet.Node
 	}{
-		{"two-single-numa-node",
+		{"two-zones-single-numa-node",
 			fleet.Regular{Zones: 2, ZonesPerSocket: 1, Cores: 8, Threads: 2, MemoryGiB: 64}.Describe(static("single-numa-node", "container", whole, "Static"))},
-		{"four-restricted-gpus",
+		{"four-zones-restricted-gpus",
 			fleet.Regular{Zones: 4, ZonesPerSocket: 2, Cores: 4, Threads: 2, MemoryGiB: 32, GPUs: 8}.Describe(static("restricted", "container", nil, "Static"))},
-		{"two-best-effort-pod",
-			fleet.Regular{Zones: 2, ZonesPerSocket: 1, Cores: 12, Threads: 1, MemoryGiB: 96}.Describe(static("best-effort", "pod", nil, "Static"))},
-		{"eight-single-numa-node-pod",
-			fleet.Regular{Zones: 8, ZonesPerSocket: 4, Cores: 4, Threads: 2, MemoryGiB: 16}.Describe(static("single-numa-node", "pod", nil, "None"))},
+		{"eight-zones-best-effort-pod",
+			fleet.Regular{Zones: 8, ZonesPerSocket: 4, Cores: 4, Threads: 2, MemoryGiB: 16}.Describe(static("best-effort", "pod", nil, "None"))},
+		{"two-zones-none",
+			fleet.Regular{Zones: 2, ZonesPerSocket: 1, Cores: 12, Threads: 1, MemoryGiB: 96}.Describe(static("none", "container", nil, "None"))},
 	}
 	var all []fleet.Machine
 	for i := range n {
 		k := kinds[i%len(kinds)]
-		all = append(all, fleet.Machine{Name: fmt.Sprintf("storm-%03d", i), Kind: k.name, Kubelet: k.node})
+		all = append(all, fleet.Machine{Name: fmt.Sprintf("%s-%03d", prefix, i), Kind: k.name, Kubelet: k.node})
 	}
 	return all
 }
@@ -131,123 +154,173 @@ func stormPods(seed uint64, n int, namespace string) []*v1.Pod {
 		if r.IntN(6) == 0 { // Burstable: of the shared pool
 			requests[v1.ResourceCPU] = resource.MustParse("500m")
 		}
-		pods = append(pods, &v1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: fmt.Sprintf("p%04d", i)},
+		pod := &v1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: fmt.Sprintf("p%04d", i)},
 			Spec: v1.PodSpec{Containers: []v1.Container{{Name: "main", Image: "none",
-				Resources: v1.ResourceRequirements{Limits: limits, Requests: requests}}}}})
+				Resources: v1.ResourceRequirements{Limits: limits, Requests: requests}}}}}
+		if r.IntN(5) == 0 {
+			side := guaranteed(1).Containers[0]
+			side.Name = "side"
+			pod.Spec.Containers = append(pod.Spec.Containers, side)
+		}
+		pods = append(pods, pod)
 	}
 	return pods
 }
 
-// One pod arrives this often; from then on one leaves with each, so that about so many are there.
+// One pod arrives this often; when so many are there, one of the older ones leaves with each.
 const (
-	between       = 20 * time.Millisecond
-	aliveOfEvery  = 10
-	alivePerNodes = 5.0
+	between      = 20 * time.Millisecond
+	podsOnANode  = 5
+	olderPercent = 90
 )
 
-func (l *live) storm(ctx context.Context, m mode) (*stormResult, error) {
-	namespace := "storm"
-	if err := l.makeNamespace(ctx, namespace); err != nil {
-		return nil, err
-	}
-	kubelets, err := fleet.Start(ctx, l.cp.config, machines(l.nodes), 50*time.Millisecond)
+// storm plays one mode in a namespace of its own; `meanwhile` is done while pods come and go.
+func (l *live) storm(ctx context.Context, m mode, name string, meanwhile func(*stage) error) (*stormResult, error) {
+	st, err := l.set(ctx, staging{name: name, machines: machines(name, l.nodes), numawise: m.numawise, settings: m.settings,
+		scheduler: m.scheduler, kubelets: fleet.Options{Publish: l.publish, Plain: m.plain}})
 	if err != nil {
 		return nil, err
 	}
-	setup := schedulerSetup{name: "kube-scheduler " + m.name, names: true, weight: extenderWeight, percentage: 100, verbosity: 2}
-	if m.numawise {
-		nw, err := l.serveLive(m.settings)
-		if err != nil {
-			return nil, err
-		}
-		defer nw.kill()
-		setup.extender, setup.bind = nw.extender.String(), m.bind
-	}
-	scheduler, err := l.cp.startScheduler(setup)
-	if err != nil {
-		return nil, err
-	}
-	defer scheduler.kill()
-
 	result := &stormResult{mode: m}
 	began := time.Now()
-	if err := l.comeAndGo(ctx, stormPods(l.seed, l.pods, namespace)); err != nil {
-		return nil, err
-	}
-	waiting, err := l.calm(ctx, namespace)
-	if err != nil {
-		return nil, err
+	other := make(chan error, 1)
+	go func() {
+		if meanwhile == nil {
+			other <- nil
+		} else {
+			other <- meanwhile(st)
+		}
+	}()
+	err = errors.Join(l.comeAndGo(ctx, stormPods(l.seed, l.pods, name)), <-other)
+	var waiting []v1.Pod
+	if err == nil {
+		waiting, err = l.calm(ctx, name)
 	}
 	result.took = time.Since(began)
-	result.stats = kubelets.Stats()
-	scheduler.kill()
+	result.stats = st.kubelets.Stats()
+	st.scheduler.kill()
 	for i := range waiting {
 		result.pending++
-		if len(kubelets.Fits(&waiting[i])) > 0 {
-			result.could++
+		if nodes := st.kubelets.Fits(&waiting[i]); len(nodes) > 0 {
+			result.could = append(result.could, fmt.Sprintf("%s would be admitted on %s; %s", waiting[i].Name, nodes[0], scheduled(&waiting[i]).Message))
 		}
 	}
-	err = l.removeNamespace(ctx, namespace)
-	err = errors.Join(err, kubelets.Stop(), kubelets.Remove(ctx))
-	if result.stats.Crashed > 0 {
-		err = errors.Join(err, fmt.Errorf("%d kubelets crashed", result.stats.Crashed))
-	}
-	return result, err
+	return result, errors.Join(err, st.strike(ctx))
 }
 
 // comeAndGo creates the pods one after the other; when enough are there, one of the older ones
-// leaves with each, the same one for a seed.
+// leaves with each, the same one for a seed. An API server that is away is waited for.
 func (l *live) comeAndGo(ctx context.Context, pods []*v1.Pod) error {
 	r := rand.New(rand.NewPCG(l.seed, 2))
 	client := l.cp.client.CoreV1().Pods(pods[0].Namespace)
-	alive := int(alivePerNodes * float64(l.nodes))
 	var there []string
 	tick := time.NewTicker(between)
 	defer tick.Stop()
 	for _, pod := range pods {
 		<-tick.C
-		if _, err := client.Create(ctx, pod, metav1.CreateOptions{}); err != nil {
+		err := patiently(func() error {
+			_, err := client.Create(ctx, pod, metav1.CreateOptions{})
+			return err
+		})
+		if err != nil && !apierrors.IsAlreadyExists(err) { // by a call that was cut off
 			return err
 		}
 		there = append(there, pod.Name)
-		if len(there) > alive {
-			i := r.IntN(len(there) * (aliveOfEvery - 1) / aliveOfEvery)
-			if err := ignoreAbsent(client.Delete(ctx, there[i], metav1.DeleteOptions{})); err != nil {
-				return err
-			}
-			there = append(there[:i], there[i+1:]...)
+		if len(there) <= podsOnANode*l.nodes {
+			continue
 		}
+		i := r.IntN(len(there) * olderPercent / 100)
+		err = patiently(func() error { return client.Delete(ctx, there[i], metav1.DeleteOptions{}) })
+		if err := ignoreAbsent(err); err != nil {
+			return err
+		}
+		there = append(there[:i], there[i+1:]...)
 	}
 	return nil
 }
 
-// calm waits until no pod has changed for a while, and returns those that wait for a node.
+// patiently tries again while the API server cannot be reached.
+func patiently(do func() error) error {
+	err := do()
+	for end := time.Now().Add(time.Minute); fleet.Unreachable(err) && time.Now().Before(end); err = do() {
+		time.Sleep(50 * time.Millisecond)
+	}
+	return err
+}
+
+// calm returns the pods that wait for a node when all others are settled and, where some wait,
+// nothing has changed for longer than kube-scheduler waits at most before it tries a pod again.
 func (l *live) calm(ctx context.Context, namespace string) ([]v1.Pod, error) {
-	const quiet = 6 * time.Second // more than one round of kube-scheduler's back-off
+	const quiet = 13 * time.Second
 	var before string
 	since := time.Now()
-	for end := time.Now().Add(3 * time.Minute); time.Now().Before(end); time.Sleep(200 * time.Millisecond) {
+	for end := time.Now().Add(3 * time.Minute); time.Now().Before(end); time.Sleep(250 * time.Millisecond) {
 		list, err := l.cp.client.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{})
 		if err != nil {
 			return nil, err
 		}
 		var waiting []v1.Pod
-		state := ""
+		state, settled := "", true
 		for _, pod := range list.Items {
 			state += pod.Name + " " + pod.Spec.NodeName + " " + string(pod.Status.Phase) + "\n"
 			switch {
+			case pod.DeletionTimestamp != nil, pod.Spec.NodeName != "" && pod.Status.Phase == v1.PodPending:
+				settled = false // a kubelet is at it
 			case pod.Spec.NodeName == "":
 				waiting = append(waiting, pod)
-			case pod.Status.Phase == v1.PodPending || pod.DeletionTimestamp != nil:
-				since = time.Now() // a kubelet is at it
 			}
 		}
-		if state != before {
+		if state != before || !settled {
 			before, since = state, time.Now()
 		}
-		if time.Since(since) > quiet {
+		if settled && (len(waiting) == 0 || time.Since(since) > quiet) {
 			return waiting, nil
 		}
 	}
 	return nil, errors.New("the cluster does not come to rest")
+}
+
+// playKilled: nothing is lost with numawise, and nothing is bound twice.
+func (l *live) playKilled(ctx context.Context) {
+	kills := 5
+	if l.small {
+		kills = 2
+	}
+	r, err := l.storm(ctx, modes[len(modes)-1], "killed", func(st *stage) error {
+		for range kills {
+			time.Sleep(time.Duration(l.pods) * between / time.Duration(kills+1))
+			st.nw.kill()
+			if err := st.restart(); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	l.check(fmt.Sprintf("%d times: no pod is lost or bound twice", kills), err)
+	if err == nil {
+		l.check("no kubelet refuses a pod", r.refusedNone())
+		l.printCould(r)
+	}
+}
+
+// playRestartedServer: numawise, kube-scheduler and the kubelets find back.
+func (l *live) playRestartedServer(ctx context.Context) {
+	r, err := l.storm(ctx, modes[len(modes)-1], "restarted", func(st *stage) error {
+		time.Sleep(time.Duration(l.pods) * between / 2)
+		return l.cp.restartAPIServer(2 * time.Second)
+	})
+	l.check("no pod is lost or bound twice", err)
+	if err == nil {
+		l.check("no kubelet refuses a pod", r.refusedNone())
+		l.printCould(r)
+	}
+}
+
+// printCould says what is left of a storm.
+func (l *live) printCould(r *stormResult) {
+	fmt.Printf("        %d admitted, %d as predicted and %d in other zones; %d wait, %d of them although a kubelet would admit them\n",
+		r.stats.Admitted, r.stats.Foretold, r.stats.Elsewhere, r.pending, len(r.could))
+	for _, why := range r.could {
+		fmt.Printf("        %s\n", why)
+	}
 }

@@ -8,12 +8,8 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/signal"
 	"path/filepath"
-	"runtime"
 	"strings"
-	"sync"
-	"syscall"
 	"time"
 )
 
@@ -32,9 +28,9 @@ type suite struct {
 	sched   *process
 	all     []string // names of all nodes
 
-	placed         []*placement // so far
-	tally          tally
-	passed, failed int
+	placed []*placement // so far
+	tally  tally
+	counts
 }
 
 func suiteMain(args []string) int {
@@ -57,43 +53,18 @@ func suiteMain(args []string) int {
 	s := &suite{binary: *binary, work: *work, ps: newProcesses(),
 		cluster: filepath.Join(*work, "cluster"),
 		data:    filepath.Join(*source, "tests", "data", "scheduler-requests")}
-	var once sync.Once
-	end := func() {
-		once.Do(func() {
-			s.ps.killAll()
-			if s.failed > 0 && *keep != "" {
-				s.keepLogs(*keep)
-			}
-			_ = os.RemoveAll(*work)
-		})
-	}
 	if *keep != "" {
 		_ = os.RemoveAll(*keep) // of a run before
 	}
-	dieWithParent()
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
-	go func() {
-		got := <-signals
-		end()
-		fmt.Fprintf(os.Stderr, "e2e: ended by %v\n", got)
-		os.Exit(130)
-	}()
-
+	end := untilSignalled(s.ps, *work, func() {
+		if s.failed > 0 && *keep != "" {
+			keepLogs(s.work, *keep)
+			_ = os.CopyFS(filepath.Join(*keep, "cluster"), os.DirFS(s.cluster))
+		}
+	})
 	s.run(self, *source)
 	end()
-	fmt.Printf("%d passed, %d failed\n", s.passed, s.failed)
-	if s.failed > 0 {
-		return 1
-	}
-	return 0
-}
-
-// dieWithParent asks the kernel for SIGTERM when the script that started the suite is gone. The
-// request belongs to a thread, so the main goroutine keeps its own.
-func dieWithParent() {
-	runtime.LockOSThread()
-	_, _, _ = syscall.RawSyscall(syscall.SYS_PRCTL, syscall.PR_SET_PDEATHSIG, uintptr(syscall.SIGTERM), 0)
+	return s.sums()
 }
 
 // run plays the scenarios in order; one that cannot go on ends only itself where that is possible.
@@ -125,18 +96,6 @@ func (s *suite) run(self, source string) {
 		scenario.play(ctx)
 	}
 	fmt.Printf("\nsuite: %.0f s\n", time.Since(began).Seconds())
-}
-
-// check counts one fact and prints it.
-func (s *suite) check(fact string, err error) bool {
-	if err == nil {
-		s.passed++
-		fmt.Printf("  ok    %s\n", fact)
-		return true
-	}
-	s.failed++
-	fmt.Printf("  FAIL  %s\n        %s\n", fact, strings.ReplaceAll(err.Error(), "\n", "\n        "))
-	return false
 }
 
 func (s *suite) setUp(ctx context.Context, self, source string) error {
@@ -174,18 +133,4 @@ func (s *suite) setUp(ctx context.Context, self, source string) error {
 		return err
 	}
 	return s.world.create(ctx, s.cp)
-}
-
-// keepLogs moves what the processes said to where a person can look after a failure.
-func (s *suite) keepLogs(dir string) {
-	_ = os.RemoveAll(dir)
-	_ = os.MkdirAll(dir, 0o755)
-	logs, _ := filepath.Glob(filepath.Join(s.work, "*.log"))
-	for _, log := range logs {
-		if text, err := os.ReadFile(log); err == nil {
-			_ = os.WriteFile(filepath.Join(dir, filepath.Base(log)), text, 0o644)
-		}
-	}
-	_ = os.CopyFS(filepath.Join(dir, "cluster"), os.DirFS(s.cluster))
-	fmt.Printf("\nlogs and the cluster directory: %s\n", dir)
 }

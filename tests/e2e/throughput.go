@@ -7,12 +7,9 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
-	"syscall"
 	"time"
 
 	"k8s.io/api/core/v1"
@@ -26,7 +23,7 @@ type throughput struct {
 	self, binary, bench, work string
 
 	pods, warmUp, rounds, zones int
-	passed, failed              int
+	counts
 
 	ps     *processes
 	cp     *controlPlane
@@ -82,7 +79,7 @@ func waysOver(percentage int) []way {
 }
 
 func throughputMain(args []string) int {
-	t := &throughput{}
+	t := &throughput{counts: counts{quiet: true}}
 	flags := flag.NewFlagSet("throughput", flag.ExitOnError)
 	flags.StringVar(&t.binary, "numawise", "", "the numawise program")
 	flags.StringVar(&t.bench, "bench", "", "the directory of the programs floor and synth")
@@ -113,46 +110,11 @@ func throughputMain(args []string) int {
 		}
 		numbers = append(numbers, n)
 	}
-	end := t.untilSignalled()
+	t.ps = newProcesses()
+	end := untilSignalled(t.ps, t.work, func() {})
 	t.play(scenes(numbers, !*small), *only)
 	end()
-	fmt.Printf("%d passed, %d failed\n", t.passed, t.failed)
-	if t.failed > 0 {
-		return 1
-	}
-	return 0
-}
-
-// untilSignalled returns what ends all processes and removes the directory; a signal does it too.
-func (t *throughput) untilSignalled() func() {
-	var once sync.Once
-	end := func() {
-		once.Do(func() {
-			t.ps.killAll()
-			_ = os.RemoveAll(t.work)
-		})
-	}
-	t.ps = newProcesses()
-	dieWithParent()
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
-	go func() {
-		got := <-signals
-		end()
-		fmt.Fprintf(os.Stderr, "e2e: ended by %v\n", got)
-		os.Exit(130)
-	}()
-	return end
-}
-
-func (t *throughput) check(fact string, err error) bool {
-	if err == nil {
-		t.passed++
-		return true
-	}
-	t.failed++
-	fmt.Printf("  FAIL  %s\n        %s\n", fact, strings.ReplaceAll(err.Error(), "\n", "\n        "))
-	return false
+	return t.sums()
 }
 
 // play needs an API server for each size of cluster.

@@ -31,13 +31,22 @@ type Fleet struct {
 	topologies dynamic.ResourceInterface
 	nodes      map[string]*node
 	order      []*node
-	publish    time.Duration
+	options    Options
 	cancel     context.CancelFunc
 	running    sync.WaitGroup
 
 	mu    sync.Mutex
 	stats Stats
-	err   error // the first thing that should not happen
+	bound map[types.UID]string // to which node; every pod ever seen
+	err   error                // the first thing that should not happen
+}
+
+// Options are how the kubelets play.
+type Options struct {
+	// A topology is published after each change, and at most once in this time for each node.
+	Publish time.Duration
+	// Topologies as other exporters publish them, without the attributes that decide.
+	Plain bool
 }
 
 // Stats counts what the kubelets have done.
@@ -50,6 +59,9 @@ type Stats struct {
 	// their CPUs to their memory (10 = local; docs/scoring.md, Locality).
 	Placed   int
 	Distance float64
+	// Of the admitted pods with predicted zones on them: how many got those zones. Others are those
+	// before whose admission another pod has ended.
+	Foretold, Elsewhere int
 }
 
 // MeanDistance is 10 where all memory is local.
@@ -57,9 +69,8 @@ func (s Stats) MeanDistance() float64 {
 	return s.Distance / float64(max(1, s.Placed))
 }
 
-// Start registers the machines with the API server and begins to play. A topology is published at
-// most once in `publish` for each node, after each change.
-func Start(ctx context.Context, config *rest.Config, machines []Machine, publish time.Duration) (*Fleet, error) {
+// Start registers the machines with the API server and begins to play.
+func Start(ctx context.Context, config *rest.Config, machines []Machine, options Options) (*Fleet, error) {
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
 		return nil, err
@@ -70,8 +81,8 @@ func Start(ctx context.Context, config *rest.Config, machines []Machine, publish
 	if err != nil {
 		return nil, err
 	}
-	f := &Fleet{client: client, topologies: objects.Resource(Topologies), nodes: map[string]*node{}, publish: publish,
-		stats: Stats{Rejected: map[string]int{}}}
+	f := &Fleet{client: client, topologies: objects.Resource(Topologies), nodes: map[string]*node{}, options: options,
+		stats: Stats{Rejected: map[string]int{}}, bound: map[types.UID]string{}}
 	for _, machine := range machines {
 		n, err := newNode(f, machine)
 		if err != nil {
@@ -102,6 +113,7 @@ func (f *Fleet) follow(ctx context.Context) {
 		}
 		if pod, ok := object.(*v1.Pod); ok {
 			if n := f.nodes[pod.Spec.NodeName]; n != nil {
+				f.once(pod)
 				n.put(pod.UID)
 			}
 		}
@@ -145,15 +157,6 @@ func (f *Fleet) Stats() Stats {
 	return s
 }
 
-// Nodes returns the names of the machines.
-func (f *Fleet) Nodes() []string {
-	var names []string
-	for _, n := range f.order {
-		names = append(names, n.machine.Name)
-	}
-	return names
-}
-
 // Fits returns the nodes whose kubelet would admit the pod now. Each is asked in earnest and the pod
 // taken away again, which moves memory inside groups: for the end of a story.
 func (f *Fleet) Fits(pod *v1.Pod) []string {
@@ -180,6 +183,17 @@ func (f *Fleet) Remove(ctx context.Context) error {
 	return nil
 }
 
+// once notes where a pod is bound: it is never bound elsewhere.
+func (f *Fleet) once(pod *v1.Pod) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	before, known := f.bound[pod.UID]
+	if known && before != pod.Spec.NodeName && f.err == nil {
+		f.err = fmt.Errorf("pod %s was bound to %s and then to %s", pod.Name, before, pod.Spec.NodeName)
+	}
+	f.bound[pod.UID] = pod.Spec.NodeName
+}
+
 func (f *Fleet) count(change func(*Stats)) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -198,13 +212,45 @@ func (f *Fleet) wrong(err error) {
 	}
 }
 
+// insist does something at the API server, again and again where that cannot be reached.
+func (f *Fleet) insist(ctx context.Context, do func() error) {
+	err := do()
+	for Unreachable(err) {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(100 * time.Millisecond):
+		}
+		err = do()
+	}
+	f.wrong(err)
+}
+
+// Unreachable says whether an error tells that the API server is not there, or not yet.
+func Unreachable(err error) bool {
+	var status apierrors.APIStatus
+	if err == nil || errors.Is(err, context.Canceled) {
+		return false
+	}
+	if !errors.As(err, &status) {
+		return true // the connection, or a reply that was cut off
+	}
+	// Of a starting API server: RBAC is not read yet.
+	return apierrors.IsInternalError(err) || apierrors.IsServiceUnavailable(err) || apierrors.IsForbidden(err) ||
+		apierrors.IsServerTimeout(err) || apierrors.IsTimeout(err) || apierrors.IsTooManyRequests(err)
+}
+
 func (f *Fleet) patchStatus(ctx context.Context, pod *v1.Pod, status any) {
 	text, err := json.Marshal(map[string]any{
 		"metadata": map[string]any{"uid": pod.UID}, // not another pod of that name
 		"status":   status,
 	})
-	if err == nil {
-		_, err = f.client.CoreV1().Pods(pod.Namespace).Patch(ctx, pod.Name, types.StrategicMergePatchType, text, metav1.PatchOptions{}, "status")
+	if err != nil {
+		f.wrong(err)
+		return
 	}
-	f.wrong(err)
+	f.insist(ctx, func() error {
+		_, err := f.client.CoreV1().Pods(pod.Namespace).Patch(ctx, pod.Name, types.StrategicMergePatchType, text, metav1.PatchOptions{}, "status")
+		return err
+	})
 }

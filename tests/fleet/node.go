@@ -13,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/cache"
+	resourcehelper "k8s.io/component-helpers/resource"
 	"k8s.io/kubernetes/pkg/kubelet/lifecycle"
 	"numawise.dev/tests/kubelet"
 )
@@ -160,8 +161,10 @@ func (n *node) end(uid types.UID) {
 // confirm deletes the object of a pod whose containers are gone.
 func (n *node) confirm(ctx context.Context, pod *v1.Pod) {
 	now := int64(0)
-	n.fleet.wrong(n.fleet.client.CoreV1().Pods(pod.Namespace).Delete(ctx, pod.Name,
-		metav1.DeleteOptions{GracePeriodSeconds: &now, Preconditions: &metav1.Preconditions{UID: &pod.UID}}))
+	n.fleet.insist(ctx, func() error {
+		return n.fleet.client.CoreV1().Pods(pod.Namespace).Delete(ctx, pod.Name,
+			metav1.DeleteOptions{GracePeriodSeconds: &now, Preconditions: &metav1.Preconditions{UID: &pod.UID}})
+	})
 }
 
 // decide asks the kubelet's managers and then its predicates, as the kubelet does.
@@ -197,13 +200,23 @@ func (n *node) admit(ctx context.Context, pod *v1.Pod) {
 		n.fleet.count(func(s *Stats) { s.Crashed++ })
 	case result.Admit:
 		n.mu.Lock()
-		far, placed := distance(n.machine.Kubelet, n.kubelet.Containers(pod))
+		held := n.kubelet.Containers(pod)
 		n.mu.Unlock()
+		far, placed := distance(n.machine.Kubelet, held)
+		predicted, as, err := foretold(n.machine.Kubelet, pod, held)
+		n.fleet.wrong(err)
 		n.fleet.count(func(s *Stats) {
 			s.Admitted++
 			if placed {
 				s.Placed++
 				s.Distance += far
+			}
+			switch {
+			case predicted == "":
+			case predicted == as:
+				s.Foretold++
+			default:
+				s.Elsewhere++
 			}
 		})
 		n.fleet.patchStatus(ctx, pod, ready(pod))
@@ -221,6 +234,12 @@ func (n *node) wouldAdmit(pod *v1.Pod) bool {
 	defer n.mu.Unlock()
 	if n.dead != "" {
 		return false
+	}
+	// A kubelet admits what asks for a resource that it has never heard of; kube-scheduler does not.
+	for name := range resourcehelper.PodRequests(pod, resourcehelper.PodResourcesOptions{}) {
+		if _, has := n.object.Status.Allocatable[name]; !has {
+			return false
+		}
 	}
 	trial := pod.DeepCopy()
 	trial.UID += "-trial"
@@ -268,11 +287,11 @@ func (n *node) publishChanges(ctx context.Context) {
 			return
 		case <-n.changed:
 		}
-		n.fleet.wrong(n.publish(ctx))
+		n.fleet.insist(ctx, func() error { return n.publish(ctx) })
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(n.fleet.publish):
+		case <-time.After(n.fleet.options.Publish):
 		}
 	}
 }
@@ -283,7 +302,7 @@ func (n *node) publish(ctx context.Context) error {
 		n.mu.Unlock()
 		return nil
 	}
-	wanted := topology(n.machine.Name, n.kubelet, 1, time.Now())
+	wanted := topology(n.machine.Name, n.kubelet, 1, time.Now(), n.fleet.options.Plain)
 	n.mu.Unlock()
 	there, err := n.fleet.topologies.Get(ctx, n.machine.Name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {

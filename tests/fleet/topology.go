@@ -27,6 +27,17 @@ func (a *attributes) set(name, value string) {
 	*a = append(*a, map[string]any{"name": name, "value": value})
 }
 
+// kept are all, or those that are not ours.
+func (a attributes) kept(plain bool) []any {
+	list := []any{}
+	for _, entry := range a {
+		if name := entry.(map[string]any)["name"].(string); !plain || !strings.HasPrefix(name, ours) {
+			list = append(list, entry)
+		}
+	}
+	return list
+}
+
 func asJSON(v any) string {
 	text, err := json.Marshal(v)
 	if err != nil {
@@ -35,8 +46,9 @@ func asJSON(v any) string {
 	return string(text)
 }
 
-// topology is the node as an agent publishes it: everything that decides (docs/reference).
-func topology(name string, k *kubelet.Kubelet, generation int, observed time.Time) *unstructured.Unstructured {
+// topology is the node as an agent publishes it: everything that decides (docs/nodes.md). Plain:
+// without our attributes, as other exporters do.
+func topology(name string, k *kubelet.Kubelet, generation int, observed time.Time, plain bool) *unstructured.Unstructured {
 	node, state := k.Node(), k.State()
 	var at attributes
 	c := node.Kubelet
@@ -53,13 +65,13 @@ func topology(name string, k *kubelet.Kubelet, generation int, observed time.Tim
 	at.set(ours+"devices", asJSON(devices(node)))
 	var zones []any
 	for _, zone := range node.Zones {
-		zones = append(zones, describeZone(node, zone, state, k.ReservedCPUs()))
+		zones = append(zones, describeZone(node, zone, state, k.ReservedCPUs(), plain))
 	}
 	return &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": Topologies.Group + "/" + Topologies.Version,
 		"kind":       "NodeResourceTopology",
 		"metadata":   map[string]any{"name": name},
-		"attributes": []any(at),
+		"attributes": at.kept(plain),
 		"zones":      zones,
 	}}
 }
@@ -116,7 +128,7 @@ func devices(node kubelet.Node) map[string][]deviceAttribute {
 
 func zoneName(id int) string { return "node-" + strconv.Itoa(id) }
 
-func describeZone(node kubelet.Node, zone kubelet.Zone, state kubelet.State, reserved string) map[string]any {
+func describeZone(node kubelet.Node, zone kubelet.Zone, state kubelet.State, reserved string, plain bool) map[string]any {
 	var at attributes
 	var cores, cpus, groups []string
 	l3 := map[int]cpuset.CPUSet{}
@@ -153,7 +165,7 @@ func describeZone(node kubelet.Node, zone kubelet.Zone, state kubelet.State, res
 	for i, other := range node.Zones {
 		costs = append(costs, map[string]any{"name": zoneName(other.ID), "value": int64(zone.Distances[i])})
 	}
-	return map[string]any{"name": zoneName(zone.ID), "type": "Node", "costs": costs, "attributes": []any(at), "resources": resources}
+	return map[string]any{"name": zoneName(zone.ID), "type": "Node", "costs": costs, "attributes": at.kept(plain), "resources": resources}
 }
 
 func resourceInfo[N int | uint64](name string, capacity, allocatable, available N) any {
