@@ -366,5 +366,5 @@ static void remove_object(void *ctx, const struct writer_object *o, writer_done 
 
 struct writer api_writer(struct api_writer *w)
 {
-    return (struct writer){put_object, remove_object, w};
+    return (struct writer){put_object, remove_object, w, true};
 }

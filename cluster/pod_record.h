@@ -20,7 +20,7 @@ struct pod_record {
     atomic_uint refs;
     uint16_t name_n;
     uint8_t uid_n; /* bytes of the uid behind the name: text, or 16 of a UUID */
-    uint8_t phase : 3, rank : 3, deleting : 1, is_uuid : 1; /* rank 0 = Pod, else store.c */
+    uint8_t phase : 3, rank : 3, deleting : 1, is_uuid : 1; /* rank 0 = Pod, see snapshot_rank */
     uint64_t hash;                                          /* of namespace and name */
     struct block *shape;  /* struct score_pod: all that is not here */
     struct block *labels; /* struct score_labels; NULL = none */

@@ -292,6 +292,38 @@ void cluster_snapshot_find_all(struct cluster_found *out, const struct cluster_s
     }
 }
 
+/* The order in which kinds answer for one name. */
+uint32_t snapshot_rank(struct str kind)
+{
+    static const char *const kinds[] = {"Pod",        "Deployment", "StatefulSet", "DaemonSet",
+                                        "ReplicaSet", "Job",        "CronJob",     "PodTemplate"};
+    uint32_t i = 0;
+
+    while (i < ARRAY_LEN(kinds) && !str_is(kind, kinds[i]))
+        i++;
+    return i;
+}
+
+const struct score_pod *cluster_snapshot_object(const struct cluster_snapshot *s, struct str kind,
+                                                struct str ns, struct str name,
+                                                struct cluster_pod *room)
+{
+    const uint64_t hash = snapshot_pod_hash(s->roster->key, ns, name);
+    const struct pod_shard *const shard = s->pods->shards[hash % POD_SHARDS];
+    const uint32_t rank = snapshot_rank(kind);
+
+    for (uint32_t i = 0; shard && i < shard->n; i++) {
+        const struct pod_record *const r = shard->at[i];
+
+        if (r->hash != hash || r->rank != rank || !str_eq(pod_record_name(r), name) ||
+            !str_eq(pod_record_ns(r), ns))
+            continue;
+        pod_record_open(r, room);
+        return &room->pod;
+    }
+    return NULL;
+}
+
 const struct score_pod *cluster_snapshot_pod(const struct cluster_snapshot *s, struct str ns,
                                              struct str name, struct cluster_pod *room)
 {

@@ -89,6 +89,11 @@ const struct score_pod *cluster_snapshot_pod(const struct cluster_snapshot *s, s
 const struct score_pod *cluster_snapshot_pod_at(const struct cluster_snapshot *s, uint64_t key,
                                                 struct cluster_pod *room);
 
+/* The same of one kind: "Pod", "Deployment", ... */
+const struct score_pod *cluster_snapshot_object(const struct cluster_snapshot *s, struct str kind,
+                                                struct str ns, struct str name,
+                                                struct cluster_pod *room);
+
 /* Every pod, templates left out, in no order that means anything; until `fn` returns false. */
 void cluster_snapshot_pods(const struct cluster_snapshot *s,
                            bool (*fn)(void *ctx, const struct score_pod *pod), void *ctx);

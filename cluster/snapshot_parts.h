@@ -54,6 +54,9 @@ struct cluster_snapshot {
     struct snapshot_page *pages[]; /* [n_pages] views in the roster's order */
 };
 
+/* Of "Pod", "Deployment", ...: the lower answers for a name that several have. */
+uint32_t snapshot_rank(struct str kind);
+
 /* The hash of "ns/name" of a pod or workload. */
 uint64_t snapshot_pod_hash(const uint64_t key[2], struct str ns, struct str name);
 

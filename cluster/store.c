@@ -331,18 +331,9 @@ static int apply_node(struct store *s, const struct source_delta *delta, struct 
 
 /* --- pods --- */
 
-/* The order in which kinds answer for one name. */
 static uint32_t rank_of(const struct source_delta *delta)
 {
-    static const char *const kinds[] = {"Deployment", "StatefulSet", "DaemonSet",  "ReplicaSet",
-                                        "Job",        "CronJob",     "PodTemplate"};
-    uint32_t i = 0;
-
-    if (delta->kind == SOURCE_POD)
-        return 0;
-    while (i < ARRAY_LEN(kinds) && !str_is(delta->type, kinds[i]))
-        i++;
-    return i + 1;
+    return delta->kind == SOURCE_POD ? 0 : snapshot_rank(delta->type);
 }
 
 static struct store_pod *find_pod(struct store_shard *shard, uint64_t hash, uint32_t rank,

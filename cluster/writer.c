@@ -285,5 +285,5 @@ static void remove_object(void *ctx, const struct writer_object *o, writer_done 
 
 struct writer directory_writer(struct directory_writer *w)
 {
-    return (struct writer){put_object, remove_object, w};
+    return (struct writer){.put = put_object, .remove = remove_object, .ctx = w};
 }

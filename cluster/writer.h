@@ -42,6 +42,7 @@ struct writer {
     void (*put)(void *ctx, const struct writer_object *o, writer_done done, void *done_ctx);
     void (*remove)(void *ctx, const struct writer_object *o, writer_done done, void *done_ctx);
     void *ctx;
+    bool status_apart; /* a status can be written of an object that somebody else owns */
 };
 
 struct directory_writer;

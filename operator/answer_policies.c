@@ -7,11 +7,8 @@
 #include "base/arena.h"
 #include "kube/emit.h"
 #include "kube/lock_policy.h"
-#include "kube/scan.h"
 #include "operator/declare.h"
 #include "operator/parts.h"
-
-enum { PADDING = 64 };
 
 /* A call that waits for its object to be stored. */
 struct pending {
@@ -24,87 +21,12 @@ struct pending {
 
 /* --- reading --- */
 
-/* An object with a spec, or the spec alone: what RegisterLockPolicy takes. */
-struct body {
-    struct str spec; /* compact; followed by readable bytes */
-    struct str resource_version;
-    struct str ns, name; /* as the body has them, else empty */
-};
-
-static void read_meta(struct scan *s, struct body *b, struct arena *a)
-{
-    if (!scan_object(s))
-        return;
-    while (scan_key(s)) {
-        if (scan_at(s, "resourceVersion"))
-            (void)scan_text(s, &b->resource_version, a);
-        else if (scan_at(s, "namespace"))
-            (void)scan_text(s, &b->ns, a);
-        else if (scan_at(s, "name"))
-            (void)scan_text(s, &b->name, a);
-    }
-}
-
-static int read_body(struct body *out, struct str json, struct arena *a, struct err *err)
-{
-    struct body b = {.spec = json};
-    struct str spec = {0};
-    struct scan s;
-
-    scan_init(&s, json, SCAN_STRICT);
-    if (scan_kind(&s) != SCAN_OBJECT)
-        (void)scan_fail(&s, -EINVAL, "expected an object");
-    if (scan_object(&s)) {
-        while (scan_key(&s)) {
-            if (scan_at(&s, "spec"))
-                (void)scan_raw(&s, &spec);
-            else if (scan_at(&s, "metadata"))
-                read_meta(&s, &b, a);
-        }
-    }
-    const int rc = scan_end(&s, err);
-    if (rc)
-        return rc;
-    if (spec.n)
-        b.spec = spec;
-    *out = b;
-    return 0;
-}
-
-/* A terminated copy in the arena that readable bytes follow. */
-static int keep(struct str *out, const struct buf *text, struct arena *a, struct err *err)
-{
-    char *const p = text->failed ? NULL : arena_array(a, text->n + PADDING, 1);
-
-    if (!p)
-        return err_set(err, -ENOMEM, "no memory");
-    memcpy(p, text->p, text->n);
-    *out = (struct str){p, text->n};
-    return 0;
-}
-
-/* {"spec": ...}, so that errors name fields as the object has them. */
 static int decode(struct kube_lock_policy *out, struct str spec, struct arena *a, struct err *err)
 {
-    struct buf text = {0};
     struct str json;
+    const int rc = op_wrap_spec(&json, spec, a, err);
 
-    buf_text(&text, "{\"spec\":");
-    buf_str(&text, spec);
-    buf_text(&text, "}");
-    int rc = keep(&json, &text, a, err);
-    buf_free(&text);
     return rc ? rc : kube_lock_policy_decode(out, json, true, a, err);
-}
-
-static int compact(struct str *spec, struct arena *a, struct err *err)
-{
-    struct buf text = {0};
-
-    op_compact(&text, *spec);
-    const int rc = keep(spec, &text, a, err);
-    buf_free(&text);
-    return rc;
 }
 
 /* --- answering --- */
@@ -264,7 +186,8 @@ static bool check_version(struct op_call *c, const struct op_object *old, struct
     return c->status == 0;
 }
 
-static bool check_identity(struct op_call *c, const struct body *b, struct str ns, struct str name)
+static bool check_identity(struct op_call *c, const struct op_sent *b, struct str ns,
+                           struct str name)
 {
     if (b->ns.n && !str_eq(b->ns, ns))
         op_fail_field(c, 422, "metadata.namespace", "is not that of the path");
@@ -273,32 +196,20 @@ static bool check_identity(struct op_call *c, const struct body *b, struct str n
     return c->status == 0;
 }
 
-static int same_spec(const struct op_object *old, struct str spec, struct arena *a, bool *out,
-                     struct err *err)
-{
-    struct str was = old->spec.n ? old->spec : STR("{}");
-    const int rc = compact(&was, a, err);
-
-    *out = rc == 0 && str_eq(was, spec);
-    return rc;
-}
-
 void op_policy_put(struct op *op, struct op_call *c, struct str ns, struct str name)
 {
     const struct op_object *const old = op_objects_find(&op->objects, OP_LOCK_POLICY, ns, name);
     struct pending *const p = arena_array(c->arena, 1, sizeof(*p));
     struct kube_lock_policy policy = {0};
-    struct body body = {0};
+    struct op_sent body = {0};
     bool same = false;
     struct err err = {0};
-    int rc = p ? read_body(&body, c->body, c->arena, &err) : err_set(&err, -ENOMEM, "no memory");
+    int rc = p ? op_read_sent(&body, c->body, c->arena, &err) : err_set(&err, -ENOMEM, "no memory");
 
-    if (rc == 0)
-        rc = compact(&body.spec, c->arena, &err);
     if (rc == 0)
         rc = decode(&policy, body.spec, c->arena, &err);
     if (rc == 0 && old)
-        rc = same_spec(old, body.spec, c->arena, &same, &err);
+        rc = op_same_spec(&same, old, body.spec, c->arena, &err);
     if (rc) {
         op_fail_decode(c, rc, &err);
         return;
@@ -326,7 +237,6 @@ void op_policy_put(struct op *op, struct op_call *c, struct str ns, struct str n
 static void on_removed(void *ctx, int rc, struct str json, const struct err *err)
 {
     struct pending *const p = ctx;
-    struct emit e;
 
     (void)json;
     if (rc) {
@@ -335,16 +245,7 @@ static void on_removed(void *ctx, int rc, struct str json, const struct err *err
     }
     lock_book_withdraw(&p->op->book, p->ns, p->name);
     op_objects_remove(&p->op->objects, OP_LOCK_POLICY, p->ns, p->name);
-    emit_init(&e, &p->c->out, true);
-    emit_object(&e);
-    emit_key(&e, "kind"), emit_words(&e, "Status");
-    emit_key(&e, "apiVersion"), emit_words(&e, "v1");
-    emit_key(&e, "metadata"), emit_object(&e), emit_end(&e);
-    emit_key(&e, "status"), emit_words(&e, "Success");
-    emit_key(&e, "code"), emit_int(&e, 200);
-    emit_end(&e);
-    buf_text(&p->c->out, "\n");
-    op_done(p->c, 200);
+    op_succeed(p->c);
 }
 
 void op_policy_delete(struct op *op, struct op_call *c, struct str ns, struct str name)

@@ -22,12 +22,17 @@ struct op_kind_name {
 };
 extern const struct op_kind_name op_kind_names[OP_KINDS];
 
+enum op_adjusted { OP_NOT_LOOKED_AT, OP_OFFERED, OP_SETTLED };
+
 struct op_object {
     struct str ns, name, uid, resource_version;
     int64_t generation;
     int64_t created_us;
     bool made_here;                    /* cluster/writer.h */
     bool marked;                       /* not told yet by the list that is under way */
+    bool writing;                      /* its status is being stored */
+    enum op_adjusted adjusted;         /* of a ResourceAdjustment */
+    uint64_t retry_ns;                 /* its status is not stored before that again */
     struct str json;                   /* whole; followed by 64 readable bytes */
     struct str metadata, spec, status; /* slices of it, empty = not there */
 };

@@ -15,6 +15,7 @@
 #include "cluster/cluster.h"
 #include "kube/emit.h"
 #include "kube/lock_policy.h"
+#include "operator/adjust.h"
 #include "operator/declare.h"
 #include "operator/parts.h"
 
@@ -267,6 +268,33 @@ static const struct route {
      {"update", OURS, "signals", {0}, {0}},
      op_signal_put,
      {NULL}},
+    {"resource-adjustments",
+     HTTP_POST,
+     1,
+     1,
+     false,
+     BY_RBAC,
+     {"create", OURS, "resourceadjustments", {0}, {0}},
+     op_adjust_post,
+     {NULL}},
+    {"resource-adjustments",
+     HTTP_GET,
+     2,
+     2,
+     false,
+     OWN_SPACE,
+     {"get", OURS, "resourceadjustments", {0}, {0}},
+     op_adjust_get,
+     {NULL}},
+    {"resource-adjustments",
+     HTTP_DELETE,
+     2,
+     2,
+     false,
+     BY_RBAC,
+     {"delete", OURS, "resourceadjustments", {0}, {0}},
+     op_adjust_delete,
+     {NULL}},
 };
 
 bool op_route_at(size_t i, struct op_route *out)
@@ -449,6 +477,7 @@ void op_tick(struct op *op, uint64_t now_ns, int64_t now_us)
         if (now_ns > silence_ns)
             lock_book_forget(&op->book, now_ns - silence_ns);
         atomic_store(&op->stats.lock_bytes, lock_book_bytes(&op->book));
+        op_adjustments_tick(op, now_ns, now_us);
     }
     detect(op, now_ns);
     op_cases_tick(op, now_ns, now_us);
@@ -501,6 +530,11 @@ void op_metrics(const struct op *op, struct buf *out)
                    atomic_load(&s->unauthorized));
     metric_counter(out, "numawise_operator_forbidden_total", "Calls answered with 403.",
                    atomic_load(&s->forbidden));
+    metric_family(out, "numawise_resource_adjustments_total", "counter",
+                  "ResourceAdjustments that were judged, and offers that were withdrawn.");
+    for (int i = 0; i < ADJUST_OUTCOMES; i++)
+        buf_printf(out, "numawise_resource_adjustments_total{outcome=\"%s\"} %llu\n",
+                   adjust_outcome_words[i], atomic_load(&s->adjustments[i]));
     metric_family(out, "numawise_deadlock_detection_seconds", "histogram",
                   "How long looking for deadlocks took.");
     metric_histogram(out, "numawise_deadlock_detection_seconds", "", &s->detection);

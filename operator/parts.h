@@ -21,6 +21,7 @@ struct op_stats {
     atomic_ullong confirmed, ended, passed, planned, suppressed, inversions;
     atomic_ullong deadlocks_active, cycles_active, violations_active, reporters, lock_bytes;
     atomic_ullong limited, unauthorized, forbidden;
+    atomic_ullong adjustments[5]; /* by enum adjust_outcome */
     struct metric_durations detection;
 };
 
@@ -37,8 +38,9 @@ struct op {
     struct rates rates;
     uint64_t unsaid; /* refused calls that the log does not tell of */
     struct op_stats stats;
-    uint64_t ticked_ns; /* the last tick */
-    uint64_t looked_ns; /* when pods were looked at last */
+    uint64_t ticked_ns;    /* the last tick */
+    uint64_t looked_ns;    /* when pods were looked at last */
+    uint64_t offers_as_of; /* the snapshot in which offers were looked at last */
 };
 
 /* --- who may --- */
@@ -79,6 +81,36 @@ enum { OP_QOS_GUARANTEED = 100, OP_QOS_BURSTABLE = 50, OP_QOS_BEST_EFFORT = 10 }
 /* 429 and false when this caller, or this reporter, calls too often. */
 bool op_within_rate(struct op *op, struct op_call *c, struct str ns, struct str pod,
                     struct str container);
+
+/* --- what callers send --- */
+
+/* An object with a spec, or the spec alone. */
+struct op_sent {
+    struct str spec;                       /* compact; followed by 64 readable bytes */
+    struct str resource_version, ns, name; /* as the body has them, else empty */
+};
+
+/* All: 0; -EINVAL it is no object; -ENOMEM. Everything lives in the arena. */
+int op_read_sent(struct op_sent *out, struct str json, struct arena *a, struct err *err) MUST_CHECK;
+
+/* {"spec": ...}, so that the errors of a decoder name fields as the object has them. */
+int op_wrap_spec(struct str *out, struct str spec, struct arena *a, struct err *err) MUST_CHECK;
+
+/* Has the stored object this compact spec already? */
+int op_same_spec(bool *out, const struct op_object *old, struct str spec, struct arena *a,
+                 struct err *err) MUST_CHECK;
+
+/* Answer 200 with a Status that says Success. */
+void op_succeed(struct op_call *c);
+
+/* --- adjustments --- */
+
+void op_adjust_post(struct op *op, struct op_call *c, struct str ns, struct str name);
+void op_adjust_get(struct op *op, struct op_call *c, struct str ns, struct str name);
+void op_adjust_delete(struct op *op, struct op_call *c, struct str ns, struct str name);
+
+/* Judge those that were not yet, or not as they are now; withdraw offers that are no more. */
+void op_adjustments_tick(struct op *op, uint64_t now_ns, int64_t now_us);
 
 /* --- deadlocks --- */
 

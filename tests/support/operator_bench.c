@@ -31,7 +31,8 @@ static void put_object(void *ctx, const struct writer_object *o, writer_done sto
         "{\"apiVersion\":\"%s\",\"kind\":\"%s\",\"metadata\":{\"name\":\"%.*s\","
         "\"namespace\":\"%.*s\",\"uid\":\"u-1\",\"resourceVersion\":\"%d\",\"generation\":%d,"
         "\"creationTimestamp\":\"2026-11-24T03:02:01Z\"},\"spec\":%.*s%s%.*s}",
-        o->api_version, o->kind, STR_ARG(o->name), STR_ARG(o->ns), b->puts, (int)o->generation + 1,
+        o->api_version, o->kind, STR_ARG(o->name), STR_ARG(o->ns), b->puts,
+        (int)o->generation + (o->spec_changed || !o->exists),
         STR_ARG(o->spec.n ? o->spec : STR("{}")), o->status.n ? ",\"status\":" : "",
         STR_ARG(o->status));
     const size_t n = b->stored.n;
@@ -63,7 +64,7 @@ int operator_bench_set_up(void **state)
     b->sink = cluster_sink(b->cluster);
     b->sink.settled(b->sink.ctx);
     const struct op_options options = {
-        .cluster = b->cluster, .writer = {put_object, remove_object, b}, .hash_key = {7, 8}};
+        .cluster = b->cluster, .writer = {put_object, remove_object, b, true}, .hash_key = {7, 8}};
     assert_int_equal(op_new(&b->op, &options, NULL), 0);
     b->room = malloc(ROOM);
     b->now_ns = 1000000000;
@@ -203,4 +204,24 @@ void read_directory(struct bench *b, const char *path)
     if (directory_open(&d, path, &b->sink, NULL, NULL, &err))
         fail_msg("%s", err.text);
     directory_close(d);
+}
+
+void add_object(struct bench *b, enum source_kind kind, const char *type, const char *ns,
+                const char *name, const char *json)
+{
+    struct buf text = {0};
+
+    buf_text(&text, json);
+    for (size_t i = 0; i < text.n; i++)
+        text.p[i] = text.p[i] == '\'' ? '"' : text.p[i];
+    const size_t n = text.n;
+    buf_add(&text, (const char[64]){0}, 64);
+    const struct source_delta delta = {.kind = kind,
+                                       .type = str_of(type),
+                                       .ns = str_of(ns),
+                                       .name = str_of(name),
+                                       .json = {text.p, n}};
+    assert_int_equal(b->sink.delta(b->sink.ctx, &delta, NULL), 0);
+    b->sink.settled(b->sink.ctx);
+    buf_free(&text);
 }

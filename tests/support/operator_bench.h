@@ -60,4 +60,8 @@ void succeeds(struct bench *b, enum http_method m, const char *target, const cha
 /* The objects of a cluster directory into the cluster. */
 void read_directory(struct bench *b, const char *path);
 
+/* Tell the cluster of an object; ' for " here, too. */
+void add_object(struct bench *b, enum source_kind kind, const char *type, const char *ns,
+                const char *name, const char *json);
+
 #endif

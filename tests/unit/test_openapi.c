@@ -256,6 +256,7 @@ static void bodies_have_the_fields_that_are_read(void **state)
     expect("LockReport", "report", &op_report_fields);
     expect("DeadlockClaim", "claim", &op_claim_fields);
     expect("SignalSpec", "spec", &kube_signal_fields);
+    expect("ResourceAdjustmentSpec", "spec", &kube_adjustment_fields);
 }
 
 int main(void)

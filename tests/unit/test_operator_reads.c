@@ -41,26 +41,6 @@ static int64_t number_at(const struct answer *a, const char *path)
     return json_integer_value(at(a, path));
 }
 
-static void add(struct bench *b, enum source_kind kind, const char *type, const char *ns,
-                const char *name, const char *json)
-{
-    struct buf text = {0};
-
-    buf_text(&text, json);
-    for (size_t i = 0; i < text.n; i++)
-        text.p[i] = text.p[i] == '\'' ? '"' : text.p[i];
-    const size_t n = text.n;
-    buf_add(&text, (const char[64]){0}, 64);
-    const struct source_delta delta = {.kind = kind,
-                                       .type = str_of(type),
-                                       .ns = str_of(ns),
-                                       .name = str_of(name),
-                                       .json = {text.p, n}};
-    assert_int_equal(b->sink.delta(b->sink.ctx, &delta, NULL), 0);
-    b->sink.settled(b->sink.ctx);
-    buf_free(&text);
-}
-
 /* --- GetNodeAffinity --- */
 
 static void expect_zones(const struct answer *a, int64_t node, const char *allowed)
@@ -108,10 +88,10 @@ static void the_age_is_that_of_the_report(void **state)
                    "'2026-09-21T14:13:19.500000Z'}],"
                    "'zones':[{'name':'node-0','type':'Node','resources':[{'name':'cpu',"
                    "'capacity':'4','allocatable':'4','available':'4'}]}]}");
-    add(b, SOURCE_NODE, "Node", "", "old",
-        "{'metadata':{'name':'old'},'status':{'capacity':{'cpu':'4','memory':'8Gi'},"
-        "'allocatable':{'cpu':'4','memory':'8Gi'}}}");
-    add(b, SOURCE_NRT, "NodeResourceTopology", "", "old", json);
+    add_object(b, SOURCE_NODE, "Node", "", "old",
+               "{'metadata':{'name':'old'},'status':{'capacity':{'cpu':'4','memory':'8Gi'},"
+               "'allocatable':{'cpu':'4','memory':'8Gi'}}}");
+    add_object(b, SOURCE_NRT, "NodeResourceTopology", "", "old", json);
     b->now_us = INT64_C(1790000000) * 1000000; /* 2026-09-21T14:13:20Z */
     struct answer a = call(b, HTTP_GET, "/v1/node-affinity/old", "");
     expect_zones(&a, 0, "0");
@@ -121,8 +101,8 @@ static void the_age_is_that_of_the_report(void **state)
     assert_int_equal(number_at(&a, "ageMs"), 500);
     done(&a);
     /* A node that has not told its topology. */
-    add(b, SOURCE_NODE, "Node", "", "mute",
-        "{'metadata':{'name':'mute'},'status':{'allocatable':{'cpu':'4','memory':'8Gi'}}}");
+    add_object(b, SOURCE_NODE, "Node", "", "mute",
+               "{'metadata':{'name':'mute'},'status':{'allocatable':{'cpu':'4','memory':'8Gi'}}}");
     fails(b, HTTP_GET, "/v1/node-affinity/mute", "", 503, "");
     fails(b, HTTP_GET, "/v1/bandwidth/mute", "", 503, "");
 }
@@ -152,9 +132,9 @@ static void a_pod_that_is_elsewhere_is_where_it_would_be_put(void **state)
 {
     struct bench *const b = *state;
 
-    add(b, SOURCE_POD, "Pod", "ml", "big",
-        "{'metadata':{'namespace':'ml','name':'big'},'spec':{'containers':[{'name':'m',"
-        "'resources':{'limits':{'cpu':'70','memory':'1Gi'}}}]}}");
+    add_object(b, SOURCE_POD, "Pod", "ml", "big",
+               "{'metadata':{'namespace':'ml','name':'big'},'spec':{'containers':[{'name':'m',"
+               "'resources':{'limits':{'cpu':'70','memory':'1Gi'}}}]}}");
     struct answer a = call(b, HTTP_GET, "/v1/node-affinity/gpu-1?pod=ml/big", "");
     expect_zones(&a, 1, "1,0");
     done(&a);
@@ -165,16 +145,16 @@ static void the_policy_bounds_the_distance(void **state)
 {
     struct bench *const b = *state;
 
-    add(b, SOURCE_POLICY, "ConcurrencyPolicy", "", "near",
-        "{'metadata':{'name':'near','generation':4},'spec':{'numa':{'allowedDistance':20},"
-        "'namespaceSelector':{'matchLabels':{'kubernetes.io/metadata.name':'ml'}}}}");
+    add_object(b, SOURCE_POLICY, "ConcurrencyPolicy", "", "near",
+               "{'metadata':{'name':'near','generation':4},'spec':{'numa':{'allowedDistance':20},"
+               "'namespaceSelector':{'matchLabels':{'kubernetes.io/metadata.name':'ml'}}}}");
     struct answer a = call(b, HTTP_GET, "/v1/node-affinity/gpu-1?pod=ml/embed-0", "");
     expect_zones(&a, 0, "0");
     assert_int_equal(number_at(&a, "distanceMap.1"), 21);
     done(&a);
-    add(b, SOURCE_POLICY, "ConcurrencyPolicy", "", "near",
-        "{'metadata':{'name':'near','generation':5},'spec':{'numa':{'allowedDistance':21},"
-        "'namespaceSelector':{'matchLabels':{'kubernetes.io/metadata.name':'ml'}}}}");
+    add_object(b, SOURCE_POLICY, "ConcurrencyPolicy", "", "near",
+               "{'metadata':{'name':'near','generation':5},'spec':{'numa':{'allowedDistance':21},"
+               "'namespaceSelector':{'matchLabels':{'kubernetes.io/metadata.name':'ml'}}}}");
     a = call(b, HTTP_GET, "/v1/node-affinity/gpu-1?pod=ml/embed-0", "");
     expect_zones(&a, 0, "0,1");
     done(&a);
@@ -198,10 +178,10 @@ static void a_class_comes_with_its_reason(void **state)
                         "no ConcurrencyPolicy is for its namespace: the class of Guaranteed pods");
     assert_null(at(&a, "policyGeneration"));
     done(&a);
-    add(b, SOURCE_POD, "Pod", "trading", "fast",
-        "{'metadata':{'namespace':'trading','name':'fast','annotations':{"
-        "'orchestration.gokore.io/qos-class':'critical'}},'spec':{'containers':[{'name':'m',"
-        "'resources':{'requests':{'cpu':'1'}}}]}}");
+    add_object(b, SOURCE_POD, "Pod", "trading", "fast",
+               "{'metadata':{'namespace':'trading','name':'fast','annotations':{"
+               "'orchestration.gokore.io/qos-class':'critical'}},'spec':{'containers':[{'name':'m',"
+               "'resources':{'requests':{'cpu':'1'}}}]}}");
     a = call(b, HTTP_GET, "/v1/qos-class/trading/fast", "");
     assert_string_equal(text_at(&a, "class"), "critical");
     assert_string_equal(text_at(&a, "qosClass"), "Burstable");
@@ -222,7 +202,8 @@ static void a_class_that_matches_says_so(void **state)
 {
     struct bench *const b = *state;
 
-    add(b, SOURCE_POLICY, "ConcurrencyPolicy", "", "all",
+    add_object(
+        b, SOURCE_POLICY, "ConcurrencyPolicy", "", "all",
         "{'metadata':{'name':'all','generation':9},'spec':{'precedence':5,'qosClassMapping':["
         "{'priority':0,'name':'first','match':{'minPriority':2000}},"
         "{'priority':3,'name':'second','match':{'qosClasses':['Guaranteed']}}]}}");

@@ -1,0 +1,574 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * AdjustResources: what is asked is a ResourceAdjustment, what comes of it is its status. The call
+ * is sugar: an object that somebody applies is judged as well. Nothing is carried out.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/siphash.h"
+#include "cluster/cluster.h"
+#include "kube/emit.h"
+#include "kube/scan.h"
+#include "operator/adjust.h"
+#include "operator/parts.h"
+
+enum { ROOM = 32 << 20 };
+static const uint64_t again_ns = UINT64_C(5) * 1000000000;
+
+/* A write of the object or its status that is out. */
+struct pending {
+    struct op *op;
+    struct op_call *c; /* NULL: nobody waits for it */
+    char ns[64], name[254];
+};
+
+/* --- status --- */
+
+static void put_if(struct emit *e, const char *key, int64_t v)
+{
+    if (v != FIELD_NONE)
+        emit_key(e, key), emit_int(e, v);
+}
+
+static void put_offer(struct emit *e, const struct adjust_answer *a, int64_t now_us)
+{
+    emit_key(e, "offer");
+    emit_object(e);
+    put_if(e, "cpuShares", a->cpu_shares);
+    put_if(e, "memoryMB", a->memory_mb);
+    put_if(e, "gpuSlots", a->gpu_slots);
+    put_if(e, "lockLimit", a->lock_limit);
+    emit_key(e, "node"), emit_words(e, a->node);
+    op_put_time(e, "until", now_us + INT64_C(1000000) * ADJUST_OFFER_S);
+    emit_end(e);
+}
+
+static void put_conditions(struct emit *e, const struct adjust_answer *a, int64_t generation,
+                           int64_t now_us)
+{
+    const struct op_condition feasible = {
+        "Feasible", a->outcome == ADJUST_FEASIBLE ? "True" : "False", a->reason, "", now_us,
+        generation};
+    const struct op_condition suppressed = {"ActionSuppressed", "True", "DryRun",
+                                            a->action,          now_us, generation};
+
+    emit_key(e, "conditions");
+    emit_array(e);
+    op_put_condition(e, &feasible);
+    if (a->action[0])
+        op_put_condition(e, &suppressed);
+    emit_end(e);
+}
+
+static void put_status(struct buf *out, const struct adjust_answer *a, int64_t generation,
+                       int64_t now_us)
+{
+    struct emit e;
+
+    emit_init(&e, out, false);
+    emit_object(&e);
+    emit_key(&e, "observedGeneration"), emit_int(&e, generation);
+    emit_key(&e, "outcome"), emit_words(&e, adjust_outcome_words[a->outcome]);
+    emit_key(&e, "path"), emit_words(&e, adjust_path_words[a->path]);
+    emit_key(&e, "reason"), emit_words(&e, a->reason);
+    emit_key(&e, "message"), emit_words(&e, a->message);
+    if (a->node[0])
+        emit_key(&e, "node"), emit_words(&e, a->node);
+    if (a->outcome == ADJUST_OFFERED)
+        put_offer(&e, a, now_us);
+    put_conditions(&e, a, generation, now_us);
+    emit_end(&e);
+}
+
+/* What a stored status says; `observed` -1: there is none. */
+struct told {
+    int64_t observed, until_us;
+    struct adjust_answer answer; /* outcome, path, node of the offer, offer */
+};
+
+static int word_of(struct str s, const char *const *words, int n)
+{
+    int i = 0;
+
+    while (i < n && !str_is(s, words[i]))
+        i++;
+    return i;
+}
+
+static void read_offer(struct scan *s, struct told *t, struct arena *a)
+{
+    struct str text = {0};
+
+    if (!scan_object(s))
+        return;
+    while (scan_key(s)) {
+        if (scan_at(s, "cpuShares"))
+            (void)scan_int64(s, &t->answer.cpu_shares);
+        else if (scan_at(s, "memoryMB"))
+            (void)scan_int64(s, &t->answer.memory_mb);
+        else if (scan_at(s, "gpuSlots"))
+            (void)scan_int64(s, &t->answer.gpu_slots);
+        else if (scan_at(s, "lockLimit"))
+            (void)scan_int64(s, &t->answer.lock_limit);
+        else if (scan_at(s, "node") && scan_text(s, &text, a))
+            (void)snprintf(t->answer.node, sizeof(t->answer.node), "%.*s", STR_ARG(text));
+        else if (scan_at(s, "until") && scan_text(s, &text, a) &&
+                 clock_parse_rfc3339(text, &t->until_us))
+            t->until_us = 0;
+    }
+}
+
+static void read_status(struct told *out, struct str json, struct arena *a)
+{
+    struct told t = {.observed = -1,
+                     .answer = {.outcome = ADJUST_INFEASIBLE,
+                                .path = ADJUST_NONE,
+                                .cpu_shares = FIELD_NONE,
+                                .memory_mb = FIELD_NONE,
+                                .gpu_slots = FIELD_NONE,
+                                .lock_limit = FIELD_NONE}};
+    struct str outcome = {0}, path = {0};
+    struct err err;
+    struct scan s;
+
+    *out = t;
+    if (json.n == 0)
+        return;
+    scan_init(&s, json, 0);
+    if (scan_object(&s)) {
+        while (scan_key(&s)) {
+            if (scan_at(&s, "observedGeneration"))
+                (void)scan_int64(&s, &t.observed);
+            else if (scan_at(&s, "outcome"))
+                (void)scan_text(&s, &outcome, a);
+            else if (scan_at(&s, "path"))
+                (void)scan_text(&s, &path, a);
+            else if (scan_at(&s, "offer"))
+                read_offer(&s, &t, a);
+        }
+    }
+    const int o = word_of(outcome, adjust_outcome_words, ADJUST_OUTCOMES);
+    const int p = word_of(path, adjust_path_words, 4);
+    if (scan_end(&s, &err) || o == ADJUST_OUTCOMES)
+        return;
+    t.answer.outcome = (enum adjust_outcome)o;
+    t.answer.path = p == 4 ? ADJUST_NONE : (enum adjust_path)p;
+    *out = t;
+}
+
+/* --- judging --- */
+
+static int judge(struct op *op, struct adjust_answer *out, struct str ns,
+                 const struct kube_adjustment *wanted, int64_t now_us)
+{
+    struct cluster_snapshot *const s = cluster_get(op->options.cluster);
+    void *const room = malloc(ROOM); /* of which little is touched */
+    struct arena a;
+    int rc = -ENOMEM;
+
+    if (room) {
+        arena_init(&a, room, ROOM);
+        rc = adjust_judge(out, s, ns, wanted, now_us, &a);
+    }
+    free(room);
+    cluster_snapshot_unref(s);
+    if (rc == 0)
+        atomic_fetch_add(&op->stats.adjustments[out->outcome], 1);
+    return rc;
+}
+
+/* --- storing --- */
+
+static struct pending *pending_new(struct op *op, struct op_call *c, struct str ns, struct str name)
+{
+    struct pending *const p = calloc(1, sizeof(*p));
+
+    if (!p)
+        return NULL;
+    p->op = op;
+    p->c = c;
+    (void)snprintf(p->ns, sizeof(p->ns), "%.*s", STR_ARG(ns));
+    (void)snprintf(p->name, sizeof(p->name), "%.*s", STR_ARG(name));
+    return p;
+}
+
+static struct op_object *find(const struct pending *p)
+{
+    return op_objects_find(&p->op->objects, OP_ADJUSTMENT, str_of(p->ns), str_of(p->name));
+}
+
+static void send_object(struct op_call *c, const struct op_object *x, int status)
+{
+    buf_str(&c->out, x->json);
+    buf_text(&c->out, "\n");
+    op_done(c, status);
+}
+
+static void on_stored(void *ctx, int rc, struct str json, const struct err *err)
+{
+    struct pending *const p = ctx;
+    struct err why = {0};
+
+    if (rc == 0)
+        rc = op_objects_put(&p->op->objects, OP_ADJUSTMENT, str_of(p->ns), str_of(p->name), json,
+                            &why);
+    else
+        why = *err;
+    struct op_object *const x = find(p);
+    if (rc && x) {
+        x->writing = false;
+        x->retry_ns = p->op->ticked_ns + again_ns;
+    }
+    if (rc && !p->c)
+        log_line(LOG_LEVEL_ERROR, "operator", "ResourceAdjustment %s/%s is not stored: %s", p->ns,
+                 p->name, why.text);
+    else if (rc)
+        op_fail(p->c, op_writer_status(rc), "%s", why.text);
+    else if (p->c)
+        send_object(p->c, x, 202);
+    free(p);
+}
+
+/* The object with its status in memory alone: its file is somebody's own. */
+static int keep_status(struct op *op, const struct op_object *x, struct str status)
+{
+    struct buf text = {0};
+    struct err err = {0};
+    struct emit e;
+    int rc;
+
+    emit_init(&e, &text, false);
+    emit_object(&e);
+    emit_key(&e, "apiVersion"), emit_words(&e, op_kind_names[OP_ADJUSTMENT].api_version);
+    emit_key(&e, "kind"), emit_words(&e, op_kind_names[OP_ADJUSTMENT].kind);
+    emit_key(&e, "metadata"), emit_raw(&e, x->metadata.n ? x->metadata : STR("{}"));
+    emit_key(&e, "spec"), emit_raw(&e, x->spec.n ? x->spec : STR("{}"));
+    emit_key(&e, "status"), emit_raw(&e, status);
+    emit_end(&e);
+    rc = text.failed
+             ? -ENOMEM
+             : op_objects_put(&op->objects, OP_ADJUSTMENT, x->ns, x->name, buf_view(&text), &err);
+    buf_free(&text);
+    return rc;
+}
+
+/* `x` may be another object, of the same name, when this returns. */
+static void record(struct op *op, struct op_object *x, const struct adjust_answer *a,
+                   int64_t now_us)
+{
+    const bool own = op->options.writer.status_apart || x->made_here;
+    struct pending *const p = own ? pending_new(op, NULL, x->ns, x->name) : NULL;
+    struct writer_object o = op_object_like(OP_ADJUSTMENT, x->ns, x->name, x);
+    struct buf status = {0};
+
+    put_status(&status, a, x->generation, now_us);
+    if (status.failed || (own && !p)) {
+        log_line(LOG_LEVEL_ERROR, "operator", "no memory for a ResourceAdjustment");
+        x->retry_ns = op->ticked_ns + again_ns;
+        free(p);
+    } else if (!own) {
+        if (keep_status(op, x, buf_view(&status)))
+            x->retry_ns = op->ticked_ns + again_ns;
+    } else {
+        x->writing = true;
+        o.status = buf_view(&status);
+        op->options.writer.put(op->options.writer.ctx, &o, on_stored, p);
+    }
+    buf_free(&status);
+}
+
+/* --- by itself --- */
+
+static int decode(struct kube_adjustment *out, const struct op_object *x, struct arena *a)
+{
+    struct err err;
+
+    return kube_adjustment_decode(out, x->json, false, a, &err);
+}
+
+static void look_at(struct op *op, struct op_object *x, int64_t now_us, struct arena *a)
+{
+    struct kube_adjustment wanted;
+    struct adjust_answer answer;
+    struct told told;
+
+    read_status(&told, x->status, a);
+    if (told.observed >= x->generation) {
+        x->adjusted = told.answer.outcome == ADJUST_OFFERED ? OP_OFFERED : OP_SETTLED;
+        return;
+    }
+    const int rc = decode(&wanted, x, a);
+    if (rc == 0 && judge(op, &answer, x->ns, &wanted, now_us) == 0)
+        record(op, x, &answer, now_us);
+    else
+        x->adjusted = rc == -EINVAL ? OP_SETTLED : OP_NOT_LOOKED_AT;
+}
+
+static void withdraw(struct op *op, struct op_object *x, const struct told *told,
+                     const char *reason, const char *message, int64_t now_us)
+{
+    struct adjust_answer a = {.outcome = ADJUST_WITHDRAWN, .path = ADJUST_NONE, .reason = reason};
+
+    (void)snprintf(a.message, sizeof(a.message), "%s", message);
+    (void)snprintf(a.node, sizeof(a.node), "%s", told->answer.node);
+    atomic_fetch_add(&op->stats.adjustments[ADJUST_WITHDRAWN], 1);
+    record(op, x, &a, now_us);
+}
+
+static void look_at_offer(struct op *op, struct op_object *x, struct cluster_snapshot *s,
+                          int64_t now_us, struct arena *a)
+{
+    const bool changed = cluster_snapshot_generation(s) != op->offers_as_of;
+    struct kube_adjustment wanted;
+    struct told told;
+    bool holds = true;
+
+    read_status(&told, x->status, a);
+    if (now_us > told.until_us) {
+        withdraw(op, x, &told, "Expired", "nobody took the offer while it stood", now_us);
+        return;
+    }
+    if (!changed || decode(&wanted, x, a) ||
+        adjust_still_holds(&holds, s, x->ns, &wanted, &told.answer, now_us, a) || holds)
+        return;
+    withdraw(op, x, &told, "NodeChanged", "what was offered is no longer there", now_us);
+}
+
+void op_adjustments_tick(struct op *op, uint64_t now_ns, int64_t now_us)
+{
+    struct cluster_snapshot *s;
+    struct arena a;
+    void *room;
+
+    if (op->objects.n[OP_ADJUSTMENT] == 0 || !(room = malloc(ROOM)))
+        return;
+    s = cluster_get(op->options.cluster);
+    arena_init(&a, room, ROOM);
+    for (uint32_t i = 0; i < op->objects.n[OP_ADJUSTMENT]; i++) {
+        struct op_object *const x = op->objects.at[OP_ADJUSTMENT][i];
+        const size_t mark = arena_mark(&a);
+
+        if (x->writing || now_ns < x->retry_ns)
+            continue;
+        if (x->adjusted == OP_NOT_LOOKED_AT)
+            look_at(op, x, now_us, &a);
+        else if (x->adjusted == OP_OFFERED)
+            look_at_offer(op, x, s, now_us, &a);
+        arena_rewind(&a, mark);
+    }
+    op->offers_as_of = cluster_snapshot_generation(s);
+    cluster_snapshot_unref(s);
+    free(room);
+}
+
+/* --- calls --- */
+
+/* The same words again are the same object: its name is theirs. */
+static struct str name_of(struct op_call *c, const struct op_sent *sent, struct str ns)
+{
+    static const uint64_t key[2] = {0x6e756d6177697365, 0x61646a7573746d65};
+    const uint64_t with_ns[2] = {key[0] ^ siphash13(key, ns), key[1]};
+    char text[32];
+
+    if (sent->name.n)
+        return sent->name;
+    const int n = snprintf(text, sizeof(text), "adjust-%016llx",
+                           (unsigned long long)siphash13(with_ns, sent->spec));
+    const char *const p = arena_copy(c->arena, text, (size_t)n);
+    return p ? (struct str){p, (size_t)n} : (struct str){0};
+}
+
+/* What would be stored, with what would come of it. */
+static void send_dry_run(struct op_call *c, struct str ns, struct str name, struct str spec,
+                         struct str status)
+{
+    struct emit e;
+
+    emit_init(&e, &c->out, true);
+    emit_object(&e);
+    emit_key(&e, "apiVersion"), emit_words(&e, op_kind_names[OP_ADJUSTMENT].api_version);
+    emit_key(&e, "kind"), emit_words(&e, op_kind_names[OP_ADJUSTMENT].kind);
+    emit_key(&e, "metadata");
+    emit_object(&e);
+    emit_key(&e, "name"), emit_text(&e, name);
+    emit_key(&e, "namespace"), emit_text(&e, ns);
+    emit_end(&e);
+    emit_key(&e, "spec"), emit_raw(&e, spec);
+    emit_key(&e, "status"), emit_raw(&e, status);
+    emit_end(&e);
+    buf_text(&c->out, "\n");
+    op_done(c, 200);
+}
+
+static void store(struct op *op, struct op_call *c, struct op_object *old, struct str ns,
+                  struct str name, struct str spec, struct str status)
+{
+    struct writer_object o = op_object_like(OP_ADJUSTMENT, ns, name, old);
+    struct pending *const p = pending_new(op, c, ns, name);
+
+    if (!p) {
+        op_fail(c, 503, "no memory");
+        return;
+    }
+    if (old)
+        old->writing = true;
+    else
+        o.spec = spec;
+    o.status = status;
+    op->options.writer.put(op->options.writer.ctx, &o, on_stored, p);
+}
+
+/* An answer that stands, or that only the object's owner may write. */
+static bool stands(const struct op *op, const struct op_object *old, struct arena *a)
+{
+    struct told told;
+
+    read_status(&told, old->status, a);
+    return old->writing || !(op->options.writer.status_apart || old->made_here) ||
+           (told.observed >= old->generation && told.answer.outcome != ADJUST_WITHDRAWN &&
+            told.answer.outcome != ADJUST_INFEASIBLE);
+}
+
+static bool check_target(struct op_call *c, const struct adjust_answer *a)
+{
+    if (!a->field)
+        return true;
+    op_fail_field(c,
+                  strcmp(a->reason, "TargetNotFound") == 0  ? 404
+                  : strcmp(a->reason, "TargetChanged") == 0 ? 409
+                                                            : 422,
+                  a->field, "%s", a->message);
+    return false;
+}
+
+/* Is the object of this name another one? */
+static bool check_old(struct op *op, struct op_call *c, const struct op_object *old,
+                      const struct op_sent *sent)
+{
+    struct err err = {0};
+    bool same = false;
+
+    if (!old && op->objects.n[OP_ADJUSTMENT] >= LIMIT_OPERATOR_OBJECTS)
+        op_fail(c, 429, "there are %d resourceadjustments already", LIMIT_OPERATOR_OBJECTS);
+    else if (old && op_same_spec(&same, old, sent->spec, c->arena, &err))
+        op_fail(c, 503, "%s", err.text);
+    else if (old && !same)
+        op_fail_field(c, 409, "metadata.name",
+                      "there is another one of this name, which asks for "
+                      "something else");
+    return c->status == 0;
+}
+
+static int read_call(struct op_call *c, struct op_sent *sent, struct kube_adjustment *wanted,
+                     struct err *err)
+{
+    struct str json;
+    int rc = op_read_sent(sent, c->body, c->arena, err);
+
+    if (rc == 0)
+        rc = op_wrap_spec(&json, sent->spec, c->arena, err);
+    return rc ? rc : kube_adjustment_decode(wanted, json, true, c->arena, err);
+}
+
+static bool check_identity(struct op_call *c, const struct op_sent *sent, struct str ns)
+{
+    if (sent->ns.n && !str_eq(sent->ns, ns))
+        op_fail_field(c, 422, "metadata.namespace", "is not that of the path");
+    else if (sent->name.n && !fields_is_subdomain(sent->name))
+        op_fail_field(c, 422, "metadata.name", "not a name of an object");
+    return c->status == 0;
+}
+
+void op_adjust_post(struct op *op, struct op_call *c, struct str ns, struct str unused)
+{
+    struct kube_adjustment wanted;
+    struct adjust_answer answer;
+    struct op_sent sent = {0};
+    struct buf status = {0};
+    struct err err = {0};
+    const int rc = read_call(c, &sent, &wanted, &err);
+
+    (void)unused;
+    if (rc) {
+        op_fail_decode(c, rc, &err);
+        return;
+    }
+    if (!op_within_rate(op, c, ns, wanted.target_name, STR("adjustment")) ||
+        !check_identity(c, &sent, ns))
+        return;
+    const struct str name = name_of(c, &sent, ns);
+    struct op_object *const old = op_objects_find(&op->objects, OP_ADJUSTMENT, ns, name);
+    if (!wanted.dry_run && !check_old(op, c, old, &sent))
+        return;
+    if (!wanted.dry_run && old && stands(op, old, c->arena)) {
+        send_object(c, old, 202);
+        return;
+    }
+    if (name.n == 0 || judge(op, &answer, ns, &wanted, c->now_us)) {
+        op_fail(c, 503, "no memory");
+        return;
+    }
+    if (!check_target(c, &answer))
+        return;
+    put_status(&status, &answer, old ? old->generation : 1, c->now_us);
+    if (status.failed)
+        op_fail(c, 503, "no memory");
+    else if (wanted.dry_run)
+        send_dry_run(c, ns, name, sent.spec, buf_view(&status));
+    else
+        store(op, c, old, ns, name, sent.spec, buf_view(&status));
+    buf_free(&status);
+}
+
+/* NULL: answered. */
+static struct op_object *need(struct op *op, struct op_call *c, struct str ns, struct str name)
+{
+    struct op_object *const x = op_objects_find(&op->objects, OP_ADJUSTMENT, ns, name);
+
+    if (!x)
+        op_fail(c, 404, "resourceadjustments \"%.*s\" not found", STR_ARG(name));
+    return x;
+}
+
+void op_adjust_get(struct op *op, struct op_call *c, struct str ns, struct str name)
+{
+    const struct op_object *const x = need(op, c, ns, name);
+
+    if (x)
+        send_object(c, x, 200);
+}
+
+static void on_removed(void *ctx, int rc, struct str json, const struct err *err)
+{
+    struct pending *const p = ctx;
+
+    (void)json;
+    if (rc) {
+        op_fail(p->c, op_writer_status(rc), "%s", err->text);
+    } else {
+        op_objects_remove(&p->op->objects, OP_ADJUSTMENT, str_of(p->ns), str_of(p->name));
+        op_succeed(p->c);
+    }
+    free(p);
+}
+
+void op_adjust_delete(struct op *op, struct op_call *c, struct str ns, struct str name)
+{
+    const struct op_object *const x = need(op, c, ns, name);
+
+    if (!x)
+        return;
+    const struct writer_object o = op_object_like(OP_ADJUSTMENT, ns, name, x);
+    struct pending *const p = pending_new(op, c, ns, name);
+    if (p)
+        op->options.writer.remove(op->options.writer.ctx, &o, on_removed, p);
+    else
+        op_fail(c, 503, "no memory");
+}
