@@ -59,8 +59,14 @@ struct node_inputs {
     const struct node_signal *signals;     /* [n_signals] by name */
     uint32_t n_signals;
     struct node_layouts *layouts; /* NULL: each view has its own */
-    uint64_t newest_generation;   /* the highest seen of this node, 0 = none */
-    int64_t now_us, max_age_us;   /* max_age_us 0 = never stale */
+    /*
+     * An earlier view from the same report, after which no report comes: who is there keeps what he
+     * got, who came is replayed, what he held who was replayed and is gone is free. NULL:
+     * everything is worked out from the report. Ignored where its machine has other dimensions.
+     */
+    const struct node_view *before;
+    uint64_t newest_generation; /* the highest seen of this node, 0 = none */
+    int64_t now_us, max_age_us; /* max_age_us 0 = never stale */
 };
 
 /*

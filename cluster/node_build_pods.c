@@ -335,9 +335,21 @@ static int replay(struct node_build *b, struct node_pod *to, const struct score_
     return rc;
 }
 
+/* The view to go on from; NULL: there is none, or it is of another machine. */
+static const struct node_view *before_of(const struct node_build *b)
+{
+    const struct node_view *const v = b->in->before;
+
+    return v && v->knowledge == NODE_KNOWN && v->machine.n_zones == b->v.machine.n_zones &&
+                   v->cpu_words == b->v.cpu_words && v->n_memory_types == b->v.n_memory_types &&
+                   v->n_devices == b->v.n_devices && v->n_resources == b->v.n_resources
+               ? v
+               : NULL;
+}
+
 static bool is_replayed(const struct node_build *b, const struct score_pod *p)
 {
-    return b->nrt->has_placements ||
+    return b->nrt->has_placements || before_of(b) ||
            (p->bound_us && b->nrt->observed_us && p->bound_us > b->nrt->observed_us);
 }
 
@@ -345,6 +357,87 @@ static void take_plain(const struct node_build *b, struct crowd *c, uint32_t i)
 {
     c->keys[c->n_plain] = b->in->keys ? b->in->keys[i] : 0;
     c->plain[c->n_plain++] = b->in->pods[i];
+}
+
+/* --- going on from an earlier view --- */
+
+/* What the report knows stays; who was replayed stays as long as he is among the pods. */
+static bool has_gone(const struct node_pod *was, const struct score_pod *pod)
+{
+    return !pod && (was->placement == NODE_POD_PREDICTED || was->placement == NODE_POD_UNPLACED);
+}
+
+static int keep_holding(struct node_build *b, struct node_holding *to,
+                        const struct node_holding *from)
+{
+    struct node_block *const blocks = arena_array(b->a, from->n_blocks, sizeof(*blocks));
+
+    if (!blocks || str_copy(&to->container, from->container, b->a))
+        return -ENOMEM;
+    if (from->n_blocks)
+        memcpy(blocks, from->blocks, from->n_blocks * sizeof(*blocks));
+    to->blocks = blocks;
+    to->n_blocks = from->n_blocks;
+    if (from->cpus && !(to->cpus = copy_set(from->cpus, b->v.cpu_words, b->a)))
+        return -ENOMEM;
+    return from->devices && !(to->devices = copy_set(from->devices, node_device_words(&b->v), b->a))
+               ? -ENOMEM
+               : 0;
+}
+
+static int keep_pod(struct node_build *b, struct node_pod *to, const struct node_pod *was)
+{
+    struct node_holding *const holdings = arena_array(b->a, was->n_holdings, sizeof(*holdings));
+    uint32_t *devices;
+
+    *to = (struct node_pod){.priority = was->priority,
+                            .qos = was->qos,
+                            .placement = was->placement,
+                            .holdings = holdings,
+                            .n_holdings = was->n_holdings,
+                            .cpus = was->cpus};
+    if (!holdings || str_copy(&to->ns, was->ns, b->a) || str_copy(&to->name, was->name, b->a) ||
+        str_copy(&to->uid, was->uid, b->a))
+        return -ENOMEM;
+    for (uint32_t i = 0; i < was->n_holdings; i++) {
+        if (keep_holding(b, &holdings[i], &was->holdings[i]))
+            return -ENOMEM;
+    }
+    b->v.n_unplaced += was->placement == NODE_POD_UNPLACED;
+    if (!was->devices)
+        return 0;
+    if (!(devices = arena_array(b->a, b->v.n_resources, sizeof(*devices))))
+        return -ENOMEM;
+    memcpy(devices, was->devices, b->v.n_resources * sizeof(*devices));
+    to->devices = devices;
+    return 0;
+}
+
+/* The pod, which is then listed; NULL when there is none. */
+static const struct score_pod *find_kept(struct node_build *b, struct crowd *c,
+                                         const struct node_pod *was)
+{
+    const struct kube_nrt_holding like = {.ns = was->ns, .pod = was->name, .uid = was->uid};
+
+    return find_pod(b, c, &like);
+}
+
+static int go_on(struct node_build *b, struct crowd *c, const struct node_view *before)
+{
+    copy_state(&b->v.state, &before->state, &b->v);
+    for (uint32_t i = 0; i < before->n_pods; i++) {
+        const struct node_pod *const was = &before->pods[i];
+        const struct score_pod *const pod = find_kept(b, c, was);
+
+        for (uint32_t k = 0; has_gone(was, pod) && k < was->n_holdings; k++)
+            kubelet_release_holding(&b->v.state, &b->v, &was->holdings[k]);
+        if (has_gone(was, pod))
+            continue;
+        c->from[c->n_out] = pod;
+        if (keep_pod(b, &c->out[c->n_out++], was))
+            return -ENOMEM;
+    }
+    return 0;
 }
 
 static int place_waiting(struct node_build *b, struct crowd *c)
@@ -405,7 +498,10 @@ int node_build_pods(struct node_build *b)
 {
     const uint32_t n = b->in->n_pods;
     /* A group of holdings is one pod; without known pods each may be one that we do not see. */
-    const size_t most = (size_t)n + (b->in->pods_known ? 0 : b->nrt->n_holdings);
+    const struct node_view *const before = before_of(b);
+    const size_t most = (size_t)n + (before              ? before->n_pods
+                                     : b->in->pods_known ? 0
+                                                         : b->nrt->n_holdings);
     struct crowd c = {
         .waiting = arena_array(b->scratch, n, sizeof(*c.waiting)),
         .plain = arena_array(b->scratch, n, sizeof(*c.plain)),
@@ -417,7 +513,7 @@ int node_build_pods(struct node_build *b)
 
     if (!c.waiting || !c.plain || !c.keys || !c.listed || !c.out || !c.from)
         return -ENOMEM;
-    int rc = place_listed(b, &c);
+    int rc = before ? go_on(b, &c, before) : place_listed(b, &c);
     if (rc == 0)
         rc = place_waiting(b, &c);
     if (rc == 0)

@@ -154,4 +154,10 @@ int kube_pod_decode(struct score_pod *out, struct str json, struct arena *a,
 /* True for Pod and the kinds above. */
 bool kube_is_workload(struct str kind);
 
+/*
+ * Of the JSON of such an object, which decodes: what has the pod's metadata and spec, the object
+ * itself or its template. A slice of `json`.
+ */
+struct str kube_pod_template(struct str kind, struct str json);
+
 #endif

@@ -12,6 +12,7 @@
 #include "kube/hints.h"
 #include "kube/labels.h"
 #include "kube/object.h"
+#include "kube/positions.h"
 #include "kube/scan.h"
 
 /* Where a pod is in an object of some kind: itself, or a template further down. */
@@ -41,6 +42,15 @@ static const struct shape *shape_of(struct str kind)
 bool kube_is_workload(struct str kind)
 {
     return shape_of(kind) != NULL;
+}
+
+struct str kube_pod_template(struct str kind, struct str json)
+{
+    const struct shape *const shape = shape_of(kind);
+
+    for (size_t i = 0; shape && i < ARRAY_LEN(shape->path) && shape->path[i]; i++)
+        json = kube_json_find(json, str_of(shape->path[i]));
+    return json;
 }
 
 /* What is decoded, and what the decoding of one part must tell another. */
