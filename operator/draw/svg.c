@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/buf.h"
+#include "base/svg.h"
 #include "operator/draw/draw.h"
 #include "operator/draw/layout.h"
 
@@ -31,7 +32,6 @@ struct picture {
 };
 
 static const char style[] =
-    "  <style>\n"
     "    .page { fill: #ffffff; }\n"
     "    .band { fill: #f6f8fa; }\n"
     "    .box { fill: #ffffff; stroke: #57606a; stroke-width: 1.2; }\n"
@@ -74,31 +74,9 @@ static const char style[] =
     "      .wrong { fill: #ff7b72; }\n"
     "      .maybe { fill: #d29922; }\n"
     "      .count { fill: #ff7b72; stroke: #0d1117; }\n"
-    "    }\n"
-    "  </style>\n";
+    "    }\n";
 
 /* --- text --- */
-
-/* Names in XML: markup escaped; they are printable ASCII, anything else shows as '?'. */
-static void put_text(struct buf *out, struct str s)
-{
-    for (size_t i = 0; i < s.n; i++) {
-        const char c = s.p[i];
-
-        if (c == '&')
-            buf_text(out, "&amp;");
-        else if (c == '<')
-            buf_text(out, "&lt;");
-        else if (c == '>')
-            buf_text(out, "&gt;");
-        else if (c == '"')
-            buf_text(out, "&quot;");
-        else if (c < 0x20 || c > 0x7e)
-            buf_text(out, "?");
-        else
-            buf_add(out, &c, 1);
-    }
-}
 
 /* Long names lose their middle: begin and end say most. */
 static void put_short(struct buf *out, struct str s)
@@ -106,12 +84,12 @@ static void put_short(struct buf *out, struct str s)
     const size_t begin = LAYOUT_NAME_CHARS / 2, end = LAYOUT_NAME_CHARS - begin - 1;
 
     if (s.n <= LAYOUT_NAME_CHARS) {
-        put_text(out, s);
+        svg_text(out, s);
         return;
     }
-    put_text(out, (struct str){s.p, begin});
+    svg_text(out, (struct str){s.p, begin});
     buf_text(out, "\u2026");
-    put_text(out, (struct str){s.p + s.n - end, end});
+    svg_text(out, (struct str){s.p + s.n - end, end});
 }
 
 static struct str name_of(const struct picture *p, uint32_t class_index)
@@ -164,7 +142,7 @@ static void put_box(const struct picture *p, const struct layout_box *b)
     const double x = p->left + b->x, y = top_of(p, b->row);
 
     buf_text(p->out, "  <g><title>");
-    put_text(p->out, c->name);
+    svg_text(p->out, c->name);
     buf_printf(p->out, ", level %u%s</title>", c->level,
                c->declared ? ", declared" : ", observed only");
     buf_printf(p->out,
@@ -259,9 +237,9 @@ static void put_line(const struct picture *p, const struct layout_line *line)
     const enum kind kind = kind_of(e);
 
     buf_text(p->out, "  <g><title>");
-    put_text(p->out, name_of(p, e->from));
+    svg_text(p->out, name_of(p, e->from));
     buf_text(p->out, ", then ");
-    put_text(p->out, name_of(p, e->to));
+    svg_text(p->out, name_of(p, e->to));
     buf_printf(p->out, "%s; observed %llu times by %u</title><path class=\"%s\" d=\"",
                e->declared ? ": declared" : "", (unsigned long long)e->count, e->reporters,
                kind_class[kind]);
@@ -317,25 +295,18 @@ static void put_summary(struct buf *out, const struct lock_view *v)
 
 static void put_head(const struct picture *p)
 {
-    buf_printf(p->out,
-               "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %.0f %.0f\" "
-               "width=\"%.0f\" height=\"%.0f\" role=\"img\" aria-labelledby=\"title desc\">\n"
-               "  <title id=\"title\">Lock hierarchy of namespace ",
-               p->width, p->height, p->width, p->height);
-    put_text(p->out, p->v->ns);
-    buf_text(p->out, "</title>\n  <desc id=\"desc\">");
-    put_summary(p->out, p->v);
-    buf_text(p->out, "</desc>\n");
-    buf_text(p->out, style);
+    struct buf title = {0}, desc = {0};
+
+    buf_text(&title, "Lock hierarchy of namespace ");
+    buf_str(&title, p->v->ns);
+    put_summary(&desc, p->v);
+    svg_open(p->out, p->width, p->height, buf_view(&title), buf_view(&desc), style);
     put_tips(p->out);
-    buf_printf(p->out,
-               "  <rect class=\"page\" width=\"%.0f\" height=\"%.0f\"/>\n"
-               "  <text class=\"head\" x=\"%d\" y=\"36\">Lock hierarchy of namespace ",
-               p->width, p->height, MARGIN);
-    put_text(p->out, p->v->ns);
-    buf_printf(p->out, "</text>\n  <text class=\"text\" x=\"%d\" y=\"60\">", MARGIN);
-    put_summary(p->out, p->v);
-    buf_text(p->out, "</text>\n");
+    svg_words(p->out, "head", MARGIN, 36, "%.*s", STR_ARG(buf_view(&title)));
+    svg_words(p->out, "text", MARGIN, 60, "%.*s", STR_ARG(buf_view(&desc)));
+    p->out->failed = p->out->failed || title.failed || desc.failed;
+    buf_free(&title);
+    buf_free(&desc);
 }
 
 /* One entry of the key; begins a new line where the last one is full. */
@@ -396,17 +367,17 @@ static void put_party(const struct picture *p, const struct lock_view_deadlock *
 {
     const struct lock_view_party *const a = &d->parties[i], *const b = &d->parties[(i + 1) % d->n];
 
-    put_text(p->out, a->pod);
+    svg_text(p->out, a->pod);
     buf_text(p->out, " thread ");
-    put_text(p->out, a->thread);
+    svg_text(p->out, a->thread);
     buf_text(p->out, " waits for ");
-    put_text(p->out, a->waits);
+    svg_text(p->out, a->waits);
     buf_text(p->out, "/");
-    put_text(p->out, a->waits_instance);
+    svg_text(p->out, a->waits_instance);
     buf_text(p->out, ", held by ");
-    put_text(p->out, b->pod);
+    svg_text(p->out, b->pod);
     buf_text(p->out, " thread ");
-    put_text(p->out, b->thread);
+    svg_text(p->out, b->thread);
 }
 
 static void put_deadlocks(const struct picture *p, double *y)
@@ -437,9 +408,9 @@ static void put_violations(const struct picture *p, double *y)
         if (!e->violation)
             continue;
         begin_finding(p, "wrong", y, 0);
-        put_text(p->out, name_of(p, e->to));
+        svg_text(p->out, name_of(p, e->to));
         buf_text(p->out, " was acquired while ");
-        put_text(p->out, name_of(p, e->from));
+        svg_text(p->out, name_of(p, e->from));
         buf_printf(p->out, " was held, %llu\u00d7 by ", (unsigned long long)e->count);
         count_of(p->out, e->reporters, "reporter", "reporters");
         buf_text(p->out, ", against the declared order");
@@ -457,7 +428,7 @@ static void put_cycles(const struct picture *p, double *y)
         buf_text(p->out, p->v->cycles[i].declared ? "Policies contradict each other: "
                                                   : "Potential cycle: ");
         draw_cycle(&line, p->v, &p->v->cycles[i], " > ");
-        put_text(p->out, buf_view(&line));
+        svg_text(p->out, buf_view(&line));
         p->out->failed = p->out->failed || line.failed;
         buf_free(&line);
         end_finding(p);
@@ -555,7 +526,7 @@ int draw_svg(struct buf *out, const struct lock_view *v)
     for (uint32_t i = 0; i < l->n_lines; i++)
         put_count(&p, &l->lines[i]);
     buf_str(out, buf_view(&words));
-    buf_text(out, "</svg>\n");
+    svg_close(out);
     out->failed = out->failed || words.failed;
     buf_free(&words);
     layout_free(l);
