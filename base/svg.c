@@ -3,6 +3,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/buf.h"
 
@@ -102,7 +103,25 @@ void svg_line(struct buf *out, const char *class_name, double x1, double y1, dou
                class_name, x1, y1, x2, y2);
 }
 
-double svg_width(size_t n, double font_size)
+/* In thousandths of the font size, of DejaVu Sans; what is no ASCII counts as one wide letter. */
+static unsigned advance(char c)
 {
-    return (double)n * font_size * 0.6;
+    if (c >= '0' && c <= '9')
+        return 640;
+    if (strchr("ijl.,:;|!'()[] /I", c))
+        return 360;
+    if (strchr("ftrJ-", c))
+        return 410;
+    if (strchr("mwMWQ%@", c))
+        return 920;
+    return c >= 'A' && c <= 'Z' ? 700 : ((unsigned char)c & 0xc0) == 0x80 ? 0 : 620;
+}
+
+double svg_width(struct str text, double font_size)
+{
+    unsigned sum = 0;
+
+    for (size_t i = 0; i < text.n; i++)
+        sum += text.p[i] ? advance(text.p[i]) : 0;
+    return sum * font_size / 1000;
 }

@@ -34,7 +34,7 @@ void svg_rect(struct buf *out, const char *class_name, double x, double y, doubl
               double height, double radius);
 void svg_line(struct buf *out, const char *class_name, double x1, double y1, double x2, double y2);
 
-/* About how wide `n` characters of SVG_SANS are at this size. */
-double svg_width(size_t n, double font_size);
+/* About how wide the text is in SVG_SANS at this size, rather a little more. */
+double svg_width(struct str text, double font_size);
 
 #endif

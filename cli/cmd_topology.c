@@ -14,8 +14,10 @@
 #include "cli/args.h"
 #include "cli/commands.h"
 #include "cli/topology_node.h"
+#include "cli/topology_svg.h"
 #include "cli/topology_text.h"
 #include "kube/nrt_emit.h"
+#include "scoring/node_view.h"
 #include "topology/cpuset.h"
 #include "topology/discover.h"
 #include "topology/model.h"
@@ -35,7 +37,7 @@ static const struct args_flag flags[] = {
     [FLAG_XML] = {"xml", 0, "FILE", "a machine that lstopo (hwloc) exported"},
     [FLAG_SYNTHETIC] = {"synthetic", 0, "TEXT", "a description: \"package:2 numa:2 core:8 pu:2\""},
     [FLAG_FSROOT] = {"fsroot", 0, "DIR", "a machine as copies of its /proc and /sys below DIR"},
-    [FLAG_OUTPUT] = {"output", 'o', "FORMAT", "table (default), json, or manifest"},
+    [FLAG_OUTPUT] = {"output", 'o', "FORMAT", "table (default), json, manifest, or svg"},
     [FLAG_NODE_NAME] = {"node-name", 0, "N", "in the manifest (default: this host's, or \"node\")"},
     [FLAG_ATTRIBUTE] = {"attribute", 0, "K=V",
                         "of the manifest, such as reserved-cpus=0,32 (repeatable)"},
@@ -45,11 +47,11 @@ static const struct args_flag flags[] = {
 static const struct args_command command = {
     .name = "topology",
     .usage = "[NODE --cluster DIR | --xml FILE | --synthetic TEXT | --fsroot DIR] [-o "
-             "table|json|manifest]",
+             "table|json|manifest|svg]",
     .about =
         "The NUMA zones of this machine, or of a recorded one: their CPUs, memory and distances,\n"
         "the devices near them, and how devices meet. The manifest is the NodeResourceTopology\n"
-        "that the agent would publish.\n",
+        "that the agent would publish; the svg is a picture, of a node with what runs where.\n",
     .flags = flags,
     .n_flags = ARRAY_LEN(flags),
 };
@@ -67,7 +69,7 @@ struct options {
 
 static int read_output(enum topology_output *out, const char *text, struct err *err)
 {
-    static const char *const names[] = {"table", "json", "manifest"};
+    static const char *const names[] = {"table", "json", "manifest", "svg"};
 
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         if (strcmp(text, names[i]) == 0) {
@@ -75,10 +77,8 @@ static int read_output(enum topology_output *out, const char *text, struct err *
             return 0;
         }
     }
-    if (strcmp(text, "svg") == 0)
-        return err_set(err, -ENOTSUP, "-o svg: not available in this version");
     const char *const near = str_nearest(str_of(text), names, ARRAY_LEN(names));
-    return err_set(err, -EINVAL, "-o: \"%s\" is not table, json or manifest%s%s%s", text,
+    return err_set(err, -EINVAL, "-o: \"%s\" is not table, json, manifest or svg%s%s%s", text,
                    near ? " (did you mean \"" : "", near ? near : "", near ? "\"?)" : "");
 }
 
@@ -273,8 +273,24 @@ static int print_manifest(struct buf *out, const struct topo_machine *m, struct 
     return 0;
 }
 
-static int print_machine(struct buf *out, const struct topo_machine *m, struct options *o,
-                         struct err *err)
+/* What the picture is of: a node, this host, or the file or text that was given. */
+static int print_svg(struct buf *out, const struct topo_machine *m, const struct node_view *view,
+                     struct options *o, struct err *err)
+{
+    const char *const text = o->source.text, *const slash = text ? strrchr(text, '/') : NULL;
+
+    if (!text && o->node[0] == '\0')
+        default_node(o);
+    const char *const title = o->node[0]                                   ? o->node
+                              : o->source.kind == TOPO_SOURCE_XML && slash ? slash + 1
+                                                                           : text;
+    return topology_svg(out, m, str_of(title), view)
+               ? err_set(err, -ENOMEM, "no memory for the picture")
+               : 0;
+}
+
+static int print_machine(struct buf *out, const struct topo_machine *m,
+                         const struct node_view *view, struct options *o, struct err *err)
 {
     switch (o->output) {
     case TOPOLOGY_TABLE:
@@ -283,6 +299,8 @@ static int print_machine(struct buf *out, const struct topo_machine *m, struct o
     case TOPOLOGY_JSON:
         topology_json(out, m);
         return 0;
+    case TOPOLOGY_SVG:
+        return print_svg(out, m, view, o, err);
     case TOPOLOGY_MANIFEST:
         break;
     }
@@ -295,14 +313,16 @@ static int unreadable(const char *text)
     return EXIT_UNREADABLE;
 }
 
-static int print_whole(const struct topo_machine *m, struct options *o)
+static int print_whole(const struct topo_machine *m, const struct node_view *view,
+                       struct options *o)
 {
     CLEANUP(buf_free) struct buf out = {0};
     struct err err = {0};
 
-    if (print_machine(&out, m, o, &err) < 0)
+    const int rc = print_machine(&out, m, view, o, &err);
+    if (rc < 0 && rc != -ENOMEM)
         return args_usage_error(&command, "%s", err.text);
-    if (out.failed)
+    if (rc < 0 || out.failed)
         return unreadable("out of memory");
     (void)fwrite(out.p, 1, out.n, stdout); /* main() looks whether it got through */
     return EXIT_YES;
@@ -325,12 +345,12 @@ static int run_discovered(struct options *o)
     arena_init(&a, room, TOPO_DISCOVER_ARENA_BYTES);
     if (topo_discover(&m, &o->source, &a, &err) < 0)
         return unreadable(err.text);
-    return print_whole(&m, o);
+    return print_whole(&m, NULL, o);
 }
 
-static int visit_node(const struct topo_machine *m, void *ctx)
+static int visit_node(const struct node_view *view, void *ctx)
 {
-    return print_whole(m, ctx);
+    return print_whole(&view->machine, view, ctx);
 }
 
 static int run_node(struct options *o)

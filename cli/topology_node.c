@@ -22,7 +22,7 @@ static const struct node_view *find(const struct cluster_snapshot *snapshot, con
 }
 
 int topology_visit_node(const char *dir, const char *node,
-                        int (*visit)(const struct topo_machine *m, void *ctx), void *ctx,
+                        int (*visit)(const struct node_view *v, void *ctx), void *ctx,
                         struct err *err)
 {
     struct numawise_config config;
@@ -36,7 +36,7 @@ int topology_visit_node(const char *dir, const char *node,
     if (rc < 0)
         return rc;
     const struct node_view *const view = find(source.snapshot, dir, node, err);
-    rc = view ? visit(&view->machine, ctx) : -ENOENT;
+    rc = view ? visit(view, ctx) : -ENOENT;
     source_done(&source);
     return rc;
 }

@@ -6,7 +6,7 @@
 #include "base/attr.h"
 
 struct err;
-struct topo_machine;
+struct node_view;
 
 /*
  * Read the cluster directory and call `visit` with the node's machine, which lives as long as the
@@ -14,7 +14,7 @@ struct topo_machine;
  * its topology); -errno when the directory cannot be read.
  */
 int topology_visit_node(const char *dir, const char *node,
-                        int (*visit)(const struct topo_machine *m, void *ctx), void *ctx,
+                        int (*visit)(const struct node_view *v, void *ctx), void *ctx,
                         struct err *err) MUST_CHECK;
 
 #endif

@@ -19,6 +19,7 @@
 #include "base/err.h"
 #include "cli/commands.h"
 #include "cli/topology_node.h"
+#include "scoring/node_view.h"
 #include "tests/support/data.h"
 #include "topology/model.h"
 
@@ -33,18 +34,21 @@ static char *machine(const char *name)
 /* --- the cluster's double: one node --- */
 
 int topology_visit_node(const char *dir, const char *node,
-                        int (*visit)(const struct topo_machine *m, void *ctx), void *ctx,
+                        int (*visit)(const struct node_view *v, void *ctx), void *ctx,
                         struct err *err)
 {
     static const struct topo_zone zone = {.id = 5, .socket = 1, .memory_bytes = 4096};
     static const struct topo_cpu cpu = {0, 1, 0, TOPO_NONE};
     static const uint32_t d = 10;
-    const struct topo_machine m = {
-        .n_zones = 1, .zones = &zone, .distances = {1, &d}, .n_cpus = 1, .cpus = &cpu};
+    static const uint64_t reserved = 0;
+    const struct node_view v = {
+        .cpu_words = 1,
+        .cpu_reserved = &reserved,
+        .machine = {.n_zones = 1, .zones = &zone, .distances = {1, &d}, .n_cpus = 1, .cpus = &cpu}};
 
     if (strcmp(node, "gpu-0") != 0)
         return err_set(err, -ENOENT, "there is no node \"%s\" in %s", node, dir);
-    return visit(&m, ctx);
+    return visit(&v, ctx);
 }
 
 /* --- running the command --- */
@@ -171,6 +175,30 @@ static void wrong_attributes_end_with_2(void **state)
         WORDS("-o", "manifest", "--attribute", "generation=1", "--attribute", "generation=2"), 2,
         "twice");
     assert_ends(WORDS("--attribute", "generation=1"), 2, "manifest");
+}
+
+static void assert_drawn(const char *const *words, const char *const *texts)
+{
+    struct result r = run(words);
+
+    assert_int_equal(r.code, 0);
+    for (; *texts; texts++)
+        if (!strstr(r.out.p, *texts))
+            fail_msg("the picture does not say %s", *texts);
+    done(&r);
+}
+
+/* Two packages of a zone each, 21 apart; 16 GPUs with links. What is legible tests/lint asks. */
+static void a_picture_says_what_the_machine_is(void **state)
+{
+    assert_drawn(WORDS("--xml", machine("nvidiaDGX2.xml"), "-o", "svg"),
+                 WORDS("<svg xmlns", ">nvidiaDGX2.xml</text>", ">Package 0<", ">NUMA zone 1<",
+                       ">754.5 GiB<", ">L3, CPUs 0-1<", ">PCI 0000:2b<", ">GPU nvml15<", ">21<",
+                       ">NV<", ">SYS<", "a link of their own (NVLink)", "</svg>"));
+    assert_drawn(WORDS("gpu-0", "--cluster", "x", "-o", "svg"),
+                 WORDS(">gpu-0</text>", ">NUMA zone 5<", "not known: 10 and 20 are assumed"));
+    assert_drawn(WORDS("--synthetic", "numa:2 pu:2", "-o", "svg"), WORDS(">numa:2 pu:2</text>"));
+    assert_ends(WORDS("-o", "svgg"), 2, "did you mean \"svg\"?");
 }
 
 static uint32_t count_lines(const char *text)
@@ -469,6 +497,7 @@ static void json_says_null_where_distances_are_not_known(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_picture_says_what_the_machine_is),
         cmocka_unit_test(wrong_usage_ends_with_2_and_says_what_is_meant),
         cmocka_unit_test(wrong_attributes_end_with_2),
         cmocka_unit_test(broken_input_ends_with_3_and_one_line),
