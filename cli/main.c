@@ -19,7 +19,7 @@ static const struct {
     {"explain", "would a pod be placed, where, and why", cmd_explain},
     {"topology", "zones, distances and devices of this machine or a recorded one", cmd_topology},
     {"check", "validate configuration, hints and manifests", cmd_check},
-    {"simulate", "place pods one after the other", NULL},
+    {"simulate", "place pods one after the other, with numawise and without", cmd_simulate},
     {"locks", "the lock hierarchy, of a directory or as a server knows it", cmd_locks},
     {"agent", "one per node: discover and publish", NULL},
 };

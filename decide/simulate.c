@@ -194,17 +194,19 @@ static int choose_with_numawise(struct simulation *s, const struct score_pod *po
 
 /* --- what the kubelet does --- */
 
-/* Of the kubelet alone: no policy and no hint of the pod has a say. */
+/* Of the kubelet alone: no policy, no hint, and no neighbour that wants to be alone has a say. */
 static int ask_kubelet(struct simulation *s, struct score_result *out, const struct score_pod *pod,
                        const struct node_view *node, struct err *err)
 {
     const struct score_context ctx = {0};
     const size_t mark = arena_mark(&s->arena);
+    struct node_view bare = *node;
     struct score_request *req;
     int rc = score_request_init(&req, pod, &s->arena, err);
 
+    bare.exclusive_zones = 0;
     if (rc == 0)
-        rc = score_node(out, req, node, &ctx, &s->arena);
+        rc = score_node(out, req, &bare, &ctx, &s->arena);
     arena_rewind(&s->arena, mark);
     return rc ? err_set(err, rc, "no memory to judge a node") : 0;
 }

@@ -3,7 +3,7 @@
 """Pictures that the program draws: well-formed XML (expat), everything inside the page, no two
 texts on top of each other, and in docs/pictures what the command draws now.
 
-usage: pictures.py NUMAWISE SOURCE
+usage: pictures.py NUMAWISE SOURCE [--draw]     --draw: draw those of docs/pictures again
 The list docs/pictures/drawn has a line a picture: FILE | arguments of numawise.
 """
 import itertools
@@ -92,8 +92,12 @@ def main():
         if line.startswith("#"):
             continue
         name, args = line.split(" | ")
-        if judge(name, args.split()) != (pictures / name).read_bytes():
-            print(f"docs/pictures/{name} is not what this draws now: numawise {args}")
+        svg = judge(name, args.split())
+        if svg and "--draw" in sys.argv[3:]:
+            (pictures / name).write_bytes(svg)
+        elif svg != (pictures / name).read_bytes():
+            print(f"docs/pictures/{name} is not what this draws now: numawise {args}\n"
+                  "Draw them again: tests/lint/pictures.py build/numawise . --draw, and look at them.")
             failed += 1
     for machine in sorted((source / "tests/data/machines").glob("*.xml")):
         judge(machine.name, ["topology", "--xml", str(machine), "-o", "svg"])
