@@ -8,7 +8,7 @@
 
 #include "base/siphash.h"
 
-enum { KINDS = 8, LISTS = 8, FIRST_SLOTS = 64 };
+enum { KINDS = 16, LISTS = 8, FIRST_SLOTS = 64 };
 
 /* One version of an object. */
 struct object {

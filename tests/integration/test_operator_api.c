@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The operator over an API server: what others apply there counts, what it writes appears there,
+ * each with its status, and watches bring it all back.
+ */
+#include "tests/support/test.h"
+
+#include <jansson.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "kube/file.h"
+#include "tests/support/fake_api.h"
+#include "tests/support/fake_store.h"
+#include "tests/support/server.h"
+
+enum { PATIENCE_MS = 60000 };
+enum { NODES, PODS, TOPOLOGIES, NAMESPACES, POLICIES, SIGNALS, LOCKS, ADJUSTMENTS, DEADLOCKS };
+
+#define OURS  "orchestration.gokore.io/v1beta1"
+#define LOCKY "concurrency.gokore.io/v1alpha1"
+
+static const struct {
+    const char *path, *api_version, *kind;
+    bool sorted;
+} kinds[] = {
+    {"/api/v1/nodes", "v1", "Node", false},
+    {"/api/v1/pods", "v1", "Pod", false},
+    {"/apis/topology.node.k8s.io/v1alpha2/noderesourcetopologies", "topology.node.k8s.io/v1alpha2",
+     "NodeResourceTopology", true},
+    {"/api/v1/namespaces", "v1", "Namespace", false},
+    {"/apis/" OURS "/concurrencypolicies", OURS, "ConcurrencyPolicy", true},
+    {"/apis/" OURS "/signals", OURS, "Signal", true},
+    {"/apis/" LOCKY "/lockpolicies", LOCKY, "LockPolicy", true},
+    {"/apis/" OURS "/resourceadjustments", OURS, "ResourceAdjustment", true},
+    {"/apis/" OURS "/deadlockreports", OURS, "DeadlockReport", true},
+};
+
+static struct {
+    struct fake_api *api;
+    struct test_server server;
+    char kubeconfig[TEST_PATH_BYTES];
+} w;
+
+/* --- the API server: everybody is root, and may do everything --- */
+
+static int serve(void *ctx, const char *method, const char *target, struct str body,
+                 struct buf *out)
+{
+    if (strcmp(target, "/apis/authentication.k8s.io/v1/tokenreviews") == 0)
+        buf_text(out, "{\"kind\":\"TokenReview\",\"status\":{\"authenticated\":true,"
+                      "\"audiences\":[\"numawise\"],\"user\":{\"username\":\"root\"}}}");
+    else if (strcmp(target, "/apis/authorization.k8s.io/v1/subjectaccessreviews") == 0)
+        buf_text(out, "{\"kind\":\"SubjectAccessReview\",\"status\":{\"allowed\":true}}");
+    else
+        return fake_store_handle(ctx, method, target, body, out);
+    return 201;
+}
+
+static int put_document(void *ctx, const struct kube_document *doc)
+{
+    struct history *const h = ctx;
+
+    for (unsigned k = 0; k < ARRAY_LEN(kinds); k++) {
+        if (!str_is(doc->meta.kind, kinds[k].kind))
+            continue;
+        char *const ns = strndup(doc->meta.ns.n ? doc->meta.ns.p : "", doc->meta.ns.n);
+        char *const name = strndup(doc->meta.name.p, doc->meta.name.n);
+
+        (void)history_put_text(h, k, ns, name, doc->json);
+        free(ns);
+        free(name);
+    }
+    return 0;
+}
+
+static void no_problem(void *ctx, const char *path, uint32_t line, uint32_t column,
+                       const char *text)
+{
+    fail_msg("%s:%u:%u: %s", path, line, column, text);
+}
+
+static void put_file(const char *name)
+{
+    char path[TEST_PATH_BYTES];
+    struct history *const h = fake_api_lock(w.api);
+    const struct kube_visitor visitor = {put_document, no_problem, h};
+
+    (void)snprintf(path, sizeof(path), "%s/%s", TEST_EXAMPLES, name);
+    assert_int_equal(kube_file_visit(path, &visitor, NULL), 0);
+    fake_api_unlock(w.api);
+}
+
+/* `text` has ' for ", and no resourceVersion. */
+static void put(unsigned kind, const char *ns, const char *name, const char *text)
+{
+    struct history *const h = fake_api_lock(w.api);
+    char *const copy = strdup(text);
+
+    for (char *p = copy; *p; p++)
+        *p = *p == '\'' ? '"' : *p;
+    (void)history_put_text(h, kind, ns, name, str_of(copy));
+    fake_api_unlock(w.api);
+    free(copy);
+}
+
+static void put_teller(int i)
+{
+    char text[700], name[32];
+
+    (void)snprintf(name, sizeof(name), "teller-%d", i);
+    (void)snprintf(
+        text, sizeof(text),
+        "{'apiVersion':'v1','kind':'Pod','metadata':{'name':'%s','namespace':'bank','uid':'u-%d',"
+        "'creationTimestamp':'2026-01-01T00:00:00Z','ownerReferences':[{'apiVersion':'apps/v1',"
+        "'kind':'ReplicaSet','name':'teller','uid':'r','controller':true}]},'spec':{'nodeName':"
+        "'cpu-1','containers':[{'name':'main','resources':{'requests':{'cpu':'1'}}}]},'status':{"
+        "'phase':'Running','conditions':[{'type':'Ready','status':'True'}]}}",
+        name, i);
+    put(PODS, "bank", name, text);
+}
+
+/* --- the program --- */
+
+static int start(void **state)
+{
+    static const struct fake_api_options options = {.bookmark_ms = 200};
+    const char *const source[] = {"--kubeconfig", w.kubeconfig, NULL};
+    const char *const tmp = getenv("TMPDIR");
+    struct buf text = {0};
+
+    w.api = fake_api_new(&options);
+    struct history *const h = fake_api_lock(w.api);
+    for (unsigned k = 0; k < ARRAY_LEN(kinds); k++)
+        (void)history_kind(h, kinds[k].path, kinds[k].api_version, kinds[k].kind, kinds[k].sorted);
+    fake_api_unlock(w.api);
+    fake_api_handle(w.api, serve, w.api);
+    put_file("cluster/nodes/cpu-1.yaml");
+    put_file("locks/teller.yaml");
+    for (int i = 0; i < 4; i++)
+        put_teller(i);
+    put(POLICIES, "", "p",
+        "{'apiVersion':'" OURS "','kind':'ConcurrencyPolicy','metadata':{'name':'p'},'spec':{"
+        "'deadlock':{'thresholdSeconds':1,'strategy':'EvictPod'}}}");
+    (void)snprintf(w.kubeconfig, sizeof(w.kubeconfig), "%s/numawise-operator-%d",
+                   tmp ? tmp : "/tmp", (int)getpid());
+    buf_printf(&text,
+               "current-context: a\ncontexts: [{name: a, context: {cluster: c}}]\n"
+               "clusters: [{name: c, cluster: {server: '%s'}}]\n",
+               fake_api_url(w.api));
+    test_write(w.kubeconfig, buf_view(&text));
+    buf_free(&text);
+    test_server_run(&w.server, source, NULL);
+    test_server_wait(&w.server);
+    return 0;
+}
+
+static int stop(void **state)
+{
+    assert_int_equal(test_server_stop(&w.server, SIGTERM), 0);
+    fake_api_free(w.api);
+    (void)unlink(w.kubeconfig);
+    return 0;
+}
+
+/* --- asking --- */
+
+static int call(const char *method, const char *target, const char *body, struct buf *out)
+{
+    const int fd = test_connect(w.server.operator_port);
+    struct test_reply r = {0};
+    struct buf b = {0};
+
+    buf_printf(&b,
+               "%s %s HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer t\r\n"
+               "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n",
+               method, target, strlen(body));
+    for (const char *p = body; *p; p++)
+        buf_add(&b, *p == '\'' ? "\"" : p, 1);
+    assert_true(send(fd, b.p, b.n, MSG_NOSIGNAL) == (ssize_t)b.n);
+    assert_true(test_receive(fd, &r));
+    const int status = r.status;
+    if (out) {
+        out->n = 0;
+        buf_str(out, buf_view(&r.body));
+        buf_add(out, "", 1);
+    }
+    test_reply_done(&r);
+    buf_free(&b);
+    (void)close(fd);
+    return status;
+}
+
+/* Until what is answered has this text. */
+static void await_answer(const char *target, const char *text)
+{
+    const uint64_t limit = clock_monotonic_ns() + PATIENCE_MS * UINT64_C(1000000);
+    struct buf b = {0};
+
+    while (call("GET", target, "", &b) != 200 || !strstr(b.p, text)) {
+        if (clock_monotonic_ns() > limit)
+            fail_msg("%s: no \"%s\" in: %s", target, text, b.p);
+        (void)poll(NULL, 0, 20);
+    }
+    buf_free(&b);
+}
+
+/* The text of the object in the API server; empty: none. */
+static void stored(unsigned kind, const char *ns, const char *name, struct buf *out)
+{
+    const struct history *const h = fake_api_lock(w.api);
+
+    out->n = 0;
+    buf_str(out, history_object(h, kind, ns, name, history_version(h)));
+    buf_add(out, "", 1);
+    fake_api_unlock(w.api);
+}
+
+static void await_stored(unsigned kind, const char *ns, const char *name, const char *text)
+{
+    const uint64_t limit = clock_monotonic_ns() + PATIENCE_MS * UINT64_C(1000000);
+    struct buf b = {0}, log = {0};
+
+    for (stored(kind, ns, name, &b); !strstr(b.p, text); stored(kind, ns, name, &b)) {
+        if (clock_monotonic_ns() > limit) {
+            test_server_log(&w.server, &log);
+            fail_msg("%s/%s: no \"%s\" in: %s\n%s", ns, name, text, b.p, log.p ? log.p : "");
+        }
+        (void)poll(NULL, 0, 20);
+    }
+    buf_free(&b);
+}
+
+/* --- tests --- */
+
+static void policies_come_from_there_and_go_there(void **state)
+{
+    struct buf b = {0};
+
+    await_answer("/v1/lock-hierarchy?namespace=bank", "\"accounts\"");
+    assert_int_equal(call("PUT", "/v1/lock-policies/bank/clerk",
+                          "{'hierarchyRules':[{'name':'r','order':['tape','audit']}]}", &b),
+                     201);
+    stored(LOCKS, "bank", "clerk", &b);
+    assert_non_null(strstr(b.p, "\"order\":[\"tape\",\"audit\"]"));
+    assert_non_null(strstr(b.p, "\"generation\":1"));
+    assert_int_equal(call("PUT", "/v1/lock-policies/bank/clerk",
+                          "{'hierarchyRules':[{'name':'r','order':['tape','vault']}]}", &b),
+                     200);
+    stored(LOCKS, "bank", "clerk", &b);
+    assert_non_null(strstr(b.p, "\"generation\":2"));
+    /* Somebody else changes it meanwhile: then nobody's change is lost. */
+    put(LOCKS, "bank", "clerk",
+        "{'apiVersion':'" LOCKY "','kind':'LockPolicy','metadata':{'name':'clerk','namespace':"
+        "'bank'},'spec':{'hierarchyRules':[{'name':'r','order':['safe','vault']}]}}");
+    await_answer("/v1/lock-hierarchy?namespace=bank", "\"safe\"");
+    assert_int_equal(call("DELETE", "/v1/lock-policies/bank/clerk", "", &b), 200);
+    stored(LOCKS, "bank", "clerk", &b);
+    assert_int_equal(b.n, 1);
+    /* Removed there: gone here. */
+    struct history *const h = fake_api_lock(w.api);
+    (void)history_delete(h, LOCKS, "bank", "teller");
+    fake_api_unlock(w.api);
+    await_answer("/v1/lock-hierarchy?namespace=bank", "\"levels\": {}");
+    buf_free(&b);
+}
+
+static void say_deadlock(int sequence)
+{
+    char body[1024];
+
+    (void)snprintf(body, sizeof(body),
+                   "{'reporter':{'namespace':'bank','pod':'teller-0','epoch':1},'sequence':%d,"
+                   "'nowNs':%llu,"
+                   "'held':[{'class':'accounts','instance':'a','thread':7,'sinceNs':10},"
+                   "{'class':'ledger','instance':'l','thread':8,'sinceNs':11}],"
+                   "'waiting':[{'class':'ledger','instance':'l','thread':7,'sinceNs':20},"
+                   "{'class':'accounts','instance':'a','thread':8,'sinceNs':30}]}",
+                   sequence, (unsigned long long)clock_monotonic_ns());
+    assert_int_equal(call("POST", "/v1/lock-reports", body, NULL), 202);
+}
+
+/* The name of the only DeadlockReport there; "" when there is none. */
+static void note_key(void *ctx, struct str key, struct str text)
+{
+    const struct str slash = key;
+    char *const out = ctx;
+
+    for (size_t i = 0; i < slash.n; i++) {
+        if (slash.p[i] == '/')
+            (void)snprintf(out, 64, "%.*s", (int)(slash.n - i - 1), slash.p + i + 1);
+    }
+}
+
+static void a_deadlock_is_told_there(void **state)
+{
+    const uint64_t limit = clock_monotonic_ns() + PATIENCE_MS * UINT64_C(1000000);
+    char name[64] = "";
+    int sequence = 0;
+
+    while (!name[0]) {
+        say_deadlock(++sequence);
+        const struct history *const h = fake_api_lock(w.api);
+        history_each(h, DEADLOCKS, note_key, name);
+        fake_api_unlock(w.api);
+        assert_true(clock_monotonic_ns() < limit);
+        (void)poll(NULL, 0, 200);
+    }
+    await_stored(DEADLOCKS, "bank", name, "\"victim\":\"bank/teller-0\"");
+    await_stored(DEADLOCKS, "bank", name, "\"reason\":\"DryRun\"");
+    await_stored(DEADLOCKS, "bank", name, "\"source\":\"Observed\"");
+    await_answer("/v1/deadlocks/bank", name);
+    /* Its pod ends: that is written, too. */
+    struct history *const h = fake_api_lock(w.api);
+    (void)history_delete(h, PODS, "bank", "teller-0");
+    fake_api_unlock(w.api);
+    await_stored(DEADLOCKS, "bank", name, "\"reason\":\"Gone\"");
+}
+
+/* teller-1 asks for one CPU; of the 124 of cpu-1 the tellers have four. */
+static void adjustments_that_are_applied_are_answered_there(void **state)
+{
+    struct buf b = {0};
+
+    put(ADJUSTMENTS, "bank", "more",
+        "{'apiVersion':'" OURS "','kind':'ResourceAdjustment','metadata':{'name':'more',"
+        "'namespace':'bank','generation':1},'spec':{'target':{'name':'teller-1'},"
+        "'cpuShares':124928}}");
+    await_stored(ADJUSTMENTS, "bank", "more", "\"reason\":\"Deferred\"");
+    put(ADJUSTMENTS, "bank", "less",
+        "{'apiVersion':'" OURS "','kind':'ResourceAdjustment','metadata':{'name':'less',"
+        "'namespace':'bank','generation':1},'spec':{'target':{'name':'teller-1'},"
+        "'cpuShares':123905,'negotiate':true}}");
+    await_stored(ADJUSTMENTS, "bank", "less", "\"cpuShares\":123904"); /* 121 */
+    assert_int_equal(call("POST", "/v1/resource-adjustments/bank",
+                          "{'metadata':{'name':'asked'},'spec':{'target':{'name':'teller-1'},"
+                          "'cpuShares':2048}}",
+                          &b),
+                     202);
+    stored(ADJUSTMENTS, "bank", "asked", &b);
+    assert_non_null(strstr(b.p, "\"outcome\":\"Feasible\""));
+    assert_non_null(strstr(b.p, "\"path\":\"InPlace\""));
+    assert_int_equal(call("DELETE", "/v1/resource-adjustments/bank/asked", "", &b), 200);
+    stored(ADJUSTMENTS, "bank", "asked", &b);
+    assert_int_equal(b.n, 1);
+    buf_free(&b);
+}
+
+static void a_signal_goes_there_and_comes_back(void **state)
+{
+    assert_int_equal(call("PUT", "/v1/signals/nics",
+                          "{'kind':'networkBandwidth','unit':'Mbps','ttlSeconds':3600,'nodes':{"
+                          "'cpu-1':{'devices':{'eth0':12345}}}}",
+                          NULL),
+                     204);
+    await_stored(SIGNALS, "", "nics", "\"eth0\":12345");
+    await_answer("/v1/bandwidth/cpu-1", "\"measured\": 12345");
+}
+
+/* What it may not write is said; when it may, it is written. */
+static void what_is_refused_is_told_and_tried_again(void **state)
+{
+    struct buf b = {0};
+
+    fake_api_fault(w.api, FAKE_STATUS, "/apis/" LOCKY "/namespaces/", FAKE_BOTH, FAKE_ALWAYS, 403,
+                   0);
+    fake_api_fault(w.api, FAKE_STATUS, "/apis/" OURS "/namespaces/", FAKE_BOTH, FAKE_ALWAYS, 403,
+                   0);
+    assert_int_equal(call("PUT", "/v1/lock-policies/bank/clerk", "{}", &b), 503);
+    assert_non_null(strstr(b.p, "POST /apis/" LOCKY "/namespaces/bank/lockpolicies: 403"));
+    assert_int_equal(call("GET", "/v1/lock-policies/bank/clerk", "", &b), 404);
+    put(ADJUSTMENTS, "bank", "more",
+        "{'apiVersion':'" OURS "','kind':'ResourceAdjustment','metadata':{'name':'more',"
+        "'namespace':'bank','generation':1},'spec':{'target':{'name':'teller-1'},"
+        "'cpuShares':2048}}");
+    const uint64_t limit = clock_monotonic_ns() + PATIENCE_MS * UINT64_C(1000000);
+    while (fake_api_asked(w.api, "PUT /apis/" OURS "/namespaces/bank/resourceadjustments/more/"
+                                 "status") < 1) {
+        assert_true(clock_monotonic_ns() < limit);
+        (void)poll(NULL, 0, 20);
+    }
+    fake_api_heal(w.api);
+    await_stored(ADJUSTMENTS, "bank", "more", "\"outcome\":\"Feasible\"");
+    buf_free(&b);
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, start, stop)
+    const struct CMUnitTest tests[] = {
+        T(policies_come_from_there_and_go_there),           T(a_deadlock_is_told_there),
+        T(adjustments_that_are_applied_are_answered_there), T(a_signal_goes_there_and_comes_back),
+        T(what_is_refused_is_told_and_tried_again),
+    };
+#undef T
+
+    return cmocka_run_group_tests_name("operator over an API server", tests, NULL, NULL);
+}
