@@ -250,10 +250,11 @@ static struct job *copy(const struct source_delta *d)
     return j;
 }
 
-/* Kinds of objects that the operator keeps: its own, and signals, which are pushed to it. */
+/* Kinds of objects that the operator keeps: its own, signals, which are pushed to it, and policies,
+   to which it tells whether they count. */
 static bool is_kept(enum source_kind kind)
 {
-    return kind >= SOURCE_LOCK_POLICY || kind == SOURCE_SIGNAL;
+    return kind >= SOURCE_LOCK_POLICY || kind == SOURCE_SIGNAL || kind == SOURCE_POLICY;
 }
 
 static int on_delta(void *ctx, const struct source_delta *delta, struct err *err)

@@ -160,6 +160,35 @@ uint32_t cluster_context_losers(const struct cluster_context *c, struct str ns,
     return n;
 }
 
+uint32_t cluster_context_namespaces(const struct cluster_context *c)
+{
+    return c->n_namespaces;
+}
+
+struct cluster_standing *cluster_context_standings(const struct cluster_context *c, uint32_t *out_n)
+{
+    struct cluster_standing *const all = calloc(c->n_policies + 1, sizeof(*all));
+
+    for (uint32_t i = 0; all && i < c->n_policies; i++)
+        all[i].policy = c->policies[i];
+    for (uint32_t k = 0; all && k < c->n_namespaces; k++) {
+        const struct kube_namespace *const ns = namespace_of(c->namespaces[k]);
+        const struct score_policy *winner = NULL;
+
+        for (uint32_t i = 0; i < c->n_policies; i++) {
+            if (!score_selects(&c->policies[i]->namespaces, ns->labels))
+                continue;
+            if (winner && all[i].loses++ == 0) {
+                all[i].ns = ns->name;
+                all[i].winner = winner;
+            }
+            winner = winner ? winner : c->policies[i];
+        }
+    }
+    *out_n = c->n_policies;
+    return all;
+}
+
 void cluster_context_rules(const struct cluster_context *c, struct score_rules *out,
                            const struct score_pod *pod, enum pod_qos qos)
 {

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/attr.h"
 #include "base/str.h"
 #include "scoring/policy.h"
 
@@ -35,6 +36,21 @@ const struct score_policy *cluster_context_policy(const struct cluster_context *
  */
 uint32_t cluster_context_losers(const struct cluster_context *c, struct str ns,
                                 const struct score_policy **out, uint32_t room);
+
+uint32_t cluster_context_namespaces(const struct cluster_context *c); /* that are there */
+
+/* How one policy fares in the namespaces that are there. */
+struct cluster_standing {
+    const struct score_policy *policy;
+    uint32_t loses;                    /* in how many it is selected and another one counts */
+    struct str ns;                     /* the first of these, by name */
+    const struct score_policy *winner; /* who counts there */
+};
+
+/* Of all policies, [*out_n]; to be freed. What it points to lives as long as `c`. NULL: out of
+   memory. */
+struct cluster_standing *cluster_context_standings(const struct cluster_context *c,
+                                                   uint32_t *out_n) MUST_CHECK;
 
 /* Does some policy have a class whose pods must be alone? */
 bool cluster_context_has_exclusive(const struct cluster_context *c);

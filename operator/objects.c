@@ -12,6 +12,7 @@
 #include "kube/adjustment.h"
 #include "kube/deadlock.h"
 #include "kube/lock_policy.h"
+#include "kube/policy.h"
 #include "kube/scan.h"
 #include "kube/signal.h"
 
@@ -20,6 +21,7 @@ const struct op_kind_name op_kind_names[OP_KINDS] = {
     [OP_ADJUSTMENT] = {KUBE_ADJUSTMENT_API, KUBE_ADJUSTMENT_KIND, "resourceadjustments"},
     [OP_DEADLOCK] = {KUBE_DEADLOCK_API, KUBE_DEADLOCK_KIND, "deadlockreports"},
     [OP_SIGNAL] = {KUBE_SIGNAL_API, KUBE_SIGNAL_KIND, "signals"},
+    [OP_POLICY] = {KUBE_POLICY_API, KUBE_POLICY_KIND, "concurrencypolicies"},
 };
 
 static int compare(const struct op_object *a, struct str ns, struct str name)

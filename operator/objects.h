@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The operator's own objects (LockPolicy, ResourceAdjustment, DeadlockReport, Signals that are
- * pushed) as they are stored: JSON text with the few members that are looked at. Fed by the source
- * and by what was written.
+ * pushed) and ConcurrencyPolicies as they are stored: JSON text with the few members that are
+ * looked at. Fed by the source and by what was written.
  */
 #ifndef OPERATOR_OBJECTS_H
 #define OPERATOR_OBJECTS_H
@@ -15,7 +15,7 @@
 
 struct err;
 
-enum op_kind { OP_LOCK_POLICY, OP_ADJUSTMENT, OP_DEADLOCK, OP_SIGNAL, OP_KINDS };
+enum op_kind { OP_LOCK_POLICY, OP_ADJUSTMENT, OP_DEADLOCK, OP_SIGNAL, OP_POLICY, OP_KINDS };
 
 struct op_kind_name {
     const char *api_version, *kind, *plural; /* "lockpolicies" */

@@ -13,6 +13,7 @@
 #include "base/metric.h"
 #include "base/siphash.h"
 #include "cluster/cluster.h"
+#include "cluster/context.h"
 #include "kube/emit.h"
 #include "kube/lock_policy.h"
 #include "operator/adjust.h"
@@ -46,6 +47,7 @@ void op_free(struct op *op)
     op_cases_done(op);
     lock_book_done(&op->book);
     op_objects_done(&op->objects);
+    cluster_context_unref(op->conflicts.seen);
     free(op);
 }
 
@@ -73,8 +75,8 @@ static int declare(struct op *op, const struct source_delta *delta, struct err *
 
 static bool kind_of(enum source_kind kind, enum op_kind *out)
 {
-    if (kind == SOURCE_SIGNAL) {
-        *out = OP_SIGNAL;
+    if (kind == SOURCE_SIGNAL || kind == SOURCE_POLICY) {
+        *out = kind == SOURCE_SIGNAL ? OP_SIGNAL : OP_POLICY;
         return true;
     }
     if (kind < SOURCE_LOCK_POLICY || kind > SOURCE_DEADLOCK)
@@ -105,6 +107,7 @@ int op_delta(struct op *op, const struct source_delta *delta, struct err *err)
 
     if (!kind_of(delta->kind, &kind))
         return 0;
+    op->conflicts.changed = op->conflicts.changed || kind == OP_POLICY;
     if (delta->verb == SOURCE_DELETE) {
         forget(op, kind, delta->ns, delta->name);
         return 0;
@@ -478,6 +481,7 @@ void op_tick(struct op *op, uint64_t now_ns, int64_t now_us)
             lock_book_forget(&op->book, now_ns - silence_ns);
         atomic_store(&op->stats.lock_bytes, lock_book_bytes(&op->book));
         op_adjustments_tick(op, now_ns, now_us);
+        op_conflicts_tick(op, now_ns, now_us);
     }
     detect(op, now_ns);
     op_cases_tick(op, now_ns, now_us);

@@ -28,6 +28,14 @@ struct op_stats {
 /* A deadlock that somebody reported, or that was found and is told in a DeadlockReport. */
 struct op_case;
 
+/* What is told in the conditions of policies. */
+struct op_conflicts {
+    struct cluster_context *seen; /* of the snapshot that was looked at last; a reference */
+    bool changed;                 /* a policy did since then, or not all is written */
+    uint32_t writing;             /* writes that are out */
+    uint64_t retry_ns;            /* nothing before that */
+};
+
 struct op {
     struct op_options options;
     struct op_objects objects;
@@ -37,6 +45,7 @@ struct op {
     struct victim_log victims;
     struct rates rates;
     uint64_t unsaid; /* refused calls that the log does not tell of */
+    struct op_conflicts conflicts;
     struct op_stats stats;
     uint64_t ticked_ns;    /* the last tick */
     uint64_t looked_ns;    /* when pods were looked at last */
@@ -116,6 +125,10 @@ void op_adjustments_tick(struct op *op, uint64_t now_ns, int64_t now_us);
 
 void op_cases_tick(struct op *op, uint64_t now_ns, int64_t now_us);
 void op_cases_done(struct op *op);
+
+/* --- policies --- */
+
+void op_conflicts_tick(struct op *op, uint64_t now_ns, int64_t now_us);
 
 /* --- storing --- */
 

@@ -20,6 +20,7 @@
 #include "kube/file.h"
 #include "tests/support/data.h"
 #include "tests/support/fake_api.h"
+#include "tests/support/fake_store.h"
 #include "tests/support/prometheus.h"
 #include "tests/support/server.h"
 
@@ -447,6 +448,55 @@ static void policies_namespaces_and_signals_count(void **state)
     expect_metric(b, "numawise_cache_synced{resource=\"signals\"} 1");
 }
 
+static bool policy_says(struct bench *b, const char *policy, const char *text)
+{
+    const struct history *const h = fake_api_lock(b->api);
+    const struct str now = history_object(h, POLICIES, "", policy, history_version(h));
+    const bool says = now.n && memmem(now.p, now.n, text, strlen(text)) != NULL;
+
+    fake_api_unlock(b->api);
+    return says;
+}
+
+static void await_policy(struct bench *b, const char *policy, const char *text)
+{
+    const uint64_t limit = clock_monotonic_ns() + WAIT_MS * UINT64_C(1000000);
+
+    while (!policy_says(b, policy, text)) {
+        if (clock_monotonic_ns() > limit)
+            fail_msg("not within %d ms: %s of %s", WAIT_MS, text, policy);
+        (void)poll(NULL, 0, 10);
+    }
+}
+
+static void put_policy(struct bench *b, const char *name, int precedence)
+{
+    char rest[64];
+
+    (void)snprintf(rest, sizeof(rest), "'spec':{'precedence':%d}", precedence);
+    struct history *const h = fake_api_lock(b->api);
+    (void)history_put(h, POLICIES, "", name, NULL, rest);
+    (void)history_put_text(h, NAMESPACES, "", "ml", STR("{\"metadata\":{\"name\":\"ml\"}}"));
+    fake_api_unlock(b->api);
+}
+
+/* The operator tells policies in their conditions whether they count. */
+static void a_policy_that_loses_is_told_so(void **state)
+{
+    struct bench *const b = *state;
+
+    fake_api_handle(b->api, fake_store_handle, b->api);
+    put_policy(b, "first", 100);
+    start(b);
+    await_policy(b, "first", "\"reason\":\"NoConflict\"");
+    put_policy(b, "second", 200);
+    await_policy(b, "first", "\"message\":\"second counts in namespace ml\"");
+    await_policy(b, "second", "\"reason\":\"NoConflict\"");
+    assert_int_equal(fake_api_asked(b->api, "PUT /apis/orchestration.gokore.io/v1beta1/"
+                                            "concurrencypolicies/second "),
+                     0); /* the status alone */
+}
+
 static void a_cluster_without_our_definitions_is_served(void **state)
 {
     struct bench *const b = *state;
@@ -647,6 +697,7 @@ int main(void)
         T(readiness_follows_what_was_read),
         T(a_missing_definition_degrades_what_needs_it_and_nothing_else),
         T(policies_namespaces_and_signals_count),
+        T(a_policy_that_loses_is_told_so),
         T(a_cluster_without_our_definitions_is_served),
         T(a_missing_rule_is_named),
         T(an_object_that_is_broken_is_told_and_the_rest_works),
