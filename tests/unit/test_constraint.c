@@ -18,114 +18,20 @@ enum { ROOM = 1 << 20 };
  * Three zones of 8 CPUs without SMT (0-7, 8-15, 16-23) on three sockets, CPU 0 reserved; distances
  * 0-1 21, 0-2 21, 1-2 31; a GPU in each of zones 0 and 1.
  */
-#define CORE(s, c) "{'socket':" #s ",'uncore':" #s ",'cpus':[" #c "]}"
-#define NODE(kubelet)                                                                                                                                                   \
-    "{'zones':[{'id':0,'distances':[10,21,21],'cores':[" CORE(0, 0) "," CORE(0, 1) "," CORE(0, 2) "," CORE(0, 3) "," CORE(0, 4) "," CORE(0, 5) "," CORE(0, 6) "," CORE( \
-        0,                                                                                                                                                              \
-        7) "],"                                                                                                                                                         \
-           "'memory':{'total':17179869184,'reserved':1073741824}},"                                                                                                     \
-           "{'id':1,'distances':[21,10,31],'cores':[" CORE(1, 8) "," CORE(1, 9) "," CORE(1, 10) "," CORE(1, 11) "," CORE(1, 12) "," CORE(                               \
-               1,                                                                                                                                                       \
-               13) "," CORE(1,                                                                                                                                          \
-                            14) "," CORE(1,                                                                                                                             \
-                                         15) "],"                                                                                                                       \
-                                             "'memory':{'total':17179869184,'"                                                                                          \
-                                             "reserved':1073741824}},"                                                                                                  \
-                                             "{'id':4,'distances':[21,31,10],'cores':"                                                                                  \
-                                             "[" CORE(2, 16) "," CORE(2, 17) "," CORE(2, 18) "," CORE(2, 19) "," CORE(                                                  \
-                                                 2,                                                                                                                     \
-                                                 20) "," CORE(2,                                                                                                        \
-                                                              21) "," CORE(2,                                                                                           \
-                                                                           22) "," CORE(2,                                                                              \
-                                                                                        23) "],"                                                                        \
-                                                                                            "'mem"                                                                      \
-                                                                                            "o"                                                                         \
-                                                                                            "ry':"                                                                      \
-                                                                                            "{"                                                                         \
-                                                                                            "'tot"                                                                      \
-                                                                                            "a"                                                                         \
-                                                                                            "l':"                                                                       \
-                                                                                            "1717"                                                                      \
-                                                                                            "9"                                                                         \
-                                                                                            "8691"                                                                      \
-                                                                                            "8"                                                                         \
-                                                                                            "4,'"                                                                       \
-                                                                                            "rese"                                                                      \
-                                                                                            "r"                                                                         \
-                                                                                            "ved'"                                                                      \
-                                                                                            ":"                                                                         \
-                                                                                            "1073"                                                                      \
-                                                                                            "7"                                                                         \
-                                                                                            "4182"                                                                      \
-                                                                                            "4"                                                                         \
-                                                                                            "}}],"                                                                      \
-                                                                                            "'dev"                                                                      \
-                                                                                            "i"                                                                         \
-                                                                                            "ces'"                                                                      \
-                                                                                            ":"                                                                         \
-                                                                                            "[{'"                                                                       \
-                                                                                            "reso"                                                                      \
-                                                                                            "u"                                                                         \
-                                                                                            "rce'"                                                                      \
-                                                                                            ":"                                                                         \
-                                                                                            "'exa"                                                                      \
-                                                                                            "m"                                                                         \
-                                                                                            "ple."                                                                      \
-                                                                                            "com/"                                                                      \
-                                                                                            "gpu'"                                                                      \
-                                                                                            ","                                                                         \
-                                                                                            "'id'"                                                                      \
-                                                                                            ":"                                                                         \
-                                                                                            "'g0'"                                                                      \
-                                                                                            ","                                                                         \
-                                                                                            "'zon"                                                                      \
-                                                                                            "e"                                                                         \
-                                                                                            "s':["                                                                      \
-                                                                                            "0],'"                                                                      \
-                                                                                            "heal"                                                                      \
-                                                                                            "t"                                                                         \
-                                                                                            "hy':"                                                                      \
-                                                                                            "true"                                                                      \
-                                                                                            "}"                                                                         \
-                                                                                            ","                                                                         \
-                                                                                            "{'"                                                                        \
-                                                                                            "reso"                                                                      \
-                                                                                            "u"                                                                         \
-                                                                                            "rce'"                                                                      \
-                                                                                            ":"                                                                         \
-                                                                                            "'exa"                                                                      \
-                                                                                            "m"                                                                         \
-                                                                                            "ple."                                                                      \
-                                                                                            "com/"                                                                      \
-                                                                                            "gpu'"                                                                      \
-                                                                                            ","                                                                         \
-                                                                                            "'id'"                                                                      \
-                                                                                            ":"                                                                         \
-                                                                                            "'g1'"                                                                      \
-                                                                                            ","                                                                         \
-                                                                                            "'zon"                                                                      \
-                                                                                            "e"                                                                         \
-                                                                                            "s':["                                                                      \
-                                                                                            "1],'"                                                                      \
-                                                                                            "heal"                                                                      \
-                                                                                            "t"                                                                         \
-                                                                                            "hy':"                                                                      \
-                                                                                            "true"                                                                      \
-                                                                                            "}"                                                                         \
-                                                                                            "],"                                                                        \
-                                                                                            "'kub"                                                                      \
-                                                                                            "e"                                                                         \
-                                                                                            "let'"                                                                      \
-                                                                                            ":"                                                                         \
-                                                                                            "{" kubelet                                                                 \
-                                                                                            ",'"                                                                        \
-                                                                                            "rese"                                                                      \
-                                                                                            "r"                                                                         \
-                                                                                            "vedC"                                                                      \
-                                                                                            "P"                                                                         \
-                                                                                            "Us':"                                                                      \
-                                                                                            "'"                                                                         \
-                                                                                            "0'}}"
+#define CORE(s, c)           "{'socket':" #s ",'uncore':" #s ",'cpus':[" #c "]}"
+#define CORES(s, a, b, c, d) CORE(s, a) "," CORE(s, b) "," CORE(s, c) "," CORE(s, d)
+#define ZONE(id, distances, cores)                                                                 \
+    "{'id':" id ",'distances':[" distances "],'cores':[" cores "],"                                \
+    "'memory':{'total':17179869184,'reserved':1073741824}}"
+#define ZONE_0 ZONE("0", "10,21,21", CORES(0, 0, 1, 2, 3) "," CORES(0, 4, 5, 6, 7))
+#define ZONE_1 ZONE("1", "21,10,31", CORES(1, 8, 9, 10, 11) "," CORES(1, 12, 13, 14, 15))
+#define ZONE_4 ZONE("4", "21,31,10", CORES(2, 16, 17, 18, 19) "," CORES(2, 20, 21, 22, 23))
+#define GPU(id, zone)                                                                              \
+    "{'resource':'example.com/gpu','id':'" id "','zones':[" zone "],'healthy':true}"
+#define NODE(kubelet)                                                                              \
+    "{'zones':[" ZONE_0 "," ZONE_1 "," ZONE_4                                                      \
+    "],'devices':[" GPU("g0", "0") "," GPU("g1", "1") "],'kubelet':{" kubelet                      \
+                                                      ",'reservedCPUs':'0'}}"
 #define BEST NODE("'topologyManagerPolicy':'best-effort','cpuManagerPolicy':'static'")
 #define NONE NODE("'topologyManagerPolicy':'none','cpuManagerPolicy':'none'")
 
