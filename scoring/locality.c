@@ -12,11 +12,13 @@ uint32_t score_locality(const struct topo_matrix *dist, const struct score_split
 
     for (uint32_t i = 0; i < dist->n; i++) {
         const uint32_t away = split->away ? split->away[i] : 0;
+        uint64_t reads = 0; /* of a CPU of zone i */
 
         cpu += split->cpu[i];
         mem += split->mem[i];
-        for (uint32_t j = 0; j < dist->n; j++)
-            sum += (uint64_t)split->cpu[i] * split->mem[j] * (dist->d[i * dist->n + j] + away);
+        for (uint32_t j = 0; j < dist->n && split->cpu[i]; j++)
+            reads += (uint64_t)split->mem[j] * (dist->d[i * dist->n + j] + away);
+        sum += split->cpu[i] * reads;
     }
     assert(cpu > 0 && cpu <= 1 << 20 && mem > 0 && mem <= 1 << 24);
     return (uint32_t)(cpu * mem * SCORE_MAX * TOPO_LOCAL / sum);

@@ -24,9 +24,12 @@ static uint32_t count_cpus(const struct node_view *node, const uint64_t *set, ui
 /* Bytes per zone, brought down to a sum that score_locality takes. */
 static bool count_memory(const struct score_container *c, uint32_t n, uint32_t *by_zone)
 {
-    uint64_t bytes[TOPO_MAX_ZONES] = {0}, sum = 0;
+    uint64_t bytes[TOPO_MAX_ZONES], sum = 0;
     uint32_t shift = 0;
 
+    if (c->n_blocks == 0)
+        return false;
+    memset(bytes, 0, n * sizeof(*bytes));
     for (uint32_t i = 0; i < c->n_blocks; i++) {
         /* A block over several zones says no more than that: equal parts. */
         const uint64_t part =
@@ -37,8 +40,9 @@ static bool count_memory(const struct score_container *c, uint32_t n, uint32_t *
             sum += part;
         }
     }
-    while (sum >> shift > UINT64_C(1) << 23)
-        shift++;
+    if (sum >> 24)
+        shift = 40 - (uint32_t)__builtin_clzll(sum); /* to 24 bits */
+    shift += sum >> shift > UINT64_C(1) << 23;
     for (uint32_t z = 0; z < n; z++)
         by_zone[z] = (uint32_t)(bytes[z] >> shift);
     return sum >> shift > 0;
@@ -111,10 +115,12 @@ static int place(struct outcome_container *c, const struct outcome *o, uint32_t 
 static void add_zones(struct outcome *o, const struct outcome_container *c,
                       const struct score_container *got)
 {
-    const uint64_t cpus = node_cpu_zones(o->node, got->cpus ? got->cpus : o->after->cpu_free);
+    uint64_t cpus = 0;
 
     if (!c->runs)
         return;
+    for (uint32_t z = 0; z < o->node->machine.n_zones; z++)
+        cpus |= (uint64_t)(c->cpu[z] > 0) << z;
     o->zones |= node_device_zones(o->node, got->devices) | (c->has_own ? cpus : 0);
     o->floating |= c->has_own ? 0 : cpus;
     for (uint32_t i = 0; i < got->n_blocks; i++)

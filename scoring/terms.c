@@ -2,6 +2,8 @@
 /* From the facts of an admission to the formulas: what of it each term is asked about. */
 #include "scoring/terms.h"
 
+#include <string.h>
+
 #include "scoring/compute.h"
 #include "scoring/fragmentation.h"
 #include "scoring/interference.h"
@@ -123,8 +125,12 @@ static uint32_t cpu_fragmentation(const struct outcome *o)
 static uint32_t device_fragmentation(const struct outcome *o, const struct node_resource *r)
 {
     const struct node_view *const node = o->node;
-    uint32_t whole[TOPO_MAX_ZONES] = {0}, before[TOPO_MAX_ZONES] = {0}, after[TOPO_MAX_ZONES] = {0};
+    uint32_t whole[TOPO_MAX_ZONES], before[TOPO_MAX_ZONES], after[TOPO_MAX_ZONES];
+    const size_t bytes = node->machine.n_zones * sizeof(*whole);
 
+    memset(whole, 0, bytes);
+    memset(before, 0, bytes);
+    memset(after, 0, bytes);
     for (uint32_t d = r->first; d < r->first + r->n; d++) {
         const uint64_t zones = node->devices[d].zones;
 
@@ -330,10 +336,10 @@ static void pod_cpus(uint32_t *out, const struct outcome *o)
         for (uint32_t i = 0; i < o->req->n_containers; i++) {
             const struct outcome_container *const c = &o->containers[i];
 
-            if (c->runs && c->cpus)
+            if (c->runs && c->cpu[z])
                 sum += c->weight * c->cpu[z] * 1000 / c->cpus;
         }
-        out[z] = weights ? (uint32_t)(sum / weights) : 0;
+        out[z] = sum ? (uint32_t)(sum / weights) : 0;
     }
 }
 
