@@ -46,7 +46,7 @@ struct bench {
     struct source_sink sink;
     uint32_t n_nodes;
     struct str names[MOST_NODES];
-    char room[MOST_NODES][8];
+    char room[MOST_NODES][16];
 };
 
 /* --- a cluster --- */
