@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "kube/object.h"
+#include "kube/scan.h"
 
 #define NRT_PREFIX "orchestration.gokore.io/"
 
@@ -38,6 +39,22 @@ int nrt_read_settings(struct kube_nrt *nrt, const struct nrt_attributes *attribu
 /* A zone's attributes; errors begin with "zones[node-N].attributes[NAME]". */
 int nrt_read_zone_settings(struct kube_nrt_zone *zone, const struct nrt_attributes *attributes,
                            const struct nrt_zone_ids *ids, struct arena *a, struct err *err);
+
+/* JSON inside an attribute: a scanner over a copy of it, what it fills, whose zones it speaks of.
+ */
+struct nrt_reader {
+    struct scan s;
+    struct arena *a;
+    struct nrt_zone_ids ids;
+};
+
+/* 0, -E2BIG, -ENOMEM. */
+int nrt_reader_init(struct nrt_reader *r, const struct kube_nrt *nrt, struct str value,
+                    struct arena *a, struct err *err);
+/* What scan_end says, with "attributes[NAME]" before the path. */
+int nrt_reader_end(struct nrt_reader *r, const char *attribute, struct err *err);
+/* `n` zeroed elements; NULL: the scanner has failed. */
+void *nrt_reader_room(struct nrt_reader *r, uint32_t n, size_t size);
 
 /* The JSON of placements, devices and pci. */
 int nrt_read_placements(struct kube_nrt *nrt, struct str value, struct arena *a, struct err *err);

@@ -6,24 +6,14 @@
  */
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include "base/arena.h"
 #include "kube/nrt_internal.h"
-#include "kube/scan.h"
 
 /* Of one node: virtual functions count. */
 enum { MOST_DEVICES = 4096, MOST_PATH = 64, MOST_LINKS = 256 };
 
-struct reader {
-    struct scan s;
-    struct arena *a;
-    struct nrt_zone_ids ids;
-    bool kind_said;
-};
-
 /* Room for what is due, entered by the caller; NULL: null, or failed. */
-static void *room_for(struct reader *r, uint32_t *out_n, uint32_t most, size_t size)
+static void *room_for(struct nrt_reader *r, uint32_t *out_n, uint32_t most, size_t size)
 {
     const enum scan_kind kind = scan_kind(&r->s);
 
@@ -34,27 +24,25 @@ static void *room_for(struct reader *r, uint32_t *out_n, uint32_t most, size_t s
         (void)scan_fail(&r->s, -E2BIG, "more than %u", most);
         return NULL;
     }
-    void *const p = arena_array(r->a, *out_n, size);
-    if (!p)
-        (void)scan_fail(&r->s, -ENOMEM, "no room in the arena");
-    return p;
+    return nrt_reader_room(r, *out_n, size);
 }
 
-static void read_kind(struct reader *r, struct kube_nrt_pci *d)
+/* Whether it is said. */
+static bool read_kind(struct nrt_reader *r, struct kube_nrt_pci *d)
 {
     struct str word;
 
     if (!scan_word(&r->s, &word))
-        return;
-    r->kind_said = true;
+        return false;
     d->kind = TOPO_OTHER; /* also a kind of a later version */
     for (int k = TOPO_GPU; k < TOPO_OTHER; k++) {
         if (str_is(word, topo_device_kind_text((enum topo_device_kind)k)))
             d->kind = (enum topo_device_kind)k;
     }
+    return true;
 }
 
-static void read_path(struct reader *r, struct kube_nrt_pci *d)
+static void read_path(struct nrt_reader *r, struct kube_nrt_pci *d)
 {
     uint32_t room, n = 0;
     struct str *const path = room_for(r, &room, MOST_PATH, sizeof(*path));
@@ -67,7 +55,7 @@ static void read_path(struct reader *r, struct kube_nrt_pci *d)
     d->n_path = n;
 }
 
-static void read_zones(struct reader *r, struct kube_nrt_pci *d)
+static void read_zones(struct nrt_reader *r, struct kube_nrt_pci *d)
 {
     d->zones = 0;
     if (!scan_array(&r->s))
@@ -82,7 +70,7 @@ static void read_zones(struct reader *r, struct kube_nrt_pci *d)
     }
 }
 
-static void read_u32(struct reader *r, uint32_t *out)
+static void read_u32(struct nrt_reader *r, uint32_t *out)
 {
     int64_t v;
 
@@ -94,7 +82,7 @@ static void read_u32(struct reader *r, uint32_t *out)
         *out = v > 0 ? (uint32_t)v : 0; /* the kernel says -1 of a port without a link */
 }
 
-static void read_links(struct reader *r, struct kube_nrt_pci *d)
+static void read_links(struct nrt_reader *r, struct kube_nrt_pci *d)
 {
     uint32_t room, n = 0;
     struct kube_nrt_link *const links = room_for(r, &room, MOST_LINKS, sizeof(*links));
@@ -109,18 +97,18 @@ static void read_links(struct reader *r, struct kube_nrt_pci *d)
     d->n_links = n;
 }
 
-static void read_device(struct reader *r, struct kube_nrt_pci *d)
+static void read_device(struct nrt_reader *r, struct kube_nrt_pci *d)
 {
     struct scan *const s = &r->s;
+    bool said = false;
 
     if (!scan_object(s)) {
         (void)scan_fail(s, -EINVAL, "expected an object");
         return;
     }
-    r->kind_said = false;
     while (scan_key(s)) {
         if (scan_at(s, "kind"))
-            read_kind(r, d);
+            said = read_kind(r, d);
         else if (scan_at(s, "address"))
             (void)scan_text(s, &d->address, r->a);
         else if (scan_at(s, "path"))
@@ -138,7 +126,7 @@ static void read_device(struct reader *r, struct kube_nrt_pci *d)
         else if (scan_at(s, "bond"))
             (void)scan_text(s, &d->bond, r->a);
     }
-    if (!r->kind_said)
+    if (!said)
         d->kind = d->n_links ? TOPO_GPU : d->speed_mbps || d->name.n ? TOPO_NIC : TOPO_OTHER;
 }
 
@@ -149,7 +137,7 @@ static int by_id(const void *x, const void *y)
     return str_cmp(a->id, b->id);
 }
 
-static const struct kube_nrt_pci *read_devices(struct reader *r, uint32_t *out_n)
+static const struct kube_nrt_pci *read_devices(struct nrt_reader *r, uint32_t *out_n)
 {
     uint32_t room, n = 0;
     struct kube_nrt_pci *const list = room_for(r, &room, MOST_DEVICES, sizeof(*list));
@@ -176,20 +164,15 @@ static const struct kube_nrt_pci *read_devices(struct reader *r, uint32_t *out_n
 
 int nrt_read_pci(struct kube_nrt *nrt, struct str value, struct arena *a, struct err *err)
 {
-    /* the scanner wants room behind the text, which the attribute's does not have */
-    char *const text = arena_array(a, value.n + SCAN_PADDING_BYTES, 1);
-    struct reader r = {.a = a, .ids = {nrt->zones, nrt->n_zones}};
+    struct nrt_reader r;
     uint32_t n = 0;
 
-    if (!text)
-        return err_set(err, -ENOMEM, "no room in the arena");
-    if (value.n)
-        memcpy(text, value.p, value.n);
-    scan_init(&r.s, (struct str){text, value.n}, 0);
-    const struct kube_nrt_pci *const list = read_devices(&r, &n);
-    const int rc = scan_end(&r.s, err);
+    const int rc = nrt_reader_init(&r, nrt, value, a, err);
     if (rc)
         return err_wrap(err, rc, "attributes[" NRT_PREFIX "pci]");
+    const struct kube_nrt_pci *const list = read_devices(&r, &n);
+    if (nrt_reader_end(&r, "pci", err))
+        return r.s.err.code;
     nrt->pci = list;
     nrt->n_pci = n;
     return 0;

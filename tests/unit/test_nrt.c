@@ -468,36 +468,42 @@ static void placement(const char *json, const char *text)
 
 static void errors_inside_an_attribute_name_the_way_down(void **state)
 {
-    placement("[]", ": expected an object");
-    placement("{\"a\": {}, \"a\": {}}", ": column 13: duplicate object key near '\"a\"'");
+    placement("[]", ": expected an object, found an array");
+    placement("null", ": expected an object, found null");
+    placement("{\"a/b\": {\"uid\": \"u\", \"uid\": \"u\"}}", "[a/b].uid: given twice");
+    placement("{\"a/b\": {\"containers\": {\"c\": {}}}, \"a/b\": {\"containers\": {\"c\": {}}}}",
+              "[a/b]: container c is given twice");
+    placement("{\"a/b\": {},}", ": offset 11: expected a key");
     placement("{\"a\": {}}", ".a: expected \"namespace/name\"");
-    placement("{\"/a\": {}}", ".\"/a\": expected \"namespace/name\"");
-    placement("{\"ml/a\": 5}", ".\"ml/a\": expected an object");
-    placement("{\"ml/a\": {\"uid\": 5}}", ".\"ml/a\".uid: expected text");
-    placement("{\"ml/a\": {\"containers\": []}}", ".\"ml/a\".containers: expected an object");
+    placement("{\"/a\": {}}", "[/a]: expected \"namespace/name\"");
+    placement("{\"ml/a\": 5}", "[ml/a]: expected an object, found a number");
+    placement("{\"ml/a\": {\"uid\": 5}}", "[ml/a].uid: expected a string, found a number");
+    placement("{\"ml/a\": {\"containers\": []}}",
+              "[ml/a].containers: expected an object, found an array");
     placement("{\"ml/a\": {\"containers\": {\"main\": 1}}}",
-              ".\"ml/a\".containers.main: expected an object");
+              "[ml/a].containers.main: expected an object, found a number");
     placement("{\"ml/a\": {\"containers\": {\"main\": {\"cpus\": 5}}}}",
-              ".\"ml/a\".containers.main.cpus: expected text");
-    placement("{\"ml/a\": {\"containers\": {\"main\": {\"memory\": [{\"zones\": [0, 9]}]}}}}",
-              ".\"ml/a\".containers.main.memory[0].type: expected text");
+              "[ml/a].containers.main.cpus: expected a string, found a number");
+    placement("{\"ml/a\": {\"containers\": {\"main\": {\"memory\": [{\"zones\": [0]}]}}}}",
+              "[ml/a].containers.main.memory[0]: type is missing");
     placement(
         "{\"ml/a\": {\"containers\": {\"main\": {\"memory\": [{\"type\": \"memory\", \"zones\": "
         "[0, 9]}]}}}}",
-        ".\"ml/a\".containers.main.memory[0].zones[1]: there is no such zone");
+        "[ml/a].containers.main.memory[0].zones[1]: there is no such zone");
     placement(
         "{\"ml/a\": {\"containers\": {\"main\": {\"memory\": [{\"type\": \"memory\", \"zones\": "
         "[0], \"bytes\": -1}]}}}}",
-        ".\"ml/a\".containers.main.memory[0].bytes: expected an integer");
-    placement("{\"ml/a\": {\"containers\": {\"main\": {\"devices\": {\"nvidia.com/gpu\": [5]}}}}}",
-              ".\"ml/a\".containers.main.devices.\"nvidia.com/gpu\"[0]: expected text");
+        "[ml/a].containers.main.memory[0].bytes: less than nothing");
+    placement(
+        "{\"ml/a\": {\"containers\": {\"main\": {\"devices\": {\"nvidia.com/gpu\": [5]}}}}}",
+        "[ml/a].containers.main.devices[nvidia.com/gpu][0]: expected a string, found a number");
 }
 
 static void a_device_given_twice_is_refused(void **state)
 {
     refused(HEAD "attributes:\n- name: " OURS
                  "devices\n  value: '{\"a/b\": [{\"id\": \"x\"}, {\"id\": \"x\"}]}'\n",
-            4, 3, "attributes[" OURS "devices].\"a/b\": device x is given twice");
+            4, 3, "attributes[" OURS "devices][a/b]: device x is given twice");
 }
 
 /* The API foresees sockets and dies; they are no NUMA zones, whatever they are called. */
@@ -609,10 +615,10 @@ static void broken_places_name_the_way_down(void **state)
 {
     static const char *const bad[][2] = {
         {"[]", "attributes[" OURS "pci]: "},
-        {"{'a':1}", "attributes[" OURS "pci]: a: "},
-        {"{'a':{'path':[1]}}", "attributes[" OURS "pci]: a.path[0]: "},
-        {"{'a':{'speed':'fast'}}", "attributes[" OURS "pci]: a.speed: "},
-        {"{'a':{'links':{'b':4294967296}}}", "attributes[" OURS "pci]: a.links.b: "},
+        {"{'a':1}", "attributes[" OURS "pci].a: "},
+        {"{'a':{'path':[1]}}", "attributes[" OURS "pci].a.path[0]: "},
+        {"{'a':{'speed':'fast'}}", "attributes[" OURS "pci].a.speed: "},
+        {"{'a':{'links':{'b':4294967296}}}", "attributes[" OURS "pci].a.links.b: "},
         {"{'a':{},'a':{}}", "attributes[" OURS "pci]: "},
         {"{'a':{}", "attributes[" OURS "pci]: offset "},
     };
