@@ -155,19 +155,20 @@ static void tell_field(const struct walk *w, struct str json, const struct origi
 static int visit(struct walk *w, struct str json, const struct origin *o,
                  const struct kube_meta *list);
 
-/* The last "items" of an object that is valid; empty when it has none. */
+/* From the value of the first "items" of an object that is valid to the object's end; or empty. */
 static struct str items_of(struct str json)
 {
-    struct str items = {0};
     struct scan s;
 
     scan_init(&s, json, 0);
     if (scan_object(&s))
         while (scan_key(&s)) {
-            if (scan_at(&s, "items"))
-                (void)scan_raw(&s, &items);
+            const char *const at = scan_at(&s, "items") ? scan_here(&s) : NULL;
+
+            if (at)
+                return (struct str){at, (size_t)(json.p + json.n - at)};
         }
-    return items;
+    return STR("");
 }
 
 static int visit_items(struct walk *w, struct str items, const struct origin *o,

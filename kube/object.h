@@ -137,6 +137,7 @@ struct kube_nrt {
     uint32_t n_pci;
 };
 
+/* Of JSON that is known to be valid: what stands behind all three fields is not looked at. */
 int kube_meta_decode(struct kube_meta *out, struct str json, struct arena *a,
                      struct err *err) MUST_CHECK;
 int kube_node_decode(struct kube_node *out, struct str json, struct arena *a,
