@@ -371,7 +371,7 @@ static void put_subtitle(struct buf *out, const struct simulate_report *r)
                r->n_shapes == 1 ? "workload" : "workloads", (unsigned long long)r->seed);
     if (r->lifetime)
         buf_printf(out, "; each stays for %u arrivals on average", r->lifetime);
-    buf_printf(out, "; what a kubelet refuses is made %u times", r->tries);
+    buf_printf(out, "; a pod that a kubelet refuses is made up to %u times", r->tries);
 }
 
 void simulate_svg(struct buf *out, const struct simulate_report *r)

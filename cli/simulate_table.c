@@ -146,7 +146,7 @@ static void put_head(struct buf *out, const struct simulate_report *r)
                (unsigned long long)r->seed);
     if (r->lifetime)
         buf_printf(out, "; each stays for %u arrivals on average", r->lifetime);
-    buf_printf(out, "\nwhat a kubelet refuses is made again, %u times in all\n", r->tries);
+    buf_printf(out, "\na pod that a kubelet refuses is made up to %u times\n", r->tries);
     if (first->unknown_nodes)
         buf_printf(out, "of %u nodes the zones are not known\n", first->unknown_nodes);
     buf_text(out, "\n");
