@@ -18,12 +18,14 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/limits.h"
 #include "bench/load.h"
 #include "bench/scratch.h"
 #include "bench/synth.h"
 #include "cluster/cluster.h"
 #include "cluster/directory.h"
 #include "decide/decide.h"
+#include "decide/holds.h"
 #include "decide/memo.h"
 #include "decide/record.h"
 #include "decide/report.h"
@@ -39,14 +41,16 @@ enum verb { FILTER, PRIORITIZE, VERBS };
 
 struct options {
     uint32_t nodes, zones, shapes, streams;
+    uint32_t pairs; /* instead of seconds, for who counts instructions; 0 = by the clock */
     double seconds;
-    bool warm, cold;
+    bool warm, cold, no_holds;
 };
 
 struct bench {
     struct options options;
     struct cluster *cluster;
     struct memo *memo;
+    struct holds *holds;
     struct cluster_order order;
     struct ring *ring;
     struct http_reply reply;
@@ -115,6 +119,7 @@ static void call(struct bench *b, enum verb verb, struct load_times *times)
         .context = {.now_us = clock_realtime_us(), .max_age_us = MAX_AGE_US},
         .memo = b->memo,
         .order = &b->order,
+        .holds = verb == PRIORITIZE && !b->options.no_holds ? b->holds : NULL,
         .turn = b->turn++};
     struct decision d;
     struct arena a;
@@ -126,8 +131,16 @@ static void call(struct bench *b, enum verb verb, struct load_times *times)
         give_up("decode", &err);
     lap(times ? &times[DECODE] : NULL, &at);
     const struct decide_ask ask = {.pod = &args.pod, .n = args.n, .names = args.names};
+    if (!b->options.no_holds)
+        holds_look(b->holds, s, clock_monotonic_ns());
     if (decide_run(&d, &ask, s, &options, &a, &err))
         give_up("decide", &err);
+    if (b->options.no_holds)
+        ; /* what it was without them */
+    else if (verb == FILTER)
+        holds_filtered(b->holds, &d, &ask, clock_monotonic_ns());
+    else
+        holds_prioritized(b->holds, &d, &ask, clock_monotonic_ns());
     lap(times ? &times[DECIDE] : NULL, &at);
     reply_reset(&b->reply);
     if (verb == FILTER)
@@ -231,7 +244,7 @@ static void run(struct bench *b, bool cold)
 
     for (uint32_t i = 0; !cold && i < b->options.shapes; i++)
         one_pod(b, i, &seed, false);
-    for (uint64_t i = 0; clock_monotonic_ns() < end; i++)
+    for (uint64_t i = 0; b->options.pairs ? i < b->options.pairs : clock_monotonic_ns() < end; i++)
         one_pod(b, cold ? 1000003 + i : i % b->options.shapes, &seed, true);
     print(b, cold ? "cold" : "warm");
 }
@@ -251,6 +264,7 @@ static void set_up(struct bench *b)
         give_up("directory", &err);
     directory_close(directory);
     if (memo_new(&b->memo, MEMO_DEFAULT_BYTES, &err) ||
+        holds_new(&b->holds, LIMIT_HOLD_MS * UINT64_C(1000000), &err) ||
         ring_new(&b->ring, RING_DEFAULT_BYTES, &err))
         give_up("memory", &err);
     synth_names(&b->names, b->options.nodes);
@@ -285,6 +299,8 @@ static struct options read_options(int argc, char **argv)
                                           {"streams", required_argument, NULL, 'w'},
                                           {"seconds", required_argument, NULL, 't'},
                                           {"phase", required_argument, NULL, 'p'},
+                                          {"pairs", required_argument, NULL, 'i'},
+                                          {"no-holds", no_argument, NULL, 'h'},
                                           {0}};
     struct options o = {.nodes = 5000,
                         .zones = 4,
@@ -303,6 +319,10 @@ static struct options read_options(int argc, char **argv)
             o.shapes = (uint32_t)number("shapes", optarg, 1, 10000);
         else if (c == 'w')
             o.streams = (uint32_t)number("streams", optarg, 1, 64);
+        else if (c == 'i')
+            o.pairs = (uint32_t)number("pairs", optarg, 1, 1000000);
+        else if (c == 'h')
+            o.no_holds = true;
         else if (c == 't')
             o.seconds = number("seconds", optarg, 0, 86400);
         else if (c == 'p' && (strcmp(optarg, "warm") == 0 || strcmp(optarg, "cold") == 0))

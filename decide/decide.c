@@ -9,7 +9,9 @@
 #include "base/err.h"
 #include "cluster/context.h"
 #include "cluster/snapshot.h"
+#include "decide/beside.h"
 #include "decide/crew.h"
+#include "decide/judge.h"
 #include "decide/memo.h"
 #include "decide/offer.h"
 #include "decide/shortlist.h"
@@ -171,18 +173,16 @@ static int key_of(struct str *out, const struct decision *d, struct arena *a)
     return 0;
 }
 
-/* The answers remembered for the request's shape; NULL where nothing is. */
-static int recall(struct memo_shape **out, const struct decision *d,
+/* The answers remembered for the request's shape, which is `key`; NULL where nothing is. */
+static int recall(struct memo_shape **out, struct str *key, const struct decision *d,
                   const struct decide_options *options, struct arena *a)
 {
-    struct str key;
-
     *out = NULL;
     if (!options->memo)
         return 0;
-    const int rc = key_of(&key, d, a);
+    const int rc = key_of(key, d, a);
     if (rc == 0)
-        *out = memo_find(options->memo, key, cluster_snapshot_nodes(d->snapshot));
+        *out = memo_find(options->memo, *key, cluster_snapshot_nodes(d->snapshot));
     return rc;
 }
 
@@ -193,6 +193,15 @@ static uint32_t weighted_sum(const struct decision *d, const struct score_result
     for (uint32_t t = 0; t < SCORE_TERM_COUNT; t++)
         sum += r->known >> t & 1 ? (uint32_t)d->weights->w[t] * r->term[t] : 0;
     return sum;
+}
+
+struct memo_answer decide_answer(const struct decision *d, const struct score_result *r)
+{
+    return (struct memo_answer){.sum = weighted_sum(d, r),
+                                .verdict = (uint8_t)r->verdict,
+                                .reason = (uint8_t)r->reason,
+                                .known = (uint8_t)r->known,
+                                .interval = r->interval};
 }
 
 /* What is the same for all rows of one decision. */
@@ -209,17 +218,13 @@ struct judging {
 /* Marks of rows while they are judged. */
 enum { OPEN = 1 << 6 /* no answer yet */, INTERVAL = 1 << 7 /* of an answer that was OPEN */ };
 
-_Static_assert(!((DECIDE_REPEATED | DECIDE_LEFT_OUT | DECIDE_REFUSED) & (OPEN | INTERVAL)),
+_Static_assert(!((DECIDE_REPEATED | DECIDE_LEFT_OUT | DECIDE_REFUSED | DECIDE_HELD) &
+                 (OPEN | INTERVAL)),
                "marks differ");
 
-/* The timeless answer, and what the clock makes of it. */
-static void fill_row(const struct judging *j, uint32_t i, const struct memo_answer *answer)
+static inline void age_row(struct decide_row *row, const struct memo_answer *answer, int32_t aged,
+                           uint32_t freshness_weight)
 {
-    struct decide_row *const row = &j->rows[i];
-    const int32_t aged =
-        score_node_clock((enum score_verdict)answer->verdict, (enum score_reason)answer->reason,
-                         answer->interval, &j->found[i].brief->stamp, &j->context);
-
     if (aged == SCORE_AGED_OUT) {
         row->verdict = SCORE_UNKNOWN;
         row->reason = SCORE_STALE_TOPOLOGY;
@@ -232,8 +237,23 @@ static void fill_row(const struct judging *j, uint32_t i, const struct memo_answ
     row->sum = answer->sum;
     if (aged >= 0) {
         row->known |= 1 << SCORE_FRESHNESS;
-        row->sum += j->freshness_weight * (uint32_t)aged;
+        row->sum += freshness_weight * (uint32_t)aged;
     }
+}
+
+void decide_fill_row(struct decide_row *row, const struct memo_answer *answer, int32_t aged,
+                     uint32_t freshness_weight)
+{
+    age_row(row, answer, aged, freshness_weight);
+}
+
+/* The timeless answer, and what the clock makes of it. */
+static void fill_row(const struct judging *j, uint32_t i, const struct memo_answer *answer)
+{
+    age_row(&j->rows[i], answer,
+            score_node_clock((enum score_verdict)answer->verdict, (enum score_reason)answer->reason,
+                             answer->interval, &j->found[i].brief->stamp, &j->context),
+            j->freshness_weight);
 }
 
 /*
@@ -348,7 +368,7 @@ static void count_rows(struct decision *d, struct decide_row *rows)
 }
 
 static int judge(struct decision *d, struct decide_row *rows, const struct cluster_found *found,
-                 const struct decide_options *options, struct arena *a)
+                 const struct decide_options *options, struct str *key, struct arena *a)
 {
     struct judging j = {.d = d,
                         .rows = rows,
@@ -356,7 +376,7 @@ static int judge(struct decision *d, struct decide_row *rows, const struct clust
                         .context = options->context,
                         .refused = score_request_refused(d->request),
                         .freshness_weight = d->weights->w[SCORE_FRESHNESS]};
-    int rc = recall(&j.known, d, options, a);
+    int rc = recall(&j.known, key, d, options, a);
 
     j.context.age_rate = score_age_rate(j.context.max_age_us);
     if (rc == 0)
@@ -413,19 +433,21 @@ static int ask_scoring(struct decision *d, struct decide_row *rows,
                        const struct decide_options *options, struct arena *a, struct err *err)
 {
     struct score_request *request;
+    struct str key = {0};
     int rc = score_request_init(&request, ask->pod, a, err);
 
     if (rc)
         return rc;
     d->request = request;
     score_request_rule(request, d->rules);
-    rc = judge(d, rows, found, options, a);
+    rc = judge(d, rows, found, options, &key, a);
     if (rc == 0 && options->offers)
         rc = ask_offers(d, ask, a);
-    if (rc)
-        return err_set(err, rc, "no memory to judge %u nodes", ask->n);
-    weigh(d, rows, options->max_score);
-    return 0;
+    if (rc == 0) {
+        weigh(d, rows, options->max_score);
+        rc = decide_beside(d, rows, ask, options, key, a);
+    }
+    return rc ? err_set(err, rc, "no memory to judge %u nodes", ask->n) : 0;
 }
 
 /* What policies and hints make of the pod; of one that is not judged nothing. 0, -ENOMEM. */

@@ -20,6 +20,8 @@ struct cluster_order;
 struct cluster_snapshot;
 struct crew;
 struct err;
+struct decide_held;
+struct holds;
 struct memo;
 struct offer_lack;
 
@@ -37,6 +39,7 @@ struct decide_options {
     struct memo *memo;  /* of earlier answers, NULL: each is computed */
     struct cluster_order *order; /* in which names came last; NULL: it is not remembered */
     struct crew *crew;           /* who helps with many nodes at once; NULL: nobody */
+    struct holds *holds;         /* pods on their way lower scores; NULL: nobody is */
 };
 
 /* What is asked. Borrowed. */
@@ -67,6 +70,7 @@ enum {
     DECIDE_REPEATED = 1 << 0, /* the same name came before: leave it out of answers */
     DECIDE_LEFT_OUT = 1 << 1, /* admitted, but not on the shortlist: likewise in filter's */
     DECIDE_REFUSED = 1 << 2,  /* Unknown, and the policy refuses such nodes */
+    DECIDE_HELD = 1 << 3,     /* the wire score was lowered for pods on their way */
 };
 
 struct decision {
@@ -90,6 +94,8 @@ struct decision {
                                               snapshot has them */
     const struct offer_lack *const *lacks; /* [n] why kube-scheduler would not offer the node; NULL:
                                               it was not asked, or every node is offered */
+    uint32_t n_held;
+    const struct decide_held *held; /* [n_held] rows that are marked so, in their order */
 };
 
 /*

@@ -14,6 +14,7 @@
 #include "cluster/pack.h"
 #include "cluster/roster.h"
 #include "cluster/snapshot.h"
+#include "decide/beside.h"
 #include "decide/report.h"
 #include "kube/emit.h"
 
@@ -144,6 +145,8 @@ struct draft {
     struct record *r;
     struct str *names; /* the record's own */
     char *text;        /* of the next one */
+    struct record_held *held;
+    uint32_t n_seen; /* of the decision's held rows */
 };
 
 static struct block *view_of(const struct decision *d, uint32_t i)
@@ -182,7 +185,8 @@ static struct record *allocate(const struct record_input *in, uint32_t n_cells, 
 {
     const struct decision *const d = in->report->decision;
     const size_t before_cells = sizeof(struct record) + n_names * sizeof(struct str);
-    const size_t before_text = before_cells + n_cells * sizeof(uint32_t);
+    const size_t before_held = before_cells + n_cells * sizeof(uint32_t);
+    const size_t before_text = before_held + d->n_held * sizeof(struct record_held);
     struct record *const r = malloc(before_text + name_bytes);
 
     if (!r)
@@ -202,6 +206,7 @@ static struct record *allocate(const struct record_input *in, uint32_t n_cells, 
         .counts = {d->counts[0], d->counts[1], d->counts[2]},
         .n_cells = n_cells,
         .cells = (uint32_t *)(void *)((char *)r + before_cells),
+        .held = (struct record_held *)(void *)((char *)r + before_held),
     };
     memcpy(r->id, in->id, RECORD_ID_BYTES);
     return r;
@@ -234,6 +239,19 @@ static uint32_t cell_of(struct draft *f, uint32_t i)
     return record_cell(place, (enum score_reason)row->reason, row->score);
 }
 
+/* Candidate `i`, whose cell is the `n`th: was it held for others? They come in the order sent. */
+static void keep_held(struct draft *f, uint32_t i, uint32_t n)
+{
+    const struct decision *const d = f->d;
+
+    while (f->n_seen < d->n_held && d->held[f->n_seen].row < i)
+        f->n_seen++;
+    if (f->n_seen == d->n_held || d->held[f->n_seen].row != i)
+        return;
+    f->held[f->r->n_held++] =
+        (struct record_held){n, d->rows[i].wire, (uint16_t)d->held[f->n_seen].pods};
+}
+
 /* Fill the cells and the chosen ones' details, which come in the order sent. */
 static void fill(struct draft *f, bool whole)
 {
@@ -248,6 +266,7 @@ static void fill(struct draft *f, bool whole)
             continue;
         if (chosen)
             r->details[s->by_place[next++]] = (struct record_detail){n, view_of(f->d, i)};
+        keep_held(f, i, n);
         r->cells[n++] = cell_of(f, i);
     }
     assert(n == r->n_cells);
@@ -281,7 +300,8 @@ struct record *record_new(const struct record_input *in, bool whole)
         return NULL;
     f.r->roster = roster ? roster_ref(roster) : NULL;
     f.r->names = f.names = (struct str *)(f.r + 1);
-    f.text = (char *)(f.r->cells + n_cells);
+    f.held = (struct record_held *)(f.r->cells + n_cells);
+    f.text = (char *)(f.held + d->n_held);
     fill(&f, whole);
     if (copy_pod(f.r, in->report->ask->pod))
         return f.r;
@@ -350,7 +370,9 @@ static bool walk(struct record *r, const struct report *report, bool write)
 
 bool record_join(struct record *r, const struct record_input *in)
 {
-    if (in->report->decision->pass != r->pass || !walk(r, in->report, false))
+    const struct decision *const d = in->report->decision;
+
+    if (d->pass != r->pass || d->n_held > 0 || r->n_held > 0 || !walk(r, in->report, false))
         return false;
     (void)walk(r, in->report, true);
     r->verbs |= in->verb;
@@ -467,6 +489,14 @@ static void put_short(struct emit *e, const struct record *r, uint32_t cell)
     emit_key(e, "reason"), emit_words(e, score_reason_text(reason));
 }
 
+static const struct record_held *held_of(const struct record *r, uint32_t i)
+{
+    for (uint32_t k = 0; k < r->n_held; k++)
+        if (r->held[k].cell == i)
+            return &r->held[k];
+    return NULL;
+}
+
 /* The node of the cell at `i`; `t` NULL: none is told in full. */
 static void put_cell(struct emit *e, const struct record *r, const uint32_t *cells, uint32_t i,
                      const struct told *t, struct arena *scratch)
@@ -474,13 +504,18 @@ static void put_cell(struct emit *e, const struct record *r, const uint32_t *cel
     const uint32_t cell = cells[i], score = record_cell_score(cell), k = detail_of(r, i);
     const bool admits = record_cell_verdict(r, cell) == SCORE_ADMITTED;
     const bool full = t && k < r->n_details;
+    const struct record_held *const held = held_of(r, i);
 
     emit_object(e);
     const bool told = full && report_node_json(e, &t->report, k, scratch) == 0;
     if (!told)
         put_short(e, r, cell);
     report_score_json(e, told && admits ? &t->rules : NULL, score,
-                      admits ? score_wire(score, r->max_score) : 0);
+                      held     ? held->wire
+                      : admits ? score_wire(score, r->max_score)
+                               : 0);
+    if (held)
+        emit_key(e, "heldFor"), emit_uint(e, held->pods);
     emit_end(e);
 }
 

@@ -57,6 +57,12 @@ struct record_detail {
     struct block *view; /* struct node_view, referenced; NULL: the snapshot had none */
 };
 
+/* A node whose wire score was lowered for pods on their way to it. */
+struct record_held {
+    uint32_t cell; /* index */
+    uint16_t wire, pods;
+};
+
 /*
  * All but `verbs`, `cells` and the links stays as it is made. Everything that an answer depends on
  * is here, by value or by reference: whoever makes answers depend on more adds it here.
@@ -84,6 +90,8 @@ struct record {
     const struct str *names; /* [n_names] */
     uint32_t n_cells;
     uint32_t *cells; /* [n_cells] in the order the nodes were sent */
+    uint32_t n_held;
+    const struct record_held *held; /* [n_held] by cell */
     uint32_t n_details;
     struct record_detail details[RECORD_DETAILS]; /* the best ones, best first, then samples */
 };
@@ -118,7 +126,8 @@ struct str record_uid(const struct record *r);
 
 /*
  * Take the scores of a later decision about the same pod and snapshot: its nodes must be some of
- * the record's, in the same order. False, and nothing changed, when they are not.
+ * the record's, in the same order, and none of them held. False, and nothing changed, when that is
+ * not so.
  */
 bool record_join(struct record *r, const struct record_input *in);
 

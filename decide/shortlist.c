@@ -6,9 +6,15 @@
 #include "decide/decide.h"
 #include "scoring/weigh.h"
 
-static bool counts(const struct decide_row *row)
+static bool is_admitted(const struct decide_row *row)
 {
     return row->verdict == SCORE_ADMITTED && !(row->marks & DECIDE_REPEATED);
+}
+
+/* Nodes that stand back for pods on their way are no places for the next one. */
+static bool counts(const struct decide_row *row)
+{
+    return is_admitted(row) && !(row->marks & DECIDE_HELD);
 }
 
 /* Where the list ends. */
@@ -43,7 +49,8 @@ uint32_t decide_shortlist(struct decide_row *rows, const struct decision *d,
     uint32_t left_out = 0, nth = 0;
 
     if (options->shortlist == 0 || options->mode == DECIDE_SHADOW || !d->request ||
-        d->counts[SCORE_ADMITTED] <= options->shortlist || !score_request_is_placed(d->request))
+        d->counts[SCORE_ADMITTED] - d->n_held <= options->shortlist ||
+        !score_request_is_placed(d->request))
         return 0;
     const struct edge edge = find_edge(d, options->shortlist);
     const uint32_t start = (uint32_t)(options->turn * edge.room % edge.alike);
@@ -55,7 +62,7 @@ uint32_t decide_shortlist(struct decide_row *rows, const struct decision *d,
         if (stays || rows[i].verdict == SCORE_REJECTED)
             continue;
         rows[i].marks |= DECIDE_LEFT_OUT;
-        left_out += counts(&rows[i]);
+        left_out += is_admitted(&rows[i]);
     }
     return left_out;
 }

@@ -163,3 +163,21 @@ void ext_counters_text(const struct ext_counters *c, struct buf *out)
     metric_counter(out, "numawise_decisions_lost_total", "Decisions that could not be kept.",
                    value(&c->lost));
 }
+
+void ext_holds_text(const struct holds_stats *s, struct buf *out)
+{
+    static const char n[] = "numawise_extender_holds",
+                      ended[] = "numawise_extender_holds_ended_total";
+    static const char *const ends[HOLD_ENDS] = {"bound", "gone", "expired", "replaced", "crowded"};
+
+    metric_family(out, n, "gauge", "Pods on their way to a node, whose binding is not seen yet.");
+    buf_printf(out, "%s %llu\n", n, (unsigned long long)atomic_load(&s->n));
+    metric_counter(out, "numawise_extender_holds_taken_total", "Pods that were taken to be on it.",
+                   (unsigned long long)atomic_load(&s->taken));
+    metric_family(out, ended, "counter",
+                  "Those that are no more, by what ended it: another decision about the pod, for "
+                  "instance, or that there were too many.");
+    for (int e = 0; e < HOLD_ENDS; e++)
+        buf_printf(out, "%s{reason=\"%s\"} %llu\n", ended, ends[e],
+                   (unsigned long long)atomic_load(&s->ended[e]));
+}

@@ -8,6 +8,7 @@
 
 #include "base/metric.h"
 #include "decide/decide.h"
+#include "decide/holds.h"
 
 struct buf;
 
@@ -59,5 +60,6 @@ void ext_count_bind(struct ext_counters *c, enum ext_bind_result result, uint64_
 
 /* Append the families in the Prometheus text format 0.0.4. */
 void ext_counters_text(const struct ext_counters *c, struct buf *out);
+void ext_holds_text(const struct holds_stats *s, struct buf *out);
 
 #endif

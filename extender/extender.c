@@ -9,9 +9,11 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "cluster/cluster.h"
 #include "decide/crew.h"
+#include "decide/holds.h"
 #include "decide/memo.h"
 #include "decide/record.h"
 #include "decide/report.h"
@@ -29,7 +31,8 @@ struct ext {
     struct binder *binder; /* NULL: bind is not served */
     bool preempts;
     struct crew *crew; /* NULL: the listener's thread judges alone */
-    struct memo *memo; /* the listener's thread alone uses these three */
+    struct memo *memo; /* the listener's thread alone uses these four */
+    struct holds *holds;
     struct cluster_order order;
     uint64_t turn;
     atomic_uint mode, max_score, shortlist;
@@ -44,9 +47,11 @@ int ext_new(struct ext **out, struct cluster *cluster, struct ring *ring,
 
     if (!e)
         return err_set(err, -ENOMEM, "no memory for the extender");
-    const int rc = memo_new(&e->memo, MEMO_DEFAULT_BYTES, err);
+    int rc = memo_new(&e->memo, MEMO_DEFAULT_BYTES, err);
+    if (rc == 0)
+        rc = holds_new(&e->holds, LIMIT_HOLD_MS * UINT64_C(1000000), err);
     if (rc) {
-        free(e);
+        ext_free(e);
         return rc;
     }
     e->cluster = cluster;
@@ -63,6 +68,7 @@ void ext_free(struct ext *e)
     binder_free(e->binder);
     crew_free(e->crew);
     memo_free(e->memo);
+    holds_free(e->holds);
     cluster_order_done(&e->order);
     free(e);
 }
@@ -115,7 +121,10 @@ void ext_stop(struct ext *e)
         binder_stop(e->binder);
 }
 
-/* Prioritize is asked about what filter handed back: nothing more is left out there. */
+/*
+ * Prioritize is asked about what filter handed back: nothing more is left out there. Who is on its
+ * way matters to scores, and filter has none where it leaves nobody out.
+ */
 static struct decide_options options_now(struct ext *e, enum ext_verb verb)
 {
     return (struct decide_options){
@@ -127,6 +136,7 @@ static struct decide_options options_now(struct ext *e, enum ext_verb verb)
         .memo = e->memo,
         .order = &e->order,
         .crew = e->crew,
+        .holds = verb == EXT_PRIORITIZE || atomic_load(&e->shortlist) ? e->holds : NULL,
     };
 }
 
@@ -149,6 +159,17 @@ static void keep(struct call *c)
 
     if (c->e->ring && ring_add(c->e->ring, &report, verb, c->options.context.now_us))
         atomic_fetch_add(&c->e->counters.lost, 1);
+}
+
+/* What kube-scheduler will do with the answer, as far as that can be known. */
+static void hold(const struct call *c, uint64_t now_ns)
+{
+    if (c->options.mode == DECIDE_SHADOW)
+        return;
+    if (c->verb == EXT_FILTER)
+        holds_filtered(c->e->holds, &c->decision, &c->ask, now_ns);
+    else
+        holds_prioritized(c->e->holds, &c->decision, &c->ask, now_ns);
 }
 
 /* At verbosity 3: what /v1/decisions has in full. */
@@ -199,9 +220,12 @@ static enum ext_code answer(struct call *c, const struct cluster_snapshot *snaps
         .n = c->args.n,
         .names = c->args.names,
     };
+    const uint64_t now_ns = clock_monotonic_ns();
+    holds_look(c->e->holds, snapshot, now_ns);
     rc = decide_run(&c->decision, &c->ask, snapshot, &c->options, c->req->arena, &err);
     if (rc)
         return refuse(c, rc, &err);
+    hold(c, now_ns);
     encode(c);
     ext_count_decision(&c->e->counters, c->verb, &c->decision, c->options.mode);
     keep(c);
@@ -295,4 +319,5 @@ void ext_metrics(void *ctx, struct buf *out)
     const struct ext *const e = ctx;
 
     ext_counters_text(&e->counters, out);
+    ext_holds_text(holds_stats(e->holds), out);
 }
