@@ -15,14 +15,16 @@
 #include "kube/file.h"
 #include "tests/support/fake_api.h"
 
-enum { NODES, PODS, TOPOLOGIES, TURN_MS = 10 };
+enum { NODES, PODS, TOPOLOGIES, KINDS };
+enum { TURN_MS = 10, LEAST_PAUSE_US = 500 };
 
 struct world {
     struct fake_api *api;
     uint32_t nodes, zones, pods;
     uint64_t seed;
-    uint32_t *generation; /* [nodes * pods] how often the pod was replaced */
-    uint32_t *round;      /* [nodes] of its report */
+    uint32_t *generation;   /* [nodes * pods] how often the pod was replaced */
+    uint32_t *round;        /* [nodes] of its report */
+    unsigned listed[KINDS]; /* requests for lists of each kind before they were forgotten */
 };
 
 static uint64_t random_of(struct world *w, uint64_t below)
@@ -232,15 +234,39 @@ static void storm(struct world *w, uint32_t rate, uint32_t seconds)
         while (history_version(h) < target)
             change(w, h);
         fake_api_unlock(w->api);
+        /* Also when it is late: the lock is not fair, and the watches need it, too. */
         const uint64_t now = clock_monotonic_ns();
-        if (now < due)
-            (void)usleep((useconds_t)((due - now) / 1000));
+        (void)usleep(now + LEAST_PAUSE_US * UINT64_C(1000) < due ? (useconds_t)((due - now) / 1000)
+                                                                 : LEAST_PAUSE_US);
     }
+}
+
+static unsigned lists_of(struct world *w, unsigned kind)
+{
+    static const char *const lines[] = {
+        [NODES] = "GET /api/v1/nodes?limit",
+        [PODS] = "GET /api/v1/pods?limit",
+        [TOPOLOGIES] = "GET /apis/topology.node.k8s.io/v1alpha2/noderesourcetopologies?limit",
+    };
+
+    return fake_api_asked(w->api, lines[kind]);
+}
+
+/* Of how many kinds a list was asked for since. */
+static unsigned listed_again(struct world *w)
+{
+    unsigned n = 0;
+
+    for (unsigned kind = 0; kind < KINDS; kind++)
+        n += lists_of(w, kind) > w->listed[kind];
+    return n;
 }
 
 /* Each kind has changed while nobody could see it. */
 static void forget(struct world *w)
 {
+    for (unsigned kind = 0; kind < KINDS; kind++)
+        w->listed[kind] = lists_of(w, kind);
     fake_api_cut(w->api);
     struct history *const h = fake_api_lock(w->api);
     put_node(w, h, 0);
@@ -277,6 +303,10 @@ static void answer(struct world *w, FILE *in, FILE *out)
             forget(w);
         } else if (strncmp(line, "dump", 4) == 0) {
             dump(w, out);
+        } else if (strncmp(line, "listed", 6) == 0) {
+            (void)fprintf(out, "%u\n", listed_again(w));
+            (void)fflush(out);
+            continue;
         }
         struct history *const h = fake_api_lock(w->api);
         (void)fprintf(out, "%" PRIu64 "\n", history_version(h));
@@ -385,6 +415,12 @@ void watch_server_forget(struct watch_server *s)
 {
     say(s, "forget\n");
     (void)read_number(s);
+}
+
+bool watch_server_listed(struct watch_server *s)
+{
+    say(s, "listed\n");
+    return read_number(s) == KINDS;
 }
 
 void watch_server_dump(struct watch_server *s)

@@ -32,6 +32,9 @@ uint64_t watch_server_wait(struct watch_server *s);
 /* Forget all versions and cut every connection: everybody lists again. */
 void watch_server_forget(struct watch_server *s);
 
+/* Whether since then a list of each kind was asked for. */
+bool watch_server_listed(struct watch_server *s);
+
 /* One line "NS/NAME UID" a pod on s->hear, and an empty one; then watch_server_wait. */
 void watch_server_dump(struct watch_server *s);
 
