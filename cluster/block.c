@@ -14,6 +14,17 @@ enum {
 };
 static const size_t max_room = (size_t)1 << 31;
 
+/*
+ * Sizes are few, so that what replaces a block fits into the hole that another one has left: a
+ * cluster's views are built again and again, among many things that stay.
+ */
+static size_t round_up(size_t n)
+{
+    const size_t step = n < 2048 ? 16 : 256;
+
+    return (n + step - 1) / step * step;
+}
+
 static int fill_once(struct block **out, size_t room, size_t *used, block_fill fill, void *ctx)
 {
     struct block *const b = malloc(HEADER + room);
@@ -46,7 +57,7 @@ static int fill_once(struct block **out, size_t room, size_t *used, block_fill f
 static struct block *shrink(struct block *b, size_t used)
 {
     const uintptr_t before = (uintptr_t)b;
-    struct block *const after = realloc(b, HEADER + used);
+    struct block *const after = realloc(b, HEADER + round_up(used));
 
     if (after && (uintptr_t)after == before)
         return after;
@@ -60,7 +71,7 @@ int block_new(struct block **out, size_t room, block_fill fill, void *ctx)
     size_t used = 0;
     int rc;
 
-    room = room ? room : FIRST_ROOM;
+    room = round_up(room ? room : FIRST_ROOM);
     while ((rc = fill_once(&b, room, &used, fill, ctx)) == -ENOMEM && room < max_room)
         room *= 2;
     if (rc < 0)
@@ -74,7 +85,7 @@ int block_new(struct block **out, size_t room, block_fill fill, void *ctx)
 
 size_t block_room_like(const struct block *b)
 {
-    return b ? b->used + b->used / 2 + 1024 : 0;
+    return b ? round_up(b->used) : 0;
 }
 
 struct block *block_ref(struct block *b)

@@ -33,7 +33,7 @@ typedef int (*block_fill)(void *ctx, struct arena *a, const void **out_value);
  */
 int block_new(struct block **out, size_t room, block_fill fill, void *ctx) MUST_CHECK;
 
-/* A guess for what replaces `b`; NULL is fine. */
+/* A guess for what replaces `b`: most often it is as large. NULL is fine. */
 size_t block_room_like(const struct block *b);
 
 struct block *block_ref(struct block *b);
