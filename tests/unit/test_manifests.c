@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * deploy/manifests and the program say the same: the rules are those that the program needs and no
+ * others, the settings are its settings, and its own pods do not wait for it.
+ */
+#include "tests/support/test.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/attr.h"
+#include "base/config.h"
+#include "base/err.h"
+#include "cluster/apiserver_parts.h"
+#include "kube/config_file.h"
+#include "kube/file.h"
+#include "kube/hints.h"
+#include "kube/object.h"
+#include "scoring/request.h"
+
+#define TEST_DEPLOY TEST_DATA "/../../deploy"
+
+enum { OBJECTS = 64, ROOM = 64 * 1024 };
+
+/* --- what there is --- */
+
+static json_t *objects[OBJECTS];
+static unsigned n_objects;
+
+static const char *word(json_t *v, const char *key)
+{
+    const char *const s = json_string_value(json_object_get(v, key));
+
+    return s ? s : "";
+}
+
+static int keep(void *ctx, const struct kube_document *doc)
+{
+    assert_true(n_objects < OBJECTS);
+    objects[n_objects] = json_loadb(doc->json.p, doc->json.n, JSON_REJECT_DUPLICATES, NULL);
+    assert_non_null(objects[n_objects]);
+    n_objects++;
+    return 0;
+}
+
+static void no_problem(void *ctx, const char *path, uint32_t line, uint32_t column,
+                       const char *text)
+{
+    fail_msg("%s:%u:%u: %s", path, line, column, text);
+}
+
+static int set_up(void **state)
+{
+    static const char *const files[] = {
+        "manifests/00-namespace.yaml",  "manifests/bind/rbac.yaml",
+        "manifests/extender-rbac.yaml", "manifests/extender.yaml",
+        "manifests/operator-rbac.yaml", "manifests/operator.yaml",
+        "manifests/preempt/rbac.yaml",  "kube-scheduler/static-pod.yaml",
+    };
+    const struct kube_visitor visitor = {keep, no_problem, NULL};
+    char path[512];
+
+    for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+        (void)snprintf(path, sizeof(path), TEST_DEPLOY "/%s", files[i]);
+        assert_int_equal(kube_file_visit(path, &visitor, NULL), 0);
+    }
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    while (n_objects)
+        json_decref(objects[--n_objects]);
+    return 0;
+}
+
+static json_t *find(const char *kind, const char *name)
+{
+    for (unsigned i = 0; i < n_objects; i++)
+        if (strcmp(word(objects[i], "kind"), kind) == 0 &&
+            strcmp(word(json_object_get(objects[i], "metadata"), "name"), name) == 0)
+            return objects[i];
+    fail_msg("there is no %s %s", kind, name);
+    return NULL;
+}
+
+/* --- rules --- */
+
+static bool names(json_t *list, const char *want)
+{
+    size_t i;
+    json_t *v;
+
+    json_array_foreach(list, i, v) if (strcmp(json_string_value(v), want) == 0) return true;
+    return false;
+}
+
+static bool allows(const char *role, const char *group, const char *resource, const char *verb)
+{
+    size_t i;
+    json_t *rule;
+
+    json_array_foreach(json_object_get(find("ClusterRole", role), "rules"), i,
+                       rule) if (names(json_object_get(rule, "apiGroups"), group) &&
+                                 names(json_object_get(rule, "resources"), resource) &&
+                                 names(json_object_get(rule, "verbs"), verb)) return true;
+    return false;
+}
+
+/* How many pairs of a resource and a verb the role allows. */
+static size_t breadth(const char *role)
+{
+    size_t i, n = 0;
+    json_t *rule;
+
+    json_array_foreach(json_object_get(find("ClusterRole", role), "rules"), i, rule) n +=
+        json_array_size(json_object_get(rule, "resources")) *
+        json_array_size(json_object_get(rule, "verbs"));
+    return n;
+}
+
+static bool follows(const char *role, const struct api_kind *k)
+{
+    return allows(role, k->group, k->resource, "list") &&
+           allows(role, k->group, k->resource, "watch");
+}
+
+static void the_extender_reads_what_it_follows_and_writes_nothing(void **state)
+{
+    size_t n = 0;
+
+    for (unsigned i = 0; i < APISERVER_KINDS; i++) {
+        if (api_kinds[i].kind == SOURCE_BUDGET || api_kinds[i].kind >= SOURCE_LOCK_POLICY)
+            continue;
+        if (!follows("numawise-extender", &api_kinds[i]))
+            fail_msg("no rule for %s", api_kinds[i].resource);
+        n++;
+    }
+    assert_true(n >= 6);
+    assert_int_equal(breadth("numawise-extender"), 2 * n);
+}
+
+static void bind_adds_bindings_only_and_preempt_reads_budgets(void **state)
+{
+    assert_true(allows("numawise-extender-bind", "", "pods/binding", "create"));
+    assert_true(allows("numawise-extender-bind", "", "pods", "get"));
+    assert_int_equal(breadth("numawise-extender-bind"), 2);
+    for (unsigned i = 0; i < APISERVER_KINDS; i++)
+        if (api_kinds[i].kind == SOURCE_BUDGET)
+            assert_true(follows("numawise-extender-preempt", &api_kinds[i]));
+    assert_int_equal(breadth("numawise-extender-preempt"), 2);
+}
+
+static void the_operator_reads_the_same_and_keeps_its_own(void **state)
+{
+    size_t n = 0;
+
+    for (unsigned i = 0; i < APISERVER_KINDS; i++) {
+        if (api_kinds[i].kind == SOURCE_BUDGET)
+            continue;
+        if (!follows("numawise-operator", &api_kinds[i]))
+            fail_msg("no rule for %s", api_kinds[i].resource);
+        n++;
+    }
+    assert_true(allows("numawise-operator", "concurrency.gokore.io", "lockpolicies", "create"));
+    assert_true(allows("numawise-operator", "authentication.k8s.io", "tokenreviews", "create"));
+    /* create, update, delete of four kinds; two statuses; two reviews */
+    assert_int_equal(breadth("numawise-operator"), 2 * n + 4 * 3 + 2 + 2);
+    assert_false(allows("numawise-operator", "", "pods", "delete"));
+    assert_false(allows("numawise-operator", "", "pods/eviction", "create"));
+}
+
+static void every_role_is_bound_to_its_account(void **state)
+{
+    static const char *const bound[][2] = {{"numawise-extender", "numawise-extender"},
+                                           {"numawise-extender-bind", "numawise-extender"},
+                                           {"numawise-extender-preempt", "numawise-extender"},
+                                           {"numawise-operator", "numawise-operator"}};
+
+    for (size_t i = 0; i < ARRAY_LEN(bound); i++) {
+        json_t *const b = find("ClusterRoleBinding", bound[i][0]);
+        json_t *const who = json_array_get(json_object_get(b, "subjects"), 0);
+
+        assert_string_equal(word(json_object_get(b, "roleRef"), "name"), bound[i][0]);
+        assert_string_equal(word(who, "kind"), "ServiceAccount");
+        assert_string_equal(word(who, "name"), bound[i][1]);
+        (void)find("ServiceAccount", bound[i][1]);
+    }
+}
+
+/* --- settings and pods --- */
+
+static void settings_are_settings_of_the_program(void **state)
+{
+    static const char *const names[] = {"numawise-extender", "numawise-operator"};
+
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        const char *const text =
+            word(json_object_get(find("ConfigMap", names[i]), "data"), "numawise.yaml");
+        struct numawise_config c;
+        struct err err = {0};
+
+        config_init(&c);
+        if (kube_config_read_text(&c, str_of(text), names[i], NULL, &err))
+            fail_msg("%s", err.text);
+        assert_string_equal(c.listeners[CONFIG_CONSOLE].address.p, "0.0.0.0:8789");
+        assert_string_equal(c.listeners[i ? CONFIG_EXTENDER : CONFIG_OPERATOR].address.p, "off");
+        /* what comes over a network shows a certificate, or a token over TLS */
+        assert_true(c.listeners[i ? CONFIG_OPERATOR : CONFIG_EXTENDER].cert_file.p[0]);
+        assert_true(i || c.listeners[CONFIG_EXTENDER].client_ca_file.p[0]);
+    }
+}
+
+static struct score_pod pod_of(json_t *object, struct arena *a)
+{
+    char *const text = json_dumps(object, JSON_COMPACT);
+    static char padded[ROOM];
+    const size_t n = strlen(text);
+    struct score_pod pod;
+    struct err err = {0};
+
+    assert_true(n + 64 < ROOM);
+    memset(padded, 0, sizeof(padded));
+    memcpy(padded, text, n);
+    if (kube_pod_decode(&pod, (struct str){padded, n}, a, &err))
+        fail_msg("%s", err.text);
+    free(text);
+    return pod;
+}
+
+/* They take nothing for themselves, and pass whatever is known of a node. */
+static void own_pods_are_passed_and_plain(void **state)
+{
+    static const char *const names[] = {"numawise-extender", "numawise-operator"};
+    static _Alignas(max_align_t) char room[ROOM];
+    struct arena a;
+
+    arena_init(&a, room, ROOM);
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        const struct score_pod pod = pod_of(find("Deployment", names[i]), &a);
+
+        assert_true(kube_hints_ignore(&pod));
+        assert_true(pod_is_plain(&pod));
+    }
+    const struct score_pod pod = pod_of(find("Pod", "numawise"), &a);
+    assert_true(pod_is_plain(&pod));
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        T(the_extender_reads_what_it_follows_and_writes_nothing),
+        T(bind_adds_bindings_only_and_preempt_reads_budgets),
+        T(the_operator_reads_the_same_and_keeps_its_own),
+        T(every_role_is_bound_to_its_account),
+        T(settings_are_settings_of_the_program),
+        T(own_pods_are_passed_and_plain),
+    };
+#undef T
+
+    return cmocka_run_group_tests_name("manifests", tests, NULL, NULL);
+}
