@@ -186,6 +186,7 @@ static int open_cluster(struct serve *s, struct err *err)
 {
     const struct cluster_options options = {
         .max_age_us = s->config.topology_max_age_ms * 1000,
+        .since_us = s->config.cluster.p[0] ? 0 : clock_realtime_us(), /* a directory has no order */
         /* Unknown outside: the clock in nanoseconds and where the loader put us. */
         .hash_key = {scramble(clock_monotonic_ns()), scramble((uint64_t)(uintptr_t)s)},
     };

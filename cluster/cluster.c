@@ -188,6 +188,7 @@ static int new_view(struct cluster *c, struct store_node *n, struct block **out,
         .newest_generation = n->newest_generation,
         .now_us = now,
         .max_age_us = c->options.max_age_us,
+        .since_us = c->options.since_us,
     };
     struct build b = {c, &in, &layouts, n->nrt, ++c->revision};
 

@@ -20,7 +20,8 @@ struct cluster_options {
     int64_t max_age_us;      /* topology.maxAge; 0 = never stale */
     int64_t (*now_us)(void); /* realtime clock; NULL = clock_realtime_us */
     uint64_t hash_key[2];    /* of the name table; zero is fine in tests */
-    bool rehearses; /* no report follows the first ones: pods keep what they got (node_inputs) */
+    bool rehearses;   /* no report follows the first ones: pods keep what they got (node_inputs) */
+    int64_t since_us; /* of pods bound earlier it was not seen who else was there; 0 = it was */
 };
 
 int cluster_new(struct cluster **out, const struct cluster_options *options,

@@ -67,6 +67,7 @@ struct node_inputs {
     const struct node_view *before;
     uint64_t newest_generation; /* the highest seen of this node, 0 = none */
     int64_t now_us, max_age_us; /* max_age_us 0 = never stale */
+    int64_t since_us;           /* when somebody began to look on; 0 = always */
 };
 
 /*
@@ -78,7 +79,9 @@ struct node_inputs {
  *   else, where there are placements, or bound later
  *   than observed                                         replayed: PREDICTED or UNPLACED
  *   else                                                  COUNTED
- * Plain ones that are not listed are only counted (node_view.plain).
+ * Plain ones that are not listed are only counted (node_view.plain). Of one that was bound before
+ * `since_us` and is replayed nobody knows who came and went before it: it is UNPLACED, with what
+ * the replay gave it, until a report lists it.
  * What a placement holds whose pod has ended is given back by scoring's release rule.
  */
 int node_build(struct node_view *out, const struct node_inputs *in, struct arena *a,

@@ -290,7 +290,7 @@ static void copy_state(struct node_state *to, const struct node_state *from,
     memcpy(to->device_held, from->device_held, node_device_words(v) * sizeof(uint64_t));
 }
 
-/* A pod that runs although the emulation would refuse it: what it asks for is all we know. */
+/* A pod of which only what it asks for is known for certain: its zones are not. */
 static int keep_request(struct node_build *b, struct node_pod *to, const struct score_request *req)
 {
     const struct kubelet_wants *const whole = &req->whole;
@@ -311,6 +311,12 @@ static int keep_request(struct node_build *b, struct node_pod *to, const struct 
     return 0;
 }
 
+/* Bound while nobody looked on: somebody may have been there and gone, and moved it elsewhere. */
+static bool is_in_doubt(const struct node_build *b, const struct score_pod *pod)
+{
+    return pod->bound_us && pod->bound_us < b->in->since_us;
+}
+
 /* Let the emulated kubelet admit the pod. Where it would not, the state stays as it was. */
 static int replay(struct node_build *b, struct node_pod *to, const struct score_pod *pod)
 {
@@ -327,6 +333,8 @@ static int replay(struct node_build *b, struct node_pod *to, const struct score_
     if (rc == 0 && answer.verdict == SCORE_ADMITTED) {
         kubelet_start(&b->v.state, &b->v, req, answer.containers);
         rc = keep_answer(b, to, pod, &answer);
+        if (rc == 0 && to->n_holdings && is_in_doubt(b, pod))
+            rc = keep_request(b, to, req);
     } else if (rc == 0) {
         copy_state(&b->v.state, &before, &b->v);
         rc = keep_request(b, to, req);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "scoring/interval.h"
 
+#include "scoring/kubelet.h"
 #include "topology/cpuset.h"
 
 static void take_cpus(struct node_view *v, uint64_t zones, uint32_t n)
@@ -45,6 +46,8 @@ int score_worst_view(struct node_view *out, const struct node_view *node,
 
         if (pod->placement != NODE_POD_UNPLACED)
             continue;
+        for (uint32_t k = 0; k < pod->n_holdings; k++) /* what it may have, it may have elsewhere */
+            kubelet_release_holding(&v.state, node, &pod->holdings[k]);
         take_cpus(&v, zones, v.kubelet.cpu_static ? pod->cpus : 0);
         for (uint32_t r = 0; pod->devices && r < v.n_resources; r++)
             take_devices(&v, zones, &v.resources[r], pod->devices[r]);

@@ -130,7 +130,7 @@ enum node_pod_placement {
     NODE_POD_OBSERVED,  /* reported by the node: `holdings` are facts */
     NODE_POD_PREDICTED, /* bound after the report: `holdings` are the emulation's */
     NODE_POD_COUNTED,   /* in the report's sums, its zones are not known */
-    NODE_POD_UNPLACED,  /* holds something somewhere: the emulation could not place it */
+    NODE_POD_UNPLACED,  /* holds something somewhere; where, is not known or not certain */
 };
 
 /* A pod on the node that has not ended, and is not plain (pod_is_plain) unless it is reported. */
@@ -142,7 +142,7 @@ struct node_pod {
     bool exclusive;                      /* of a class whose pods are alone in their zones */
     const struct node_holding *holdings; /* [n_holdings] */
     uint32_t n_holdings;
-    /* UNPLACED: what it holds for itself somewhere. */
+    /* UNPLACED: what it holds for itself somewhere, in `holdings` perhaps. */
     uint32_t cpus;           /* exclusive CPUs */
     const uint32_t *devices; /* [n_resources], NULL = none */
 };

@@ -137,6 +137,32 @@ static void a_pod_that_would_not_fit_at_worst_passes_with_terms_of_0(void **stat
 }
 
 /*
+ * a/lost perhaps has CPUs 1 and 2 of zone 0; so 3 are had in zone 1 only, free {1,4} -> {1,1}. At
+ * worst it has two of zone 1's, and then not those: {3,2} -> {0,2}, and the pod gets in.
+ *   best   1000 * (1 - ((1+16) - (1+1)) / 25) = 400
+ *   worst  1000 * (1 - ((9+4) - (0+4)) / 25) = 640
+ */
+static void what_it_may_have_is_free_where_it_has_it_elsewhere(void **state)
+{
+    struct fixture f;
+    struct node_pod pod;
+    uint64_t cpus = 1U << 1 | 1U << 2;
+    const struct node_holding holding = {.container = STR("main"), .cpus = &cpus};
+
+    ask(&f, SINGLE, POD("'cpu':'3','memory':'1Gi'"));
+    give_unplaced(&f, &pod, 2, NULL);
+    pod.holdings = &holding;
+    pod.n_holdings = 1;
+    f.node.state.cpu_free[0] &= ~cpus;
+    const struct score_result r = judge(&f);
+    assert_int_equal(r.verdict, SCORE_ADMITTED);
+    assert_true(r.interval);
+    assert_int_equal(r.term[SCORE_LOCALITY], 1000);
+    assert_int_equal(r.term[SCORE_FRAGMENTATION], 400);
+    end(&f);
+}
+
+/*
  * The GPU of zone 0 is a/lost's at worst: the pod takes that of zone 1. GPUs: {1,1} -> {0,1} at
  * best and {0,1} -> {0,0} at worst: 500 both. CPUs: {3,4} -> {2,4} at best, 1000 * (1 - 5/25) =
  * 800; {3,4} -> {3,3} at worst, 1000 * (1 - 7/25) = 720. Means 650 and 610.
@@ -215,6 +241,7 @@ int main(void)
         cmocka_unit_test(the_worst_case_raises_no_term),
         cmocka_unit_test(at_worst_the_pod_finds_its_zone_taken),
         cmocka_unit_test(a_pod_that_would_not_fit_at_worst_passes_with_terms_of_0),
+        cmocka_unit_test(what_it_may_have_is_free_where_it_has_it_elsewhere),
         cmocka_unit_test(devices_are_taken_too),
         cmocka_unit_test(only_devices_of_the_resource_are_taken),
         cmocka_unit_test(what_is_known_to_be_placed_costs_nothing),

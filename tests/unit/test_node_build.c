@@ -540,6 +540,35 @@ static void pods_that_are_not_listed_are_replayed_in_the_order_they_were_bound(v
     assert_int_equal(b->v.state.memory_free[2], 7 * GiB); /* zone 4: 8 - 1; nothing of z */
 }
 
+/*
+ * Of y, bound at 5, nobody saw who was there before: it is where the replay puts it, but that is
+ * not certain. w came later, x is listed.
+ */
+static void what_was_bound_while_nobody_looked_on_is_in_doubt_until_it_is_listed(void **state)
+{
+    struct bench *const b = *state;
+
+    give_nrt(b, placed);
+    give_pod(b, "x", "u1", "2", "2Gi", 1);
+    give_pod(b, "y", "u2", "2", "1Gi", 5);
+    give_pod(b, "w", "u3", "2", "1Gi", 7);
+    b->inputs.since_us = midnight_us + 6 * 1000000;
+    build(b);
+    assert_int_equal(pod_named(b, "x")->placement, NODE_POD_OBSERVED);
+    assert_int_equal(pod_named(b, "y")->placement, NODE_POD_UNPLACED);
+    assert_int_equal(pod_named(b, "y")->cpus, 2);
+    assert_cpus(b, pod_named(b, "y")->holdings[0].cpus, "2,6");
+    assert_int_equal(pod_named(b, "w")->placement, NODE_POD_PREDICTED);
+    assert_cpus(b, pod_named(b, "w")->holdings[0].cpus, "3,7");
+    assert_int_equal(b->v.n_unplaced, 1);
+    assert_cpus(b, b->v.state.cpu_free, "0,4"); /* nobody is let in where y may be */
+
+    b->inputs.since_us = 0; /* somebody always looked on */
+    build(b);
+    assert_int_equal(pod_named(b, "y")->placement, NODE_POD_PREDICTED);
+    assert_int_equal(b->v.n_unplaced, 0);
+}
+
 /* The first container gets 2 CPUs and 1 GiB of zone 4, the second (4 CPUs) nothing: all is undone.
  */
 static void a_pod_that_is_rejected_half_way_leaves_nothing_behind(void **state)
@@ -1072,6 +1101,7 @@ int main(void)
         T(a_placement_counts_where_no_pods_are_known_at_all),
         T(a_pod_recreated_under_the_same_name_is_another_pod),
         T(pods_that_are_not_listed_are_replayed_in_the_order_they_were_bound),
+        T(what_was_bound_while_nobody_looked_on_is_in_doubt_until_it_is_listed),
         T(a_pod_that_is_rejected_half_way_leaves_nothing_behind),
         T(without_placements_a_pod_is_counted_unless_it_came_after_the_report),
         T(a_zone_that_lists_what_is_free_lists_every_page_size_it_knows),
