@@ -540,6 +540,110 @@ static void an_object_that_is_broken_is_told_and_the_rest_works(void **state)
     change_is_followed(b, "epyc-2");
 }
 
+/* A pod on cpu-1 that holds two of its CPUs, bound at this time. */
+static void put_holder(struct bench *b, const char *name, const char *bound)
+{
+    char rest[640];
+
+    (void)snprintf(rest, sizeof(rest),
+                   "'spec':{'nodeName':'cpu-1','containers':[{'name':'c','resources':{'limits':{"
+                   "'cpu':'2','memory':'1Gi'},'requests':{'cpu':'2','memory':'1Gi'}}}]},'status':{"
+                   "'phase':'Running','conditions':[{'type':'PodScheduled','status':'True',"
+                   "'lastTransitionTime':'%s'}]}",
+                   bound);
+    struct history *const h = fake_api_lock(b->api);
+    (void)history_put(h, PODS, "ml", name, NULL, rest);
+    fake_api_unlock(b->api);
+}
+
+/* The newest decision in full, made anew. */
+static void decide_anew(struct bench *b, struct buf *out)
+{
+    static const char key[] = "\"decision\": \"";
+    struct buf list = {0};
+    char path[128];
+
+    filter(b, out);
+    assert_int_equal(test_get(b->server.console, "/v1/decisions", &list), 200);
+    const char *const id = strstr(list.p, key);
+    assert_non_null(id);
+    const char *const text = id + sizeof(key) - 1;
+    (void)snprintf(path, sizeof(path), "/v1/decisions/%.*s", (int)strcspn(text, "\""), text);
+    out->n = 0;
+    assert_int_equal(test_get(b->server.console, path, out), 200);
+    buf_free(&list);
+}
+
+static bool is_in_doubt(struct wait *w)
+{
+    struct buf decision = {0};
+
+    decide_anew(w->b, &decision);
+    const bool doubt = strstr(decision.p, w->text) != NULL;
+    buf_free(&decision);
+    return doubt;
+}
+
+static bool is_certain(struct wait *w)
+{
+    return !is_in_doubt(w);
+}
+
+/*
+ * Somebody was bound before we looked, and no report lists him: who was there before him and has
+ * gone, nobody knows. Of who comes later we know it.
+ */
+static void what_was_bound_meanwhile_is_in_doubt(void **state)
+{
+    struct bench *const b = *state;
+    struct wait away = {b, "\"ml/away\""}, later = {b, "\"ml/later\""};
+
+    put_holder(b, "away", "2026-01-01T00:00:00Z");
+    start(b);
+    wait_until(is_in_doubt, &away);
+    put_holder(b, "later", "2199-01-01T00:00:00Z");
+    expect_metric(b, "reflector_events_total{resource=\"pods\"} 1");
+    assert_true(is_certain(&later));
+    struct history *const h = fake_api_lock(b->api);
+    assert_true(history_delete(h, PODS, "ml", "away") > 0);
+    fake_api_unlock(b->api);
+    wait_until(is_certain, &away);
+}
+
+/* Large ones and odd ones are read, what is beyond the limit is left out; the watch goes on. */
+static void large_objects_are_taken_or_left_out_one_by_one(void **state)
+{
+    enum { MANY = 10000, LARGE = 5 << 20, TOO_LARGE = 17 << 20 };
+    struct bench *const b = *state;
+    struct buf rest = {0};
+
+    start(b);
+    for (int i = 0; i < 3; i++) {
+        static const size_t bytes[] = {1 << 20, LARGE, TOO_LARGE};
+
+        rest.n = 0;
+        buf_text(&rest, "'spec':{'nodeName':'cpu-1','containers':[]},'odd':'");
+        for (size_t n = 0; n < bytes[i]; n += 16)
+            buf_text(&rest, "0123456789abcdef");
+        buf_text(&rest, "'");
+        struct history *const h = fake_api_lock(b->api);
+        (void)history_put(h, PODS, "ml", i == 0 ? "a" : i == 1 ? "b" : "c", NULL, rest.p);
+        fake_api_unlock(b->api);
+    }
+    rest.n = 0;
+    buf_text(&rest, "'spec':{'nodeName':'cpu-1','containers':[]}");
+    for (int i = 0; i < MANY; i++)
+        buf_printf(&rest, ",'unknown%d':{'deep':[%d,{}]}", i, i);
+    struct history *const h = fake_api_lock(b->api);
+    (void)history_put(h, PODS, "ml", "d", NULL, rest.p);
+    fake_api_unlock(b->api);
+    expect_metric(b, "reflector_events_total{resource=\"pods\"} 3"); /* not the third one */
+    expect_metric(b, "reflector_left_out_total{resource=\"pods\"} 1");
+    expect_metric(b, "numawise_cache_undecodable_total{resource=\"pods\"} 0");
+    change_is_followed(b, "epyc-2");
+    buf_free(&rest);
+}
+
 /* Down, or only silent: kube-scheduler is answered as before, from what is known. */
 static void answers_do_not_wait_for_the_api_server(void **state)
 {
@@ -701,6 +805,8 @@ int main(void)
         T(a_cluster_without_our_definitions_is_served),
         T(a_missing_rule_is_named),
         T(an_object_that_is_broken_is_told_and_the_rest_works),
+        T(what_was_bound_meanwhile_is_in_doubt),
+        T(large_objects_are_taken_or_left_out_one_by_one),
         T(answers_do_not_wait_for_the_api_server),
         T(whatever_the_server_did_it_is_followed_afterwards),
         T(a_server_that_went_back_is_followed),
