@@ -80,14 +80,14 @@ static void what_nobody_uses_goes(void **state)
         used[i % USED] = get(&t, text);
         assert_true(t.n <= 4 * USED + 64);
     }
-    assert_int_equal(made, MANY);
+    const unsigned before = made;
     for (unsigned i = MANY - USED; i < MANY; i++) {
         (void)snprintf(text, sizeof(text), "%u", i);
         struct block *const b = get(&t, text);
         assert_ptr_equal(b, used[i % USED]); /* a sweep takes none that is used */
         block_unref(b);
     }
-    assert_int_equal(made, MANY);
+    assert_int_equal(made, before);
     intern_done(&t);
     assert_string_equal(used[0]->value, "4950"); /* blocks outlive the table */
     for (unsigned i = 0; i < USED; i++)

@@ -20,6 +20,7 @@ static const uint64_t key[2] = {3, 4};
 
 struct bench {
     struct pod_shapes shapes;
+    struct arena a; /* over the room */
     _Alignas(max_align_t) char room[ROOM];
 };
 
@@ -57,14 +58,13 @@ static struct score_pod decode(struct bench *b, const char *name, const char *ui
 {
     char quoted[1024];
     struct score_pod pod;
-    struct arena a;
 
     pod_text(quoted, sizeof(quoted), name, uid, node, cpu);
     char *const text = test_padded(str_of(quoted), 'x');
     for (size_t i = 0; i < strlen(quoted); i++)
         text[i] = (char)(quoted[i] == '\'' ? '"' : quoted[i]);
-    arena_init(&a, b->room, ROOM);
-    assert_int_equal(kube_pod_decode(&pod, (struct str){text, strlen(quoted)}, &a, NULL), 0);
+    arena_init(&b->a, b->room, ROOM);
+    assert_int_equal(kube_pod_decode(&pod, (struct str){text, strlen(quoted)}, &b->a, NULL), 0);
     free(text);
     return pod;
 }
@@ -101,6 +101,7 @@ static void opened_it_says_the_same(void **state)
             struct pod_record *const r = record(b, &pod);
             struct cluster_pod opened;
 
+            arena_rewind(&b->a, 0);
             memset(b->room, 'x', ROOM); /* nothing of it is borrowed */
             pod_record_open(r, &opened);
             struct bench *const other = calloc(1, sizeof(*other));
