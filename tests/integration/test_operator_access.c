@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "tests/support/api_doc.h"
 #include "tests/support/data.h"
 #include "tests/support/fake_api.h"
 #include "tests/support/server.h"
@@ -221,6 +222,8 @@ static int call_with(const char *line, const char *method, const char *target, c
     assert_true(send_call(fd, line, method, target, body));
     hear(fd, out);
     (void)close(fd);
+    if (strncmp(target, "/v1/", 4) == 0 && strlen(out->body) < sizeof(out->body) - 1)
+        api_doc_expect(method, target, out->status, str_of(out->body));
     return out->status;
 }
 

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "tests/support/api_doc.h"
 #include "tests/support/data.h"
 #include "tests/support/server.h"
 #include "tests/support/test.h"
@@ -41,6 +42,7 @@ static int ask(const char *method, const char *target, const char *body, struct 
     assert_true(test_send(fd, method, target, str_of(body)));
     assert_true(test_receive(fd, &reply));
     const int status = reply.status;
+    api_doc_expect(method, target, status, buf_view(&reply.body));
     if (out) {
         buf_free(out);
         buf_str(out, buf_view(&reply.body));

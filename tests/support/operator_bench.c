@@ -9,6 +9,7 @@
 #include "cluster/cluster.h"
 #include "cluster/directory.h"
 #include "operator/operator.h"
+#include "tests/support/api_doc.h"
 #include "tests/support/data.h"
 #include "tests/support/test.h"
 
@@ -103,6 +104,11 @@ static void on_finish(struct op_call *c)
     a->retry_after_s = c->retry_after_s;
 }
 
+static const char *method_name(enum http_method m)
+{
+    return m == HTTP_GET ? "GET" : m == HTTP_PUT ? "PUT" : m == HTTP_POST ? "POST" : "DELETE";
+}
+
 struct answer call_as(struct bench *b, const struct op_caller *caller, enum http_method m,
                       const char *target, const char *body)
 {
@@ -129,6 +135,7 @@ struct answer call_as(struct bench *b, const struct op_caller *caller, enum http
     op_answer(b->op, &c.call);
     assert_int_equal(a.finished, 1);
     free(text);
+    api_doc_expect(method_name(m), target, a.status, buf_view(&a.text));
     a.json = a.text.n ? json_loadb(a.text.p, a.text.n, 0, NULL) : NULL;
     return a;
 }

@@ -3,6 +3,7 @@
 
 #include "tests/support/test.h"
 
+#include <regex.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,6 +11,8 @@
 #include "base/attr.h"
 
 enum { PATH = 512 };
+
+static json_t *root; /* of the schema that is at hand, where its references lead */
 
 static void expect(json_t *value, json_t *schema, const char *path);
 
@@ -20,6 +23,7 @@ static bool is_of_type(const json_t *value, const char *type)
            (strcmp(type, "string") == 0 && json_is_string(value)) ||
            (strcmp(type, "boolean") == 0 && json_is_boolean(value)) ||
            (strcmp(type, "integer") == 0 && json_is_integer(value)) ||
+           (strcmp(type, "number") == 0 && json_is_number(value)) ||
            (strcmp(type, "null") == 0 && json_is_null(value));
 }
 
@@ -56,9 +60,14 @@ static void expect_range(const json_t *value, const json_t *schema, const char *
 
 static void expect_keywords(json_t *schema, const char *path)
 {
-    static const char *const known[] = {
-        "$schema",    "title", "description", "type",    "required", "additionalProperties",
-        "properties", "items", "enum",        "minimum", "maximum"};
+    static const char *const known[] = {"$schema",     "title",         "description",
+                                        "type",        "required",      "additionalProperties",
+                                        "properties",  "items",         "enum",
+                                        "minimum",     "maximum",       "$ref",
+                                        "oneOf",       "const",         "default",
+                                        "format",      "pattern",       "minLength",
+                                        "maxLength",   "minItems",      "maxItems",
+                                        "uniqueItems", "minProperties", "maxProperties"};
     const char *key;
     json_t *value;
 
@@ -96,14 +105,96 @@ static void expect_members(json_t *value, json_t *schema, const char *path)
     }
 }
 
+/* At most, or at least, what the keyword says. */
+static void expect_count(const json_t *schema, const char *least, const char *most, size_t n,
+                         const char *path)
+{
+    const json_t *const min = json_object_get(schema, least), *const max =
+                                                                  json_object_get(schema, most);
+
+    if ((min && n < (size_t)json_integer_value(min)) ||
+        (max && n > (size_t)json_integer_value(max)))
+        fail_msg("%s: %zu is too few or too many", path, n);
+}
+
+static void expect_text(const json_t *value, const json_t *schema, const char *path)
+{
+    const char *const pattern = json_string_value(json_object_get(schema, "pattern"));
+    regex_t re;
+
+    expect_count(schema, "minLength", "maxLength", json_string_length(value), path);
+    if (!pattern)
+        return;
+    assert_int_equal(regcomp(&re, pattern, REG_EXTENDED | REG_NOSUB), 0);
+    if (regexec(&re, json_string_value(value), 0, NULL, 0))
+        fail_msg("%s: \"%s\" is not as %s", path, json_string_value(value), pattern);
+    regfree(&re);
+}
+
+/* "#/components/schemas/NAME" */
+static json_t *followed(json_t *schema, const char *path)
+{
+    const char *const to = json_string_value(json_object_get(schema, "$ref"));
+    json_t *at = root;
+    char part[128];
+
+    if (!to)
+        return schema;
+    for (const char *p = strchr(to, '/'); p; p = strchr(p, '/')) {
+        const size_t n = strcspn(++p, "/");
+
+        (void)snprintf(part, sizeof(part), "%.*s", (int)n, p);
+        at = json_object_get(at, part);
+    }
+    if (!at)
+        fail_msg("%s: %s leads nowhere", path, to);
+    return at;
+}
+
+/* The alternative of whose required members all are there; of several that with the most. */
+static json_t *chosen(const json_t *value, json_t *list, const char *path)
+{
+    json_t *best = NULL, *alternative;
+    size_t i, k, most = 0;
+
+    json_array_foreach(list, i, alternative)
+    {
+        const json_t *const required = json_object_get(followed(alternative, path), "required");
+        for (k = 0; k < json_array_size(required); k++) {
+            if (!json_object_get(value, json_string_value(json_array_get(required, k))))
+                break;
+        }
+        if (k == json_array_size(required) && (!best || k > most)) {
+            best = alternative;
+            most = k;
+        }
+    }
+    if (!best)
+        fail_msg("%s: none of the alternatives", path);
+    return best;
+}
+
 static void expect(json_t *value, json_t *schema, const char *path)
 {
+    schema = followed(schema, path);
     expect_keywords(schema, path);
+    if (json_object_get(schema, "oneOf")) {
+        expect(value, chosen(value, json_object_get(schema, "oneOf"), path), path);
+        return;
+    }
     expect_type(value, json_object_get(schema, "type"), path);
     expect_word(value, json_object_get(schema, "enum"), path);
+    if (json_object_get(schema, "const") && !json_equal(value, json_object_get(schema, "const")))
+        fail_msg("%s: not what it always is", path);
     expect_range(value, schema, path);
-    if (json_is_object(value))
+    if (json_is_string(value))
+        expect_text(value, schema, path);
+    if (json_is_object(value)) {
+        expect_count(schema, "minProperties", "maxProperties", json_object_size(value), path);
         expect_members(value, schema, path);
+    }
+    if (json_is_array(value))
+        expect_count(schema, "minItems", "maxItems", json_array_size(value), path);
     for (size_t i = 0; i < json_array_size(value); i++) {
         char deeper[PATH];
         (void)snprintf(deeper, sizeof(deeper), "%s[%zu]", path, i);
@@ -111,9 +202,15 @@ static void expect(json_t *value, json_t *schema, const char *path)
     }
 }
 
+void schema_expect_in(json_t *value, json_t *schema, json_t *document)
+{
+    root = document;
+    expect(value, schema, "$");
+}
+
 void schema_expect(json_t *value, json_t *schema)
 {
-    expect(value, schema, "$");
+    schema_expect_in(value, schema, schema);
 }
 
 json_t *schema_read(const char *name)

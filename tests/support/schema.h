@@ -11,6 +11,9 @@
  */
 void schema_expect(json_t *value, json_t *schema);
 
+/* The same with references into `document`. */
+void schema_expect_in(json_t *value, json_t *schema, json_t *document);
+
 /* A schema of docs/reference/ by its file name. */
 json_t *schema_read(const char *name);
 

@@ -387,7 +387,9 @@ static void apply(struct bench *b, const char *generation, const char *shares)
     struct buf text = {0};
 
     buf_printf(&text,
-               "{\"metadata\":{\"namespace\":\"default\",\"name\":\"applied\",\"uid\":\"a\","
+               "{\"apiVersion\":\"orchestration.gokore.io/v1beta1\",\"kind\":"
+               "\"ResourceAdjustment\","
+               "\"metadata\":{\"namespace\":\"default\",\"name\":\"applied\",\"uid\":\"a\","
                "\"generation\":%s},\"spec\":{\"target\":{\"name\":\"web-6d5f9c7b8-w2x4p\"},"
                "\"cpuShares\":%s}}",
                generation, shares);

@@ -117,10 +117,36 @@ static void check_parameters(const char *path, json_t *op)
         if (strcmp(json_string_value(json_object_get(p, "in")), "path") == 0) {
             assert_true(json_is_true(json_object_get(p, "required")));
             assert_non_null(strstr(path, braced));
+            if (!json_is_string(json_object_get(p, "example")))
+                fail_msg("%s: %s has no example", path, name);
             in_path++;
         }
     }
     assert_int_equal(in_path, braces);
+}
+
+/* What any call may be answered with, also one that is yet to come; those two say when to return.
+ */
+static void check_common_responses(json_t *op, const char *id)
+{
+    static const char *const codes[] = {"401", "403", "429", "503"};
+    json_t *const all = json_object_get(op, "responses");
+
+    for (size_t i = 0; i < ARRAY_LEN(codes); i++) {
+        if (!json_object_get(all, codes[i]))
+            fail_msg("%s: %s is not described", id, codes[i]);
+    }
+    assert_non_null(at(all, "401 headers WWW-Authenticate"));
+    assert_non_null(at(all, "429 headers Retry-After"));
+    assert_non_null(at(all, "503 headers Retry-After"));
+    if (json_object_get(op, "requestBody") || json_object_get(op, "parameters"))
+        assert_non_null(json_object_get(all, "400"));
+    if (!json_object_get(op, "requestBody"))
+        return;
+    assert_true(json_object_get(all, "413") && json_object_get(all, "422"));
+    if (json_object_size(at(op, "requestBody content application/json examples")) == 0)
+        fail_msg("%s: its body has no examples (tests/integration/test_openapi_http.c sends them)",
+                 id);
 }
 
 /* Some answer is a success; every other is a Status. */
@@ -160,6 +186,7 @@ static void every_operation_is_whole(void **state)
             assert_true(json_is_string(json_object_get(op, "summary")));
             check_parameters(path, op);
             check_responses(op);
+            check_common_responses(op, id);
         }
     }
     json_decref(ids);
