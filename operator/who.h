@@ -76,7 +76,10 @@ void who_token(struct who *w, char *token, struct op_caller *out, struct arena *
 void who_access(struct who *w, const struct op_caller *caller, const struct kube_attributes *wish,
                 struct arena *arena, who_done done, void *ctx);
 
-/* Whom a verified certificate names, as an API server reads it; false: nobody, or no memory. */
+/*
+ * Whom a verified certificate names, as an API server reads it: without a common name nobody, and
+ * `out` stays as it is. False: no memory.
+ */
 bool who_certificate(struct op_caller *out, const struct http_client *client, struct arena *arena);
 
 /* The token of "Bearer TOKEN"; false: it is something else. */

@@ -18,6 +18,7 @@
 #include "tests/support/data.h"
 #include "tests/support/fake_api.h"
 #include "tests/support/server.h"
+#include "tests/support/tls.h"
 
 enum { NODES, PODS, TOPOLOGIES, PATIENCE_MS = 30000 };
 
@@ -608,6 +609,122 @@ static void it_ends_though_answers_are_missing(void **state)
     (void)close(fd);
 }
 
+/* --- certificates --- */
+
+static struct {
+    char dir[128], config[160];
+    struct tls_pair ca, other_ca, server, jane, stranger, nameless;
+} pki;
+
+static void in(char out[160], const char *name)
+{
+    (void)snprintf(out, 160, "%s/%s", pki.dir, name);
+}
+
+static void make_pki(void)
+{
+    const struct tls_wish ca = {.common_name = "callers", .is_ca = true};
+    const struct tls_wish server = {.common_name = "numawise", .names = "IP:127.0.0.1"};
+    const struct tls_wish jane = {.common_name = "jane", .organizations = {"dev"}};
+    const struct tls_wish nameless = {.organizations = {"system:masters"}};
+    const char *const tmp = getenv("TMPDIR");
+    char path[160];
+
+    (void)snprintf(pki.dir, sizeof(pki.dir), "%s/numawise-access-XXXXXX", tmp ? tmp : "/tmp");
+    assert_non_null(mkdtemp(pki.dir));
+    pki.ca = tls_make(&ca, NULL);
+    pki.other_ca = tls_make(&ca, NULL);
+    pki.server = tls_make(&server, &pki.ca);
+    pki.jane = tls_make(&jane, &pki.ca);
+    pki.stranger = tls_make(&jane, &pki.other_ca);
+    pki.nameless = tls_make(&nameless, &pki.ca);
+    in(path, "ca.crt");
+    tls_write_certs(path, &pki.ca, NULL);
+    in(path, "tls.crt");
+    tls_write_certs(path, &pki.server, NULL);
+    in(path, "tls.key");
+    tls_write_key(path, &pki.server, NULL);
+}
+
+static void write_config(void)
+{
+    struct buf text = {0};
+
+    in(pki.config, "config.yaml");
+    buf_printf(&text,
+               "apiVersion: numawise.config.gokore.io/v1alpha1\nkind: NumawiseConfiguration\n"
+               "listeners:\n  operator: {tls: {certFile: %s/tls.crt, keyFile: %s/tls.key, "
+               "clientCAFile: %s/ca.crt}}\n",
+               pki.dir, pki.dir, pki.dir);
+    test_write(pki.config, buf_view(&text));
+    buf_free(&text);
+}
+
+static int start_with_tls(void **state)
+{
+    const char *const source[] = {"--kubeconfig", w.kubeconfig, NULL};
+    const char *const extra[] = {"--config", pki.config, NULL};
+
+    (void)state;
+    make_pki();
+    write_config();
+    start_api();
+    test_server_run(&w.server, source, extra);
+    test_server_wait(&w.server);
+    return 0;
+}
+
+static int stop_with_tls(void **state)
+{
+    struct tls_pair *const pairs[] = {&pki.ca,   &pki.other_ca, &pki.server,
+                                      &pki.jane, &pki.stranger, &pki.nameless};
+
+    for (size_t i = 0; i < ARRAY_LEN(pairs); i++)
+        tls_pair_free(pairs[i]);
+    test_remove_tree(pki.dir);
+    return stop(state);
+}
+
+/* The status; 0: the connection was refused. */
+static int get_by_tls(const struct tls_pair *own, const char *token, const char *target)
+{
+    const struct tls_client client = {.own = own, .ca = &pki.ca};
+    SSL *const ssl = tls_client_dial(test_connect(w.server.operator_port), &client);
+    char head[4096], body[256];
+    struct buf b = {0};
+
+    if (!ssl)
+        return 0;
+    buf_printf(&b, "GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\n", target);
+    if (token)
+        buf_printf(&b, "Authorization: Bearer %s\r\n", token);
+    buf_text(&b, "\r\n");
+    const int status =
+        tls_say(ssl, b.p, b.n) ? tls_hear(ssl, head, sizeof(head), body, sizeof(body)) : 0;
+    buf_free(&b);
+    tls_client_close(ssl);
+    return status < 0 ? 0 : status;
+}
+
+static void a_certificate_does_instead_of_a_token(void **state)
+{
+    static const char evil[] = "/v1/lock-hierarchy?namespace=evil";
+
+    (void)state;
+    assert_int_equal(get_by_tls(&pki.jane, NULL, BANK), 200);
+    assert_int_equal(get_by_tls(&pki.jane, NULL, evil), 403);
+    assert_int_equal(fake_api_asked(w.api, TOKENS), 0);
+    assert_int_equal(get_by_tls(NULL, "tok.root", evil), 200);
+    assert_int_equal(get_by_tls(NULL, NULL, BANK), 401);
+    assert_int_equal(get_by_tls(NULL, "tok.nobody", BANK), 401);
+    /* Where both come the certificate counts, if it names somebody. */
+    assert_int_equal(get_by_tls(&pki.jane, "tok.root", evil), 403);
+    assert_int_equal(get_by_tls(&pki.nameless, NULL, evil), 401);
+    assert_int_equal(get_by_tls(&pki.nameless, "tok.root", evil), 200);
+    assert_int_equal(get_by_tls(&pki.stranger, NULL, BANK), 0);
+    assert_int_equal(get_by_tls(&pki.stranger, "tok.root", BANK), 0);
+}
+
 /* --- the start --- */
 
 static void start_fails(const char *const *args, const char *why)
@@ -651,6 +768,8 @@ int main(void)
         T(a_server_that_hangs_holds_up_only_who_needs_it),
         T(it_ends_though_answers_are_missing),
         T(over_a_network_it_wants_tls),
+        cmocka_unit_test_setup_teardown(a_certificate_does_instead_of_a_token, start_with_tls,
+                                        stop_with_tls),
     };
 #undef T
 
