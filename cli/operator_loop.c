@@ -33,8 +33,9 @@ enum job_what { JOB_CHANGE, JOB_BEGIN, JOB_BEGIN_AGAIN, JOB_END };
 struct job {
     struct job *next;
     enum job_what what; /* of a change; else delta.kind alone is set */
-    struct op *op;
-    struct http_reply *reply; /* NULL: a change */
+    struct operator_loop *loop;
+    struct job *open_next, **open_link; /* of loop->open */
+    struct http_reply *reply;           /* NULL: a change */
     struct op_call call;
     struct source_delta delta; /* what it points to follows this struct */
 };
@@ -47,7 +48,8 @@ struct operator_loop {
     struct source_sink next;
     char *room; /* [CHECK_ARENA] of the thread that feeds the sink */
     bool everybody;
-    struct who *who; /* NULL: nobody is asked who he is */
+    struct who *who;  /* NULL: nobody is asked who he is */
+    struct job *open; /* calls that are not answered; of the thread */
     struct event_base *base;
     struct event *wake, *tick;
     int fd; /* eventfd: there are jobs, or it is to end */
@@ -129,7 +131,10 @@ static void on_finished(struct op_call *c)
     struct job *const j = (struct job *)((char *)c - offsetof(struct job, call));
     struct http_reply *const reply = j->reply;
 
-    op_audit(j->op, c);
+    *j->open_link = j->open_next;
+    if (j->open_next)
+        j->open_next->open_link = j->open_link;
+    op_audit(j->loop->op, c);
     http_status(reply, c->status);
     if (c->content_type)
         http_content_type(reply, c->content_type);
@@ -174,7 +179,7 @@ static void on_call(void *ctx, const struct http_request *req, struct http_reply
         http_status(reply, 503);
         return;
     }
-    j->op = l->op;
+    j->loop = l;
     j->reply = reply;
     http_defer(reply, CALL_MS);
     push(l, j);
@@ -186,8 +191,18 @@ static void read_clock(uint64_t *out_ns, int64_t *out_us)
     *out_us = clock_realtime_us();
 }
 
+static void add_open(struct operator_loop *l, struct job *j)
+{
+    j->open_next = l->open;
+    j->open_link = &l->open;
+    if (l->open)
+        l->open->open_link = &j->open_next;
+    l->open = j;
+}
+
 static void answer(struct operator_loop *l, struct job *j)
 {
+    add_open(l, j);
     read_clock(&j->call.now_ns, &j->call.now_us);
     op_enter(l->op, &j->call);
 }
@@ -521,10 +536,12 @@ void operator_loop_stop(struct operator_loop *l)
     l->api = NULL;
     for (struct job *j; l->has_lock && (j = pop(l));) {
         if (j->reply)
-            op_fail(&j->call, 503, "the server ends");
+            add_open(l, j);
         else
             free(j);
     }
+    while (l->open) /* also those that wait for a write of which nobody hears any more */
+        op_fail(&l->open->call, 503, "the server ends");
 }
 
 void operator_loop_free(struct operator_loop *l)

@@ -609,6 +609,30 @@ static void it_ends_though_answers_are_missing(void **state)
     (void)close(fd);
 }
 
+/* It has waited twice already, and its write is still out when the server has waited long enough.
+ */
+static void it_ends_though_a_write_is_out(void **state)
+{
+    struct test_reply r = {0};
+
+    (void)state;
+    fake_api_fault(w.api, FAKE_SLOW, "/apis/authentication", FAKE_BOTH, FAKE_ALWAYS, 2000, 0);
+    fake_api_fault(w.api, FAKE_SLOW, "/apis/authorization", FAKE_BOTH, FAKE_ALWAYS, 2000, 0);
+    fake_api_fault(w.api, FAKE_HANG, "/apis/concurrency.gokore.io/v1alpha1/namespaces/bank/",
+                   FAKE_BOTH, FAKE_ALWAYS, 0, 0);
+    const int fd = test_connect(w.server.operator_port);
+    assert_true(send_call(fd, "Authorization: Bearer tok.root\r\n", "PUT",
+                          "/v1/lock-policies/bank/teller", "{}"));
+    for (int ms = 0; fake_api_asked(w.api, TOKENS) == 0 && ms < PATIENCE_MS; ms += 5)
+        (void)poll(NULL, 0, 5);
+    assert_int_equal(test_server_stop(&w.server, SIGTERM), 0);
+    w.server.pid = 0;
+    if (test_receive(fd, &r))
+        assert_int_equal(r.status, 503);
+    test_reply_done(&r);
+    (void)close(fd);
+}
+
 /* --- certificates --- */
 
 static struct {
@@ -767,6 +791,7 @@ int main(void)
         T(without_the_api_server_nobody_new_is_let_in),
         T(a_server_that_hangs_holds_up_only_who_needs_it),
         T(it_ends_though_answers_are_missing),
+        T(it_ends_though_a_write_is_out),
         T(over_a_network_it_wants_tls),
         cmocka_unit_test_setup_teardown(a_certificate_does_instead_of_a_token, start_with_tls,
                                         stop_with_tls),
