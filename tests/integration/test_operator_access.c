@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "tests/support/api_doc.h"
 #include "tests/support/data.h"
 #include "tests/support/fake_api.h"
@@ -386,17 +387,18 @@ static void forged_reports_reach_nobody_else(void **state)
     buf_free(&log);
 }
 
-/* T6: and he cannot drown those of others. */
+/* T6: and he cannot drown those of others: 400 calls at once, then 200 a second, are all he has. */
 static void a_flood_of_reports_holds_up_nobody_else(void **state)
 {
     const int fd = test_connect(w.server.operator_port);
-    struct reply r = {0};
-    int taken = 0;
+    struct reply r;
+    uint64_t taken = 0;
     char body[256];
 
     (void)state;
     assert_int_equal(report("tok.teller-0", "bank", "teller-0", 1, "a"), 202);
-    for (int i = 1; i <= 5000 && r.status != 429; i++) {
+    const uint64_t began_ns = clock_monotonic_ns();
+    for (int i = 1; i <= 1200; i++) {
         /* Another container each time makes no other caller of him. */
         (void)snprintf(body, sizeof(body),
                        "{\"reporter\":{\"namespace\":\"evil\",\"pod\":\"evil-0\",\"container\":"
@@ -405,14 +407,16 @@ static void a_flood_of_reports_holds_up_nobody_else(void **state)
         assert_true(send_call(fd, "Authorization: Bearer tok.evil-0\r\n", "POST",
                               "/v1/lock-reports", body));
         hear(fd, &r);
-        assert_true(r.status == 202 || r.status == 429);
         taken += r.status == 202;
+        if (r.status == 202)
+            continue;
+        assert_int_equal(r.status, 429);
+        assert_non_null(strstr(r.head, "Retry-After: 1\r\n"));
+        assert_non_null(strstr(r.body, "\"retryAfterSeconds\": 1"));
     }
-    (void)close(fd);
-    assert_int_equal(r.status, 429);
+    assert_true(taken <= 400 + (clock_monotonic_ns() - began_ns) / 5000000 + 1);
     assert_true(taken >= 400);
-    assert_non_null(strstr(r.head, "Retry-After: "));
-    assert_non_null(strstr(r.body, "\"retryAfterSeconds\": "));
+    (void)close(fd);
     assert_int_equal(report("tok.teller-0", "bank", "teller-0", 2, "a"), 202);
 }
 
@@ -588,7 +592,7 @@ static void a_server_that_hangs_holds_up_only_who_needs_it(void **state)
         assert_int_equal(r.status, 503);
         (void)close(fds[i]);
     }
-    assert_int_equal(fake_api_asked(w.api, TOKENS), 2); /* all of them with one question */
+    assert_in_range(fake_api_asked(w.api, TOKENS), 2, 4); /* not each with one of his own */
 }
 
 static void it_ends_though_answers_are_missing(void **state)

@@ -229,6 +229,40 @@ static void a_reporter_that_reports_too_often_waits(void **state)
     fails(b, HTTP_POST, "/v1/lock-reports", body, 429, "");
 }
 
+/* However many containers he says he has: what he is known by counts. */
+static void a_caller_that_calls_too_often_waits(void **state)
+{
+    struct bench *const b = *state;
+    const struct op_caller one = {.user = STR("system:serviceaccount:shop:web"),
+                                  .ns = STR("shop"),
+                                  .pod = STR("web-0"),
+                                  .pod_uid = STR("u0")};
+    struct op_caller two = one;
+    char body[160];
+
+    two.pod = STR("web-1");
+    two.pod_uid = STR("u1");
+    for (int i = 0; i <= 401; i++) {
+        const bool other = i == 401;
+
+        (void)snprintf(body, sizeof(body),
+                       "{'reporter':{'namespace':'shop','pod':'web-%d','container':'c%d'},"
+                       "'sequence':1,'nowNs':5}",
+                       other, i);
+        struct answer a = call_as(b, other ? &two : &one, HTTP_POST, "/v1/lock-reports", body);
+        assert_int_equal(a.status, i == 400 ? 429 : 202);
+        assert_int_equal(a.retry_after_s, i == 400 ? 1 : 0);
+        done(&a);
+    }
+    struct answer a = call_as(b, &one, HTTP_GET, "/v1/lock-hierarchy?namespace=shop", "");
+    assert_int_equal(a.status, 429); /* whatever it is that he asks for */
+    done(&a);
+    b->now_ns += 5000000; /* 5 ms: one of two hundred a second */
+    a = call_as(b, &one, HTTP_GET, "/v1/lock-hierarchy?namespace=shop", "");
+    assert_int_equal(a.status, 200);
+    done(&a);
+}
+
 /* --- the hierarchy --- */
 
 static void the_hierarchy_comes_in_every_format(void **state)
@@ -743,6 +777,7 @@ int main(void)
         T(reports_are_answered_as_the_contract_says),
         T(a_report_that_is_wrong_names_its_field),
         T(a_reporter_that_reports_too_often_waits),
+        T(a_caller_that_calls_too_often_waits),
         T(the_hierarchy_comes_in_every_format),
         T(unknown_calls_are_not_found),
         T(a_deadlock_is_planned_beyond_its_threshold),
