@@ -310,9 +310,10 @@ static void settle(struct simulation *s)
 /* Whose time is over before arrival `now`. */
 static int end_pods(struct simulation *s, uint32_t now, struct err *err)
 {
+    const uint32_t longest = 2 * s->options->lifetime; /* who is older has ended */
     bool any = false;
 
-    for (uint32_t i = 0; s->options->lifetime && i < now; i++) {
+    for (uint32_t i = now > longest ? now - longest : 0; longest && i < now; i++) {
         if (!s->pods[i].runs || s->pods[i].ends > now)
             continue;
         const int rc = deliver(s, SOURCE_DELETE, i, (struct str){0}, err);
