@@ -2,11 +2,15 @@
 /* RegisterLockPolicy: the object is the truth, the call stores it. */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/clock.h"
+#include "base/log.h"
 #include "kube/emit.h"
 #include "kube/lock_policy.h"
+#include "kube/scan.h"
 #include "operator/declare.h"
 #include "operator/parts.h"
 
@@ -31,32 +35,106 @@ static int decode(struct kube_lock_policy *out, struct str spec, struct arena *a
 
 /* --- answering --- */
 
-/* Conditions as they are now: of the object, and of its namespace. */
-static void put_status(struct emit *e, struct op *op, const struct op_object *x, uint32_t rules,
-                       const struct lock_view *v)
+/* What a status says of a policy and its namespace; what is true of each condition since when. */
+enum { ACCEPTED, ACYCLIC, DEADLOCK_FREE, CONDITIONS };
+static const char *const condition_types[CONDITIONS] = {"Accepted", "HierarchyAcyclic",
+                                                        "DeadlockFree"};
+
+struct standing {
+    int64_t generation, rules, violations, cycles;
+    bool is[CONDITIONS];
+    int64_t since_us[CONDITIONS];
+};
+
+static void read_condition(struct scan *s, struct standing *out, struct arena *a)
 {
-    uint32_t contradictions = 0, confirmed = 0;
+    struct str type = {0}, status = {0}, since = {0};
+
+    if (!scan_object(s))
+        return;
+    while (scan_key(s)) {
+        if (scan_at(s, "type"))
+            (void)scan_text(s, &type, a);
+        else if (scan_at(s, "status"))
+            (void)scan_text(s, &status, a);
+        else if (scan_at(s, "lastTransitionTime"))
+            (void)scan_text(s, &since, a);
+    }
+    for (int i = 0; i < CONDITIONS; i++) {
+        if (!str_is(type, condition_types[i]))
+            continue;
+        out->is[i] = str_is(status, "True");
+        if (clock_parse_rfc3339(since, &out->since_us[i]))
+            out->since_us[i] = 0;
+    }
+}
+
+/* What is stored; false: nothing that could be read. */
+static bool read_standing(struct standing *out, struct str status, struct arena *a)
+{
+    struct standing st = {.generation = -1};
+    struct err err;
+    struct scan s;
+
+    if (status.n == 0)
+        return false;
+    scan_init(&s, status, 0);
+    if (scan_object(&s)) {
+        while (scan_key(&s)) {
+            if (scan_at(&s, "observedGeneration"))
+                (void)scan_int64(&s, &st.generation);
+            else if (scan_at(&s, "rules"))
+                (void)scan_int64(&s, &st.rules);
+            else if (scan_at(&s, "violations"))
+                (void)scan_int64(&s, &st.violations);
+            else if (scan_at(&s, "cycles"))
+                (void)scan_int64(&s, &st.cycles);
+            else if (scan_at(&s, "conditions") && scan_array(&s)) {
+                while (scan_item(&s))
+                    read_condition(&s, &st, a);
+            }
+        }
+    }
+    if (scan_end(&s, &err))
+        return false;
+    *out = st;
+    return true;
+}
+
+static struct standing stand(const struct op_object *x, uint32_t rules, const struct lock_view *v)
+{
+    struct standing st = {.generation = x->generation,
+                          .rules = rules,
+                          .violations = v->n_violations,
+                          .cycles = v->n_cycles,
+                          .is = {true, true, true},
+                          .since_us = {x->created_us, x->created_us, x->created_us}};
 
     for (uint32_t i = 0; i < v->n_cycles; i++)
-        contradictions += v->cycles[i].declared;
+        st.is[ACYCLIC] = st.is[ACYCLIC] && !v->cycles[i].declared;
     for (uint32_t i = 0; i < v->n_deadlocks; i++)
-        confirmed += v->deadlocks[i].confirmed;
+        st.is[DEADLOCK_FREE] = st.is[DEADLOCK_FREE] && !v->deadlocks[i].confirmed;
+    return st;
+}
+
+static void put_status(struct emit *e, const struct standing *st)
+{
+    const bool acyclic = st->is[ACYCLIC], is_free = st->is[DEADLOCK_FREE];
     const struct op_condition conditions[] = {
-        {"Accepted", "True", "Valid", "", x->created_us, x->generation},
-        {"HierarchyAcyclic", contradictions ? "False" : "True",
-         contradictions ? "PoliciesContradict" : "Acyclic",
-         contradictions ? "the policies of the namespace contradict each other" : "", x->created_us,
-         x->generation},
-        {"DeadlockFree", confirmed ? "False" : "True", confirmed ? "CycleActive" : "NoCycle",
-         confirmed ? "threads are deadlocked in the namespace" : "", x->created_us, x->generation},
+        {"Accepted", "True", "Valid", "", st->since_us[ACCEPTED], st->generation},
+        {"HierarchyAcyclic", acyclic ? "True" : "False", acyclic ? "Acyclic" : "PoliciesContradict",
+         acyclic ? "" : "the policies of the namespace contradict each other",
+         st->since_us[ACYCLIC], st->generation},
+        {"DeadlockFree", is_free ? "True" : "False", is_free ? "NoCycle" : "CycleActive",
+         is_free ? "" : "threads are deadlocked in the namespace", st->since_us[DEADLOCK_FREE],
+         st->generation},
     };
 
-    (void)op;
     emit_object(e);
-    emit_key(e, "observedGeneration"), emit_int(e, x->generation);
-    emit_key(e, "rules"), emit_uint(e, rules);
-    emit_key(e, "violations"), emit_uint(e, v->n_violations);
-    emit_key(e, "cycles"), emit_uint(e, v->n_cycles);
+    emit_key(e, "observedGeneration"), emit_int(e, st->generation);
+    emit_key(e, "rules"), emit_int(e, st->rules);
+    emit_key(e, "violations"), emit_int(e, st->violations);
+    emit_key(e, "cycles"), emit_int(e, st->cycles);
     emit_key(e, "conditions");
     emit_array(e);
     for (size_t i = 0; i < ARRAY_LEN(conditions); i++)
@@ -116,7 +194,8 @@ static void send_object(struct op *op, struct op_call *c, struct str ns, struct 
     emit_key(&e, "kind"), emit_words(&e, op_kind_names[OP_LOCK_POLICY].kind);
     emit_key(&e, "metadata"), emit_raw(&e, x->metadata.n ? x->metadata : STR("{}"));
     emit_key(&e, "spec"), emit_raw(&e, x->spec.n ? x->spec : STR("{}"));
-    emit_key(&e, "status"), put_status(&e, op, x, rules_of(op, ns, name), v);
+    const struct standing st = stand(x, rules_of(op, ns, name), v);
+    emit_key(&e, "status"), put_status(&e, &st);
     emit_end(&e);
     buf_text(&c->out, "\n");
     put_warning(c, v);
@@ -266,4 +345,113 @@ void op_policy_delete(struct op *op, struct op_call *c, struct str ns, struct st
     *p = (struct pending){.op = op, .c = c, .ns = ns, .name = name};
     const struct writer_object o = op_object_like(OP_LOCK_POLICY, ns, name, old);
     op->options.writer.remove(op->options.writer.ctx, &o, on_removed, p);
+}
+
+/* --- status --- */
+
+enum { STATUS_ARENA = 64 * 1024 };
+static const uint64_t tell_ns = UINT64_C(5) * 1000000000;
+
+/* A status on its way. */
+struct telling {
+    struct op *op;
+    char ns[64], name[254];
+};
+
+static void on_told(void *ctx, int rc, struct str json, const struct err *err)
+{
+    struct telling *const t = ctx;
+    const struct str ns = str_of(t->ns), name = str_of(t->name);
+    struct op_object *const x = op_objects_find(&t->op->objects, OP_LOCK_POLICY, ns, name);
+    struct err why = {0};
+
+    if (x)
+        x->writing = false;
+    if (rc == 0 && x)
+        rc = op_objects_put(&t->op->objects, OP_LOCK_POLICY, ns, name, json, &why);
+    else if (rc)
+        why = *err;
+    if (rc && rc != -ESTALE) /* stale: it has just been changed, and will be told of again */
+        log_line(LOG_LEVEL_ERROR, "operator", "the status of LockPolicy %s/%s is not stored: %s",
+                 t->ns, t->name, why.text);
+    free(t);
+}
+
+/* A condition that stays as it was is so since it was. */
+static bool settle(struct standing *st, const struct op_object *x, int64_t now_us, struct arena *a)
+{
+    struct standing told;
+
+    if (!read_standing(&told, x->status, a)) {
+        for (int i = 0; i < CONDITIONS; i++)
+            st->since_us[i] = now_us;
+        return true;
+    }
+    bool differs = told.generation != st->generation || told.rules != st->rules ||
+                   told.violations != st->violations || told.cycles != st->cycles;
+    for (int i = 0; i < CONDITIONS; i++) {
+        const bool same = told.is[i] == st->is[i] && told.since_us[i];
+
+        st->since_us[i] = same ? told.since_us[i] : now_us;
+        differs = differs || !same;
+    }
+    return differs;
+}
+
+static void tell(struct op *op, struct op_object *x, const struct lock_view *v, int64_t now_us,
+                 struct arena *a)
+{
+    struct standing st = stand(x, rules_of(op, x->ns, x->name), v);
+    struct buf status = {0};
+    struct emit e;
+
+    if (x->writing || !settle(&st, x, now_us, a))
+        return;
+    struct telling *const t = calloc(1, sizeof(*t));
+    emit_init(&e, &status, false);
+    put_status(&e, &st);
+    if (t && !status.failed) {
+        struct writer_object o = op_object_like(OP_LOCK_POLICY, x->ns, x->name, x);
+
+        t->op = op;
+        (void)snprintf(t->ns, sizeof(t->ns), "%.*s", STR_ARG(x->ns));
+        (void)snprintf(t->name, sizeof(t->name), "%.*s", STR_ARG(x->name));
+        o.status = buf_view(&status);
+        x->writing = true;
+        op->options.writer.put(op->options.writer.ctx, &o, on_told, t);
+    } else {
+        free(t);
+    }
+    buf_free(&status);
+}
+
+/* Objects are in the order of their namespaces: one view for all of one. */
+void op_policies_tick(struct op *op, uint64_t now_ns, int64_t now_us)
+{
+    struct lock_view *v = NULL;
+    char ns[64] = "";
+    struct arena a;
+    void *room;
+
+    if (!op->options.writer.status_apart || now_ns - op->told_ns < tell_ns ||
+        !(room = malloc(STATUS_ARENA)))
+        return;
+    op->told_ns = now_ns;
+    for (uint32_t i = 0; i < op->objects.n[OP_LOCK_POLICY]; i++) {
+        struct op_object *const x = op->objects.at[OP_LOCK_POLICY][i];
+
+        if (!v || !str_is(x->ns, ns)) {
+            lock_view_free(v);
+            v = NULL;
+            (void)snprintf(ns, sizeof(ns), "%.*s", STR_ARG(x->ns));
+            if (view_of(&v, op, x->ns, now_ns)) {
+                v = NULL;
+                continue;
+            }
+        }
+        arena_init(&a, room, STATUS_ARENA);
+        tell(op, x, v, now_us, &a);
+    }
+    lock_view_free(v);
+    free(room);
 }

@@ -482,6 +482,7 @@ void op_tick(struct op *op, uint64_t now_ns, int64_t now_us)
         atomic_store(&op->stats.lock_bytes, lock_book_bytes(&op->book));
         op_adjustments_tick(op, now_ns, now_us);
         op_conflicts_tick(op, now_ns, now_us);
+        op_policies_tick(op, now_ns, now_us);
     }
     detect(op, now_ns);
     op_cases_tick(op, now_ns, now_us);

@@ -49,6 +49,7 @@ struct op {
     struct op_stats stats;
     uint64_t ticked_ns;    /* the last tick */
     uint64_t looked_ns;    /* when pods were looked at last */
+    uint64_t told_ns;      /* when statuses of policies were looked at last */
     uint64_t offers_as_of; /* the snapshot in which offers were looked at last */
 };
 
@@ -74,6 +75,9 @@ void op_permit(struct op *op, struct op_call *c, const struct op_access *a, bool
 void op_policy_put(struct op *op, struct op_call *c, struct str ns, struct str name);
 void op_policy_get(struct op *op, struct op_call *c, struct str ns, struct str name);
 void op_policy_delete(struct op *op, struct op_call *c, struct str ns, struct str name);
+/* Store what the policies' statuses are by now, where they are apart from the objects. */
+void op_policies_tick(struct op *op, uint64_t now_ns, int64_t now_us);
+
 void op_lock_report(struct op *op, struct op_call *c, struct str ns, struct str name);
 void op_hierarchy(struct op *op, struct op_call *c, struct str ns, struct str name);
 void op_deadlock_claim(struct op *op, struct op_call *c, struct str ns, struct str name);

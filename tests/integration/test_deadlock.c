@@ -31,35 +31,13 @@ static void write_file(const char *name, const char *text)
     test_write(path, str_of(text));
 }
 
-/* Four tellers of one owner, long since running; one second is too long for a deadlock. */
-static void write_cluster(void)
-{
-    struct buf pods = {0};
-
-    for (int i = 0; i < 4; i++)
-        buf_printf(
-            &pods,
-            "apiVersion: v1\nkind: Pod\nmetadata: {name: teller-%d, namespace: bank, uid: "
-            "u-%d, creationTimestamp: '2026-01-01T00:00:00Z', ownerReferences: [{apiVersion: "
-            "apps/v1, kind: ReplicaSet, name: teller, uid: r, controller: true}]}\nspec: "
-            "{nodeName: n%d, containers: [{name: main}]}\nstatus: {phase: Running, "
-            "conditions: [{type: Ready, status: 'True'}]}\n---\n",
-            i, i, i % 2);
-    buf_text(&pods, "");
-    write_file("pods.yaml", pods.p);
-    buf_free(&pods);
-    write_file("policy.yaml",
-               "apiVersion: orchestration.gokore.io/v1beta1\nkind: ConcurrencyPolicy\nmetadata: "
-               "{name: p}\nspec: {deadlock: {thresholdSeconds: 1, strategy: EvictPod}}\n");
-}
-
 static int set_up(void **state)
 {
     (void)strcpy(dir, "/tmp/numawise-deadlock-XXXXXX");
     if (!mkdtemp(dir))
         return -1;
     test_copy_tree(TEST_EXAMPLES "/locks", dir);
-    write_cluster();
+    test_copy_tree(TEST_EXAMPLES "/deadlock", dir); /* four tellers; a second is too long */
     test_server_start(&server, dir, NULL);
     (void)snprintf(url, sizeof(url), "http://127.0.0.1:%u", server.operator_port);
     return 0;
@@ -144,7 +122,8 @@ static void a_real_deadlock_is_seen_confirmed_and_planned(void **state)
     v = await("/v1/deadlocks/bank", "items.0.status.plan.victim");
     assert_int_equal(json_array_size(at(v, "items")), 1);
     assert_string_equal(json_string_value(at(v, "items.0.status.plan.victim")), "bank/teller-0");
-    assert_string_equal(json_string_value(at(v, "items.0.status.plan.uid")), "u-0");
+    assert_string_equal(json_string_value(at(v, "items.0.status.plan.uid")),
+                        "2f6f1a6e-0000-4000-8000-000000000000");
     assert_string_equal(json_string_value(at(v, "items.0.status.plan.strategy")), "EvictPod");
     assert_string_equal(json_string_value(at(v, "items.0.status.conditions.1.reason")), "DryRun");
     json_decref(v);

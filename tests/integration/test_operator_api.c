@@ -244,6 +244,8 @@ static void policies_come_from_there_and_go_there(void **state)
     struct buf b = {0};
 
     await_answer("/v1/lock-hierarchy?namespace=bank", "\"accounts\"");
+    await_stored(LOCKS, "bank", "teller", "\"type\":\"DeadlockFree\",\"status\":\"True\"");
+    await_stored(LOCKS, "bank", "teller", "\"rules\":2");
     assert_int_equal(call("PUT", "/v1/lock-policies/bank/clerk",
                           "{'hierarchyRules':[{'name':'r','order':['tape','audit']}]}", &b),
                      201);
@@ -316,6 +318,7 @@ static void a_deadlock_is_told_there(void **state)
     await_stored(DEADLOCKS, "bank", name, "\"reason\":\"DryRun\"");
     await_stored(DEADLOCKS, "bank", name, "\"source\":\"Observed\"");
     await_answer("/v1/deadlocks/bank", name);
+    await_stored(LOCKS, "bank", "teller", "\"reason\":\"CycleActive\"");
     /* Its pod ends: that is written, too. */
     struct history *const h = fake_api_lock(w.api);
     (void)history_delete(h, PODS, "bank", "teller-0");

@@ -662,6 +662,38 @@ static void names_carry_no_commands(void **state)
     }
 }
 
+/* --- the status of a policy --- */
+
+/* It is written when it has changed, and a condition says since when it is as it is. */
+static void a_policy_is_told_how_its_namespace_stands(void **state)
+{
+    struct bench *const b = *state;
+
+    succeeds(b, HTTP_PUT, POLICY, RULES, 201);
+    wait_ms(b, 6000);
+    assert_int_equal(b->puts, 2);
+    buf_text(&b->stored, "");
+    assert_non_null(strstr(b->stored.p, "\"violations\":0"));
+    assert_non_null(strstr(b->stored.p, "\"generation\":1")); /* the spec is as it was */
+    wait_ms(b, 12000);
+    assert_int_equal(b->puts, 2);
+    succeeds(b, HTTP_POST, "/v1/lock-reports",
+             "{" REPORTER ",'sequence':1,'nowNs':5,'edges':[{'from':'b','to':'a'}]}", 202);
+    wait_ms(b, 6000);
+    assert_int_equal(b->puts, 3);
+    buf_text(&b->stored, "");
+    assert_non_null(strstr(b->stored.p, "\"violations\":1,\"cycles\":1"));
+    assert_non_null(strstr(b->stored.p, "\"type\":\"DeadlockFree\",\"status\":\"True\""));
+    char *const first = strstr(b->stored.p, "lastTransitionTime");
+    assert_non_null(first); /* five seconds after the start, when it was first told */
+    assert_int_equal(strncmp(first, "lastTransitionTime\":\"2026-09-21T14:13:25", 38), 0);
+    b->op->options.writer.status_apart = false;
+    succeeds(b, HTTP_POST, "/v1/lock-reports",
+             "{" REPORTER ",'sequence':2,'nowNs':6,'edges':[{'from':'c','to':'a'}]}", 202);
+    wait_ms(b, 6000);
+    assert_int_equal(b->puts, 3);
+}
+
 /* --- lists of a source --- */
 
 static void tell(struct bench *b, const char *name, const char *version, const char *order)
@@ -789,6 +821,7 @@ int main(void)
         T(forged_locks_need_the_victims_own_words),
         T(a_namespace_has_no_say_in_another),
         T(names_carry_no_commands),
+        T(a_policy_is_told_how_its_namespace_stands),
         T(what_a_list_leaves_out_is_gone),
         T(a_report_that_is_not_stored_is_tried_again),
         T(the_end_of_a_pod_takes_its_locks_along),
