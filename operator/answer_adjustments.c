@@ -19,7 +19,7 @@
 #include "operator/adjust.h"
 #include "operator/parts.h"
 
-enum { ROOM = 32 << 20 };
+enum { ROOM = 4 << 20 };
 static const uint64_t again_ns = UINT64_C(5) * 1000000000;
 
 /* A write of the object or its status that is out. */
