@@ -30,8 +30,8 @@ struct promql_answer {
 };
 
 /*
- * Room for an arena to decode an answer of `n` bytes in: an element has more bytes than a half of
- * its sample, and texts shrink.
+ * Room for an arena to decode an answer of `n` bytes in. It is enough for whatever Prometheus
+ * prints, where an element has 29 bytes or more; for elements that are none it need not be.
  */
 size_t promql_room(size_t n);
 

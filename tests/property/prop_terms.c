@@ -62,6 +62,26 @@ static void locality_keeps_its_bounds_and_ignores_numbering(void **state)
     }
 }
 
+static void fragmentation_ignores_numbering(void **state)
+{
+    uint64_t seed = test_seed(16);
+
+    for (int round = 0; round < ROUNDS; round++) {
+        const uint32_t n = 1 + (uint32_t)test_random(&seed, MAX_ZONES);
+        uint32_t whole[MAX_ZONES], before[MAX_ZONES], after[MAX_ZONES], order[MAX_ZONES];
+        uint32_t whole2[MAX_ZONES], before2[MAX_ZONES], after2[MAX_ZONES];
+
+        shuffle(&seed, order, n);
+        for (uint32_t i = 0; i < n; i++) {
+            whole2[order[i]] = whole[i] = (uint32_t)test_random(&seed, 129);
+            before2[order[i]] = before[i] = (uint32_t)test_random(&seed, whole[i] + 1);
+            after2[order[i]] = after[i] = (uint32_t)test_random(&seed, before[i] + 1);
+        }
+        assert_int_equal(score_fragmentation(&(struct score_stock){whole, before, after}, n),
+                         score_fragmentation(&(struct score_stock){whole2, before2, after2}, n));
+    }
+}
+
 static void fragmentation_falls_with_every_further_unit(void **state)
 {
     uint64_t seed = test_seed(8);
@@ -522,6 +542,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(locality_keeps_its_bounds_and_ignores_numbering),
+        cmocka_unit_test(fragmentation_ignores_numbering),
         cmocka_unit_test(fragmentation_falls_with_every_further_unit),
         cmocka_unit_test(freshness_never_rises_with_age_or_doubt),
         cmocka_unit_test(devices_keep_their_bounds_and_ignore_numbering),

@@ -175,6 +175,28 @@ static void a_small_arena_is_no_memory(void **state)
     free(text);
 }
 
+/* More elements than bytes of an answer can pay for: refused, whatever they are. */
+static void elements_that_are_none_find_no_room(void **state)
+{
+    struct promql_answer out = {.n = 7};
+    struct buf json = {0};
+    struct err err;
+    struct arena a;
+
+    buf_text(&json, "{\"data\":{\"result\":[{}");
+    for (int i = 0; i < 1000; i++)
+        buf_text(&json, ",{}");
+    buf_text(&json, "]}}");
+    char *const text = test_padded(buf_view(&json), '}');
+    assert_true(promql_room(json.n) <= sizeof(memory));
+    arena_init(&a, memory, promql_room(json.n));
+    assert_int_equal(promql_decode(&out, (struct str){text, json.n}, &a, &err), -ENOMEM);
+    assert_string_equal(err.text, "data.result: no room in the arena");
+    assert_int_equal(out.n, 7);
+    free(text);
+    buf_free(&json);
+}
+
 /* What is written is what the decoder of Signals reads. */
 static void the_signal_says_what_the_samples_say(void **state)
 {
@@ -227,6 +249,7 @@ int main(void)
         cmocka_unit_test(an_empty_vector_is_an_answer),
         cmocka_unit_test(failures_are_told_in_their_own_words),
         cmocka_unit_test(a_small_arena_is_no_memory),
+        cmocka_unit_test(elements_that_are_none_find_no_room),
         cmocka_unit_test(the_signal_says_what_the_samples_say),
     };
 
