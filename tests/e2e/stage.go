@@ -143,13 +143,19 @@ func (l *live) makeNamespace(ctx context.Context, name string) error {
 	})
 }
 
-// removeNamespace returns when no pod is left in it: kubelets have confirmed the end of theirs.
+// removeNamespace returns when no pod is left in it. Nobody waits for kubelets.
 func (l *live) removeNamespace(ctx context.Context, name string) error {
-	if err := l.cp.client.CoreV1().Namespaces().Delete(ctx, name, metav1.DeleteOptions{}); err != nil {
+	err := l.cp.client.CoreV1().Namespaces().Delete(ctx, name, metav1.DeleteOptions{})
+	if err != nil {
 		return ignoreAbsent(err)
 	}
-	return eventually(60*time.Second, func() error {
-		list, err := l.cp.client.CoreV1().Pods(name).List(ctx, metav1.ListOptions{})
+	now := int64(0)
+	pods := l.cp.client.CoreV1().Pods(name)
+	return eventually(3*time.Minute, func() error {
+		if err := pods.DeleteCollection(ctx, metav1.DeleteOptions{GracePeriodSeconds: &now}, metav1.ListOptions{}); err != nil {
+			return err
+		}
+		list, err := pods.List(ctx, metav1.ListOptions{})
 		if err == nil && len(list.Items) > 0 {
 			err = fmt.Errorf("%d pods are left in namespace %s", len(list.Items), name)
 		}

@@ -87,7 +87,8 @@ func (l *live) playStorms(ctx context.Context) {
 			continue
 		}
 		r, err := l.storm(ctx, m, fmt.Sprintf("storm-%d", i), nil)
-		if !l.check(m.name+": every pod is bound, refused or waits; the kubelets live", err) {
+		l.check(m.name+": every pod is bound, refused or waits; the kubelets live", err)
+		if r == nil {
 			continue
 		}
 		results = append(results, r)

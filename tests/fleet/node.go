@@ -11,6 +11,7 @@ import (
 	v1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/cache"
 	resourcehelper "k8s.io/component-helpers/resource"
@@ -37,6 +38,8 @@ type node struct {
 	known      map[types.UID]*v1.Pod // admitted or rejected, and not deleted
 	dead       string                // what the kubelet died of
 	changed    chan struct{}
+
+	published string // the version of the topology; of one goroutine at a time
 }
 
 func newNode(f *Fleet, machine Machine) (*node, error) {
@@ -304,15 +307,22 @@ func (n *node) publish(ctx context.Context) error {
 	}
 	wanted := topology(n.machine.Name, n.kubelet, 1, time.Now(), n.fleet.options.Plain)
 	n.mu.Unlock()
-	there, err := n.fleet.topologies.Get(ctx, n.machine.Name, metav1.GetOptions{})
-	if apierrors.IsNotFound(err) {
-		_, err = n.fleet.topologies.Create(ctx, wanted, metav1.CreateOptions{})
-		return err
+	wanted.SetResourceVersion(n.published)
+	put := n.fleet.topologies.Update
+	if n.published == "" {
+		put = func(ctx context.Context, o *unstructured.Unstructured, _ metav1.UpdateOptions, _ ...string) (*unstructured.Unstructured, error) {
+			return n.fleet.topologies.Create(ctx, o, metav1.CreateOptions{})
+		}
 	}
-	if err != nil {
-		return err
+	is, err := put(ctx, wanted, metav1.UpdateOptions{})
+	if apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) { // by a call that was cut off
+		if is, err = n.fleet.topologies.Get(ctx, n.machine.Name, metav1.GetOptions{}); err == nil {
+			wanted.SetResourceVersion(is.GetResourceVersion())
+			is, err = n.fleet.topologies.Update(ctx, wanted, metav1.UpdateOptions{})
+		}
 	}
-	wanted.SetResourceVersion(there.GetResourceVersion())
-	_, err = n.fleet.topologies.Update(ctx, wanted, metav1.UpdateOptions{})
+	if err == nil {
+		n.published = is.GetResourceVersion()
+	}
 	return err
 }
