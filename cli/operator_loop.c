@@ -34,7 +34,7 @@ struct job {
     struct job *next;
     enum job_what what; /* of a change; else delta.kind alone is set */
     struct operator_loop *loop;
-    struct job *open_next, **open_link; /* of loop->open */
+    struct job *open_next, **open_link; /* of loop->open, then of loop->answered */
     struct http_reply *reply;           /* NULL: a change */
     struct op_call call;
     struct source_delta delta; /* what it points to follows this struct */
@@ -48,8 +48,10 @@ struct operator_loop {
     struct source_sink next;
     char *room; /* [CHECK_ARENA] of the thread that feeds the sink */
     bool everybody;
-    struct who *who;  /* NULL: nobody is asked who he is */
-    struct job *open; /* calls that are not answered; of the thread */
+    struct who *who; /* NULL: nobody is asked who he is */
+    /* Of the thread: calls that are not answered, and those that are and not yet sent. */
+    struct job *open, *answered;
+    struct event *send;
     struct event_base *base;
     struct event *wake, *tick;
     int fd; /* eventfd: there are jobs, or it is to end */
@@ -126,14 +128,11 @@ static void add_fields(struct http_reply *reply, const struct op_call *c)
     }
 }
 
-static void on_finished(struct op_call *c)
+static void send_answer(struct job *j)
 {
-    struct job *const j = (struct job *)((char *)c - offsetof(struct job, call));
+    struct op_call *const c = &j->call;
     struct http_reply *const reply = j->reply;
 
-    *j->open_link = j->open_next;
-    if (j->open_next)
-        j->open_next->open_link = j->open_link;
     op_audit(j->loop->op, c);
     http_status(reply, c->status);
     if (c->content_type)
@@ -143,6 +142,34 @@ static void on_finished(struct op_call *c)
     buf_free(&c->out);
     buf_free(&c->warning);
     http_finish(reply); /* the arena with the job is gone now */
+}
+
+static void send_answers(struct operator_loop *l)
+{
+    for (struct job *j; (j = l->answered);) {
+        l->answered = j->open_next;
+        send_answer(j);
+    }
+}
+
+static void on_send(evutil_socket_t fd, short what, void *ctx)
+{
+    (void)fd, (void)what;
+    send_answers(ctx);
+}
+
+/* Whoever has answered may still look at the call: it goes out when the loop has its turn. */
+static void on_finished(struct op_call *c)
+{
+    struct job *const j = (struct job *)((char *)c - offsetof(struct job, call));
+    struct operator_loop *const l = j->loop;
+
+    *j->open_link = j->open_next;
+    if (j->open_next)
+        j->open_next->open_link = j->open_link;
+    j->open_next = l->answered;
+    l->answered = j;
+    event_active(l->send, EV_TIMEOUT, 0);
 }
 
 /* What the request says of who calls; false: no memory. Its head may be gone when it is read. */
@@ -458,7 +485,8 @@ static int open_loop(struct operator_loop *l, struct err *err)
     l->base = event_base_new();
     l->wake = l->base ? event_new(l->base, l->fd, EV_READ | EV_PERSIST, on_wake, l) : NULL;
     l->tick = l->base ? event_new(l->base, -1, EV_PERSIST, on_tick, l) : NULL;
-    if (!l->wake || !l->tick || event_add(l->wake, NULL) || event_add(l->tick, &every))
+    l->send = l->base ? event_new(l->base, -1, 0, on_send, l) : NULL;
+    if (!l->wake || !l->tick || !l->send || event_add(l->wake, NULL) || event_add(l->tick, &every))
         return err_set(err, -ENOMEM, "no event loop for the operator");
     return 0;
 }
@@ -542,6 +570,7 @@ void operator_loop_stop(struct operator_loop *l)
     }
     while (l->open) /* also those that wait for a write of which nobody hears any more */
         op_fail(&l->open->call, 503, "the server ends");
+    send_answers(l);
 }
 
 void operator_loop_free(struct operator_loop *l)
@@ -553,6 +582,8 @@ void operator_loop_free(struct operator_loop *l)
         event_free(l->wake);
     if (l->tick)
         event_free(l->tick);
+    if (l->send)
+        event_free(l->send);
     if (l->base)
         event_base_free(l->base);
     if (l->fd >= 0)
