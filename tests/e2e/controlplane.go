@@ -46,7 +46,7 @@ func startControlPlane(ps *processes, self, work string) (*controlPlane, error) 
 		{"admin", "e2e", "system:masters"},
 		{"scheduler", "system:kube-scheduler", ""},
 		{"controllers", "system:kube-controller-manager", ""},
-		{"numawise", "numawise", ""},
+		{"numawise", "numawise:extender", ""},
 		{"tokens", "service-account-tokens", ""},
 	} {
 		if err := cp.ca.issue(id.file, id.name, id.group); err != nil {

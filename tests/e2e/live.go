@@ -132,30 +132,28 @@ func (cp *controlPlane) startControllers() error {
 	return err
 }
 
-// grant gives kube-controller-manager all rights, for its controllers have no accounts of their own
-// here, and numawise those that docs/operations.md names.
+// grant gives numawise the rules that are shipped, by their own bindings, and kube-controller-manager
+// all rights, for its controllers have no accounts of their own here.
 func (l *live) grant(ctx context.Context) error {
-	reads := []string{"list", "watch"}
-	role := &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "e2e-numawise"}, Rules: []rbacv1.PolicyRule{
-		{APIGroups: []string{""}, Resources: []string{"nodes", "pods", "namespaces"}, Verbs: reads},
-		{APIGroups: []string{"topology.node.k8s.io"}, Resources: []string{"noderesourcetopologies"}, Verbs: reads},
-		{APIGroups: []string{"orchestration.gokore.io"}, Resources: []string{"concurrencypolicies", "signals"}, Verbs: reads},
-		{APIGroups: []string{"policy"}, Resources: []string{"poddisruptionbudgets"}, Verbs: reads},
-		{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"get"}},
-		{APIGroups: []string{""}, Resources: []string{"pods/binding"}, Verbs: []string{"create"}},
-	}}
-	if _, err := l.cp.client.RbacV1().ClusterRoles().Create(ctx, role, metav1.CreateOptions{}); err != nil {
-		return err
-	}
-	for user, name := range map[string]string{"numawise": role.Name, "system:kube-controller-manager": "cluster-admin"} {
-		binding := &rbacv1.ClusterRoleBinding{ObjectMeta: metav1.ObjectMeta{Name: "e2e-" + name},
-			RoleRef:  rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: name},
-			Subjects: []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: user}}}
-		if _, err := l.cp.client.RbacV1().ClusterRoleBindings().Create(ctx, binding, metav1.CreateOptions{}); err != nil {
+	for _, file := range []string{"extender-rbac.yaml", "bind/rbac.yaml", "preempt/rbac.yaml"} {
+		objects, err := loadObjects(filepath.Join(l.source, "deploy", "manifests", file))
+		if err != nil {
 			return err
 		}
+		for _, o := range objects {
+			if !strings.HasPrefix(o.name("kind"), "ClusterRole") {
+				continue
+			}
+			if err := l.cp.postManifest(ctx, o, false); err != nil {
+				return fmt.Errorf("%s: %w", file, err)
+			}
+		}
 	}
-	return nil
+	binding := &rbacv1.ClusterRoleBinding{ObjectMeta: metav1.ObjectMeta{Name: "e2e-controllers"},
+		RoleRef:  rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "cluster-admin"},
+		Subjects: []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: "system:kube-controller-manager"}}}
+	_, err := l.cp.client.RbacV1().ClusterRoleBindings().Create(ctx, binding, metav1.CreateOptions{})
+	return err
 }
 
 func (l *live) installCRDs(ctx context.Context) error {
@@ -185,7 +183,8 @@ func (l *live) playManifests(ctx context.Context) {
 		objects, err := loadObjects(path)
 		for _, o := range objects {
 			tried++
-			if e := l.cp.tryManifest(ctx, o); e != nil && !apierrors.IsAlreadyExists(e) {
+			// A Namespace is kept: others are in it.
+			if e := l.cp.postManifest(ctx, o, o.name("kind") != "Namespace"); e != nil && !apierrors.IsAlreadyExists(e) {
 				err = errors.Join(err, fmt.Errorf("%s: %s %s: %w", entry.Name(), o.name("kind"), o.name("metadata", "name"), e))
 			}
 		}

@@ -71,9 +71,8 @@ func (cp *controlPlane) install(ctx context.Context, crd *anyObject) error {
 	})
 }
 
-// tryManifest posts an object as kubectl would, strictly; nothing is kept but a Namespace, in which
-// others may be.
-func (cp *controlPlane) tryManifest(ctx context.Context, o *anyObject) error {
+// postManifest posts an object of any kind as kubectl would, strictly.
+func (cp *controlPlane) postManifest(ctx context.Context, o *anyObject, dryRun bool) error {
 	api := o.name("apiVersion")
 	list, err := cp.client.Discovery().ServerResourcesForGroupVersion(api)
 	if err != nil {
@@ -95,7 +94,7 @@ func (cp *controlPlane) tryManifest(ctx context.Context, o *anyObject) error {
 			path += "namespaces/" + namespace + "/"
 		}
 		query := "?fieldValidation=Strict"
-		if resource.Kind != "Namespace" {
+		if dryRun {
 			query += "&dryRun=All"
 		}
 		_, err := cp.post(ctx, path+resource.Name+query, o.text)
