@@ -19,6 +19,7 @@
 #include "cli/settings.h"
 #include "cli/watch.h"
 #include "cluster/cluster.h"
+#include "extender/extender.h"
 
 enum { CONFIG, CLUSTER, KUBECONFIG, LISTEN, ADDRESSES_FILE };
 
@@ -182,11 +183,21 @@ static void on_synced(void *ctx)
     announce(s);
 }
 
+static void on_failed(void *ctx, const struct score_pod *pod)
+{
+    const struct serve *const s = ctx;
+
+    if (s->roles.ext)
+        ext_pod_failed(s->roles.ext, pod);
+}
+
 static int open_cluster(struct serve *s, struct err *err)
 {
     const struct cluster_options options = {
         .max_age_us = s->config.topology_max_age_ms * 1000,
         .since_us = s->config.cluster.p[0] ? 0 : clock_realtime_us(), /* a directory has no order */
+        .failed = on_failed,
+        .ctx = s,
         /* Unknown outside: the clock in nanoseconds and where the loader put us. */
         .hash_key = {scramble(clock_monotonic_ns()), scramble((uint64_t)(uintptr_t)s)},
     };

@@ -561,6 +561,8 @@ static int start(struct cluster *c, const struct cluster_options *options)
     c->context = cluster_context_new(NULL, 0, NULL, 0);
     if (!c->context || store_init(&c->store, options->hash_key) || grow_scratch(c))
         return -ENOMEM;
+    c->store.failed = options->failed;
+    c->store.failed_ctx = options->ctx;
     c->current = snapshot_new(roster_new(options->hash_key, NULL, 0), pod_table_new(),
                               cluster_context_ref(c->context));
     return c->current && pthread_mutex_init(&c->lock, NULL) == 0 ? 0 : -ENOMEM;

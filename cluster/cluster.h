@@ -22,6 +22,9 @@ struct cluster_options {
     uint64_t hash_key[2];    /* of the name table; zero is fine in tests */
     bool rehearses;   /* no report follows the first ones: pods keep what they got (node_inputs) */
     int64_t since_us; /* of pods bound earlier it was not seen who else was there; 0 = it was */
+    /* A pod on a node has failed that had not when it was last heard of. Feeding thread; or NULL */
+    void (*failed)(void *ctx, const struct score_pod *pod);
+    void *ctx;
 };
 
 int cluster_new(struct cluster **out, const struct cluster_options *options,

@@ -501,6 +501,9 @@ static int take_pod(struct store *s, struct store_shard *shard, struct store_pod
     rc = quiet ? trade_pod(s, shard, p, r, delta) : put_pod(s, shard, p, r, delta);
     if (rc)
         pod_record_unref(r);
+    if (rc == 0 && s->failed && pod->phase == POD_FAILED && pod->node.n &&
+        !(p && was.pod.phase == POD_FAILED))
+        s->failed(s->failed_ctx, pod);
     return rc;
 }
 

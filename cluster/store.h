@@ -95,7 +95,9 @@ struct store {
     struct store_list policies, namespaces, signals, budgets;
     bool context_dirty; /* a policy or namespace changed */
     bool budgets_dirty; /* a budget changed, or they were listed */
-    int64_t now_us;     /* set before each delta: when what comes is received */
+    void (*failed)(void *ctx, const struct score_pod *pod); /* cluster.h; NULL: nobody asks */
+    void *failed_ctx;
+    int64_t now_us; /* set before each delta: when what comes is received */
 };
 
 int store_init(struct store *s, const uint64_t key[2]) MUST_CHECK; /* 0, -ENOMEM */

@@ -8,6 +8,7 @@
 #include "cluster/roster.h"
 #include "cluster/snapshot.h"
 #include "decide/decide.h"
+#include "decide/doubts.h"
 #include "decide/holds_parts.h"
 #include "decide/judge.h"
 #include "decide/memo.h"
@@ -16,21 +17,23 @@
 #include "scoring/policy.h"
 #include "scoring/weigh.h"
 
-/* A row of a node that is held for others. */
+/* A row of a node that is held for others, or in doubt: then it has no place. */
+enum { IN_DOUBT = HOLDS_MOST };
 struct held_row {
     uint32_t row, place;
     bool beside_own; /* the pod itself holds it, too */
 };
 
 struct looking {
-    struct holds *h;
+    struct holds *h;   /* NULL: nobody is on the way */
+    uint64_t *doubted; /* bits by position; NULL: no node is in doubt */
     struct decision *d;
     struct decide_row *rows;
     const struct decide_options *options;
     struct arena *a;
     struct str key;
     uint32_t own; /* the pod's own hold; h->n: it has none */
-    struct held_row held[HOLDS_MOST];
+    struct held_row held[HOLDS_MOST + DOUBTS_MOST];
     uint32_t n;
     uint32_t best_free;       /* on the wire, of the nodes that nobody holds */
     bool is_open;             /* what follows is filled */
@@ -45,7 +48,7 @@ static void note(struct looking *l, uint32_t i, uint32_t place)
 {
     const bool own = l->own < l->h->n && l->h->at[l->own].place == place;
 
-    if (l->n < HOLDS_MOST && l->h->places[place].n > own)
+    if (l->h->places[place].n > own)
         l->held[l->n++] = (struct held_row){i, place, own};
     else if (l->rows[i].wire > l->best_free)
         l->best_free = l->rows[i].wire;
@@ -58,7 +61,9 @@ static void survey(struct looking *l)
 
         if (row->wire == 0 || (row->marks & DECIDE_REPEATED))
             continue;
-        if (holds_has(l->h, row->position))
+        if (l->doubted && l->doubted[row->position / 64] >> row->position % 64 & 1)
+            l->held[l->n++] = (struct held_row){i, IN_DOUBT, false};
+        else if (l->h && holds_has(l->h, row->position))
             note(l, i, holds_place(l->h, row->position));
         else if (row->wire > l->best_free)
             l->best_free = row->wire;
@@ -162,6 +167,11 @@ static int lower(struct looking *l, const struct held_row *held)
     struct decide_row *const row = &l->rows[held->row];
     uint32_t wire = row->wire;
 
+    if (held->place == IN_DOUBT) {
+        row->marks |= wire > 1 ? DECIDE_HELD : 0;
+        row->wire = 1;
+        return 0;
+    }
     if (wire < l->best_free)
         return 0;
     const int rc = wire > l->best_free ? wire_beside(&wire, l, held) : 0;
@@ -183,25 +193,54 @@ static int tell(struct looking *l)
 
     if (!out)
         return -ENOMEM;
-    for (uint32_t k = 0; k < l->n; k++)
-        if (l->rows[l->held[k].row].marks & DECIDE_HELD)
-            out[n++] = (struct decide_held){l->held[k].row, l->h->places[l->held[k].place].n -
-                                                                l->held[k].beside_own};
+    for (uint32_t k = 0; k < l->n; k++) {
+        const struct held_row *const held = &l->held[k];
+        const bool doubted = held->place == IN_DOUBT;
+
+        if (l->rows[held->row].marks & DECIDE_HELD)
+            out[n++] = (struct decide_held){
+                held->row, doubted ? 0 : l->h->places[held->place].n - held->beside_own, doubted};
+    }
     l->d->held = out;
     l->d->n_held = n;
     return 0;
 }
 
+/* Which nodes are in doubt. */
+static int look_up_doubts(struct looking *l)
+{
+    const struct roster *const roster = cluster_snapshot_roster(l->d->snapshot);
+    struct doubts *const doubts = l->options->doubts;
+
+    if (!doubts || doubts_count(doubts) == 0)
+        return 0;
+    uint64_t *const bits = arena_array(l->a, roster->n / 64 + 1, sizeof(*bits));
+    if (!bits)
+        return -ENOMEM;
+    l->doubted = doubts_mark(doubts, roster, bits) ? bits : NULL;
+    return 0;
+}
+
+static bool has_holds(const struct holds *h, const struct decision *d)
+{
+    return h && h->n > 0 && h->serial == cluster_snapshot_roster(d->snapshot)->serial;
+}
+
 int decide_beside(struct decision *d, struct decide_row *rows, const struct decide_ask *ask,
                   const struct decide_options *options, struct str key, struct arena *a)
 {
-    struct holds *const h = options->holds;
+    struct looking l = {.d = d, .rows = rows, .options = options, .a = a, .key = key};
 
-    if (!h || h->n == 0 || h->serial != cluster_snapshot_roster(d->snapshot)->serial ||
-        !score_request_is_placed(d->request))
+    if (!score_request_is_placed(d->request))
         return 0;
-    struct looking l = {.h = h, .d = d, .rows = rows, .options = options, .a = a, .key = key};
-    l.own = holds_find(h, ask->pod->uid);
+    if (has_holds(options->holds, d)) {
+        l.h = options->holds;
+        l.own = holds_find(l.h, ask->pod->uid);
+    }
+    if (look_up_doubts(&l))
+        return -ENOMEM;
+    if (!l.h && !l.doubted)
+        return 0;
     survey(&l);
     for (uint32_t k = 0; k < l.n; k++)
         if (lower(&l, &l.held[k]))

@@ -21,6 +21,7 @@ struct cluster_snapshot;
 struct crew;
 struct err;
 struct decide_held;
+struct doubts;
 struct holds;
 struct memo;
 struct offer_lack;
@@ -40,6 +41,7 @@ struct decide_options {
     struct cluster_order *order; /* in which names came last; NULL: it is not remembered */
     struct crew *crew;           /* who helps with many nodes at once; NULL: nobody */
     struct holds *holds;         /* pods on their way lower scores; NULL: nobody is */
+    struct doubts *doubts;       /* so does having been wrong lately; NULL: that is not known */
 };
 
 /* What is asked. Borrowed. */
@@ -70,7 +72,7 @@ enum {
     DECIDE_REPEATED = 1 << 0, /* the same name came before: leave it out of answers */
     DECIDE_LEFT_OUT = 1 << 1, /* admitted, but not on the shortlist: likewise in filter's */
     DECIDE_REFUSED = 1 << 2,  /* Unknown, and the policy refuses such nodes */
-    DECIDE_HELD = 1 << 3,     /* the wire score was lowered for pods on their way */
+    DECIDE_HELD = 1 << 3,     /* the wire score was lowered: beside.h */
 };
 
 struct decision {

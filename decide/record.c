@@ -379,6 +379,21 @@ bool record_join(struct record *r, const struct record_input *in)
     return true;
 }
 
+bool record_contradict(struct record *r, struct str uid, struct str node, enum score_reason reason)
+{
+    if (!str_eq(record_uid(r), uid))
+        return false;
+    for (uint32_t i = 0; i < r->n_cells; i++) {
+        if (!str_eq(record_cell_name(r, r->cells[i]), node))
+            continue;
+        if (record_cell_verdict(r, r->cells[i]) != SCORE_ADMITTED)
+            return false;
+        atomic_store(&r->contradicted, (unsigned)reason | i << 5);
+        return true;
+    }
+    return false;
+}
+
 /* --- reading one --- */
 
 /* The rules that were: policies never change, and the pod is the one that was judged. */
@@ -514,8 +529,10 @@ static void put_cell(struct emit *e, const struct record *r, const uint32_t *cel
                       held     ? held->wire
                       : admits ? score_wire(score, r->max_score)
                                : 0);
-    if (held)
+    if (held && held->pods)
         emit_key(e, "heldFor"), emit_uint(e, held->pods);
+    else if (held)
+        emit_key(e, "doubted"), emit_bool(e, true);
     emit_end(e);
 }
 
@@ -527,6 +544,18 @@ static void put_verbs(struct emit *e, unsigned verbs)
     for (unsigned i = 0; i < ARRAY_LEN(words); i++)
         if (verbs >> i & 1)
             emit_words(e, words[i]);
+    emit_end(e);
+}
+
+static void put_contradiction(struct emit *e, const struct record *r)
+{
+    const unsigned c = atomic_load(&r->contradicted);
+
+    if (c == 0)
+        return;
+    emit_key(e, "contradicted"), emit_object(e);
+    emit_key(e, "node"), emit_text(e, record_cell_name(r, r->cells[c >> 5]));
+    emit_key(e, "reason"), emit_words(e, score_reason_text((enum score_reason)(c & 31)));
     emit_end(e);
 }
 
@@ -557,6 +586,7 @@ void record_summary_json(struct emit *e, const struct record *r, unsigned verbs,
     emit_key(e, "admitted"), emit_uint(e, r->counts[SCORE_ADMITTED]);
     emit_key(e, "rejected"), emit_uint(e, r->counts[SCORE_REJECTED]);
     emit_key(e, "unknown"), emit_uint(e, r->counts[SCORE_UNKNOWN]);
+    put_contradiction(e, r);
 }
 
 static void put_record(struct emit *e, const struct ranked *ranked, unsigned verbs,

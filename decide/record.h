@@ -57,15 +57,16 @@ struct record_detail {
     struct block *view; /* struct node_view, referenced; NULL: the snapshot had none */
 };
 
-/* A node whose wire score was lowered for pods on their way to it. */
+/* A node whose wire score was lowered: for pods on their way to it, or (0) it was in doubt. */
 struct record_held {
     uint32_t cell; /* index */
     uint16_t wire, pods;
 };
 
 /*
- * All but `verbs`, `cells` and the links stays as it is made. Everything that an answer depends on
- * is here, by value or by reference: whoever makes answers depend on more adds it here.
+ * All but `verbs`, `cells`, `contradicted` and the links stays as it is made. Everything that an
+ * answer depends on is here, by value or by reference: whoever makes answers depend on more adds it
+ * here.
  */
 struct record {
     struct record *older, *newer; /* the ring's */
@@ -89,7 +90,8 @@ struct record {
     uint32_t n_names;
     const struct str *names; /* [n_names] */
     uint32_t n_cells;
-    uint32_t *cells; /* [n_cells] in the order the nodes were sent */
+    uint32_t *cells;          /* [n_cells] in the order the nodes were sent */
+    atomic_uint contradicted; /* 0, or reason + (cell index << 5): that kubelet refused the pod */
     uint32_t n_held;
     const struct record_held *held; /* [n_held] by cell */
     uint32_t n_details;
@@ -130,6 +132,9 @@ struct str record_uid(const struct record *r);
  * not so.
  */
 bool record_join(struct record *r, const struct record_input *in);
+
+/* Did it admit the pod of this UID on the node? Then it is noted that its kubelet did not. */
+bool record_contradict(struct record *r, struct str uid, struct str node, enum score_reason reason);
 
 /* Members of its line in a list. `best`: name of the best node, NULL when none admits. */
 void record_summary_json(struct emit *e, const struct record *r, unsigned verbs,

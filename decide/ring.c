@@ -338,6 +338,19 @@ int ring_list(struct ring *r, struct str pod, struct buf *out)
     return out->failed ? -ENOMEM : 0;
 }
 
+int ring_contradict(struct ring *r, struct str uid, struct str node, enum score_reason reason,
+                    char *id)
+{
+    (void)pthread_mutex_lock(&r->lock);
+    struct record *record = r->newest;
+    while (record && !record_contradict(record, uid, node, reason))
+        record = record->older;
+    if (record)
+        memcpy(id, record->id, sizeof(record->id));
+    (void)pthread_mutex_unlock(&r->lock);
+    return record ? 0 : -ENOENT;
+}
+
 void ring_stats(struct ring *r, struct ring_stats *out)
 {
     (void)pthread_mutex_lock(&r->lock);

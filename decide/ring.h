@@ -11,6 +11,7 @@
 
 #include "base/attr.h"
 #include "base/str.h"
+#include "scoring/verdict.h"
 
 struct arena;
 struct buf;
@@ -45,6 +46,13 @@ int ring_list(struct ring *r, struct str pod, struct buf *out) MUST_CHECK;
  * room there, nodes are told in short. 0, -ENOENT, -ENOMEM.
  */
 int ring_render(struct ring *r, struct str id, struct buf *out, struct arena *scratch) MUST_CHECK;
+
+/*
+ * The pod of this UID was refused by the kubelet of `node`: the newest decision that admitted it
+ * there says so from now on. Its id into `id` (RECORD_ID_BYTES + 1). 0, -ENOENT: there is none.
+ */
+int ring_contradict(struct ring *r, struct str uid, struct str node, enum score_reason reason,
+                    char *id);
 
 /* Figures, all of one moment. */
 struct ring_stats {

@@ -137,6 +137,18 @@ static void reasons_text(const atomic_uint_fast64_t *counts, bool unknown, struc
                        score_reason_text((enum score_reason)r), value(&counts[r]));
 }
 
+/* What a kubelet may say. */
+static void mispredictions_text(const struct ext_counters *c, struct buf *out)
+{
+    static const char name[] = "numawise_mispredictions_total";
+
+    metric_family(out, name, "counter",
+                  "Pods that a kubelet refused though a decision had admitted them there.");
+    for (int r = SCORE_TOPOLOGY_AFFINITY_ERROR; r <= SCORE_UNEXPECTED_ADMISSION_ERROR; r++)
+        buf_printf(out, "%s{reason=\"%s\"} %llu\n", name, score_reason_text((enum score_reason)r),
+                   value(&c->mispredictions[r]));
+}
+
 void ext_counters_text(const struct ext_counters *c, struct buf *out)
 {
     requests_text(c, out);
@@ -151,6 +163,7 @@ void ext_counters_text(const struct ext_counters *c, struct buf *out)
         "Candidates that the mode Shadow let pass and Enforce would have refused, by reason.");
     reasons_text(c->unknown, true, out, "numawise_extender_unknown_total",
                  "Candidates that passed filter unjudged, by reason.");
+    mispredictions_text(c, out);
     metric_counter(out, "numawise_extender_pods_not_understood_total",
                    "Calls whose pod did not decode; all their nodes passed.",
                    value(&c->not_understood));

@@ -44,6 +44,7 @@ struct ext_counters {
     atomic_uint_fast64_t nodes[EXT_JUDGING][3]; /* by score_verdict */
     /* Of filter, by score_reason: refused, let pass by Shadow, passed unjudged. */
     atomic_uint_fast64_t rejected[SCORE_REASONS], shadowed[SCORE_REASONS], unknown[SCORE_REASONS];
+    atomic_uint_fast64_t mispredictions[SCORE_REASONS]; /* what kubelets said */
     atomic_uint_fast64_t not_understood, ignored;
     atomic_uint_fast64_t hints_ignored;
     atomic_uint_fast64_t lost; /* decisions the ring could not keep */

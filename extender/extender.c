@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "cluster/cluster.h"
 #include "decide/crew.h"
+#include "decide/doubts.h"
 #include "decide/holds.h"
 #include "decide/memo.h"
 #include "decide/record.h"
@@ -30,6 +31,7 @@ struct ext {
     struct ring *ring;
     struct binder *binder; /* NULL: bind is not served */
     bool preempts;
+    struct doubts *doubts;
     struct crew *crew; /* NULL: the listener's thread judges alone */
     struct memo *memo; /* the listener's thread alone uses these four */
     struct holds *holds;
@@ -50,6 +52,8 @@ int ext_new(struct ext **out, struct cluster *cluster, struct ring *ring,
     int rc = memo_new(&e->memo, MEMO_DEFAULT_BYTES, err);
     if (rc == 0)
         rc = holds_new(&e->holds, LIMIT_HOLD_MS * UINT64_C(1000000), err);
+    if (rc == 0)
+        rc = doubts_new(&e->doubts, LIMIT_DOUBT_MS * UINT64_C(1000000), err);
     if (rc) {
         ext_free(e);
         return rc;
@@ -69,6 +73,7 @@ void ext_free(struct ext *e)
     crew_free(e->crew);
     memo_free(e->memo);
     holds_free(e->holds);
+    doubts_free(e->doubts);
     cluster_order_done(&e->order);
     free(e);
 }
@@ -127,6 +132,8 @@ void ext_stop(struct ext *e)
  */
 static struct decide_options options_now(struct ext *e, enum ext_verb verb)
 {
+    const bool scores = verb == EXT_PRIORITIZE || atomic_load(&e->shortlist);
+
     return (struct decide_options){
         .mode = (enum decide_mode)atomic_load(&e->mode),
         .max_score = atomic_load(&e->max_score),
@@ -136,7 +143,8 @@ static struct decide_options options_now(struct ext *e, enum ext_verb verb)
         .memo = e->memo,
         .order = &e->order,
         .crew = e->crew,
-        .holds = verb == EXT_PRIORITIZE || atomic_load(&e->shortlist) ? e->holds : NULL,
+        .holds = scores ? e->holds : NULL,
+        .doubts = scores ? e->doubts : NULL,
     };
 }
 
@@ -222,6 +230,7 @@ static enum ext_code answer(struct call *c, const struct cluster_snapshot *snaps
     };
     const uint64_t now_ns = clock_monotonic_ns();
     holds_look(c->e->holds, snapshot, now_ns);
+    doubts_look(c->e->doubts, now_ns);
     rc = decide_run(&c->decision, &c->ask, snapshot, &c->options, c->req->arena, &err);
     if (rc)
         return refuse(c, rc, &err);
@@ -299,6 +308,32 @@ static void preempt(void *ctx, const struct http_request *req, struct http_reply
         http_add(reply, out.p, out.n);
     }
     ext_count_request(&e->counters, EXT_PREEMPT, code, clock_monotonic_ns() - req->start_ns);
+}
+
+/* NONE: it failed for another reason than its admission. */
+static enum score_reason refusal(struct str reason)
+{
+    for (int r = SCORE_TOPOLOGY_AFFINITY_ERROR; r <= SCORE_UNEXPECTED_ADMISSION_ERROR; r++)
+        if (str_is(reason, score_reason_text((enum score_reason)r)))
+            return (enum score_reason)r;
+    return SCORE_REASON_NONE;
+}
+
+void ext_pod_failed(struct ext *e, const struct score_pod *pod)
+{
+    const enum score_reason reason = refusal(pod->reason);
+    char id[RECORD_ID_BYTES + 1];
+
+    if (reason == SCORE_REASON_NONE || !e->ring ||
+        ring_contradict(e->ring, pod->uid, pod->node, reason, id))
+        return;
+    (void)atomic_fetch_add(&e->counters.mispredictions[reason], 1);
+    doubts_add(e->doubts, pod->node, clock_monotonic_ns());
+    log_line(LOG_LEVEL_WARN, "extender",
+             "%.*s/%.*s failed on %.*s with %s, where decision %s had admitted it: the node stands "
+             "back for %d s",
+             STR_ARG(pod->ns), STR_ARG(pod->name), STR_ARG(pod->node), score_reason_text(reason),
+             id, LIMIT_DOUBT_MS / 1000);
 }
 
 size_t ext_routes(struct ext *e, struct http_route out[EXT_ROUTES])

@@ -18,6 +18,7 @@ struct cluster;
 struct err;
 struct kube_access;
 struct ring;
+struct score_pod;
 
 #define EXT_PREFIX "/scheduler" /* what urlPrefix ends with */
 
@@ -52,6 +53,13 @@ int ext_add_crew(struct ext *e, uint32_t threads, struct err *err) MUST_CHECK;
 
 /* Serve preempt, too. Before ext_routes. */
 void ext_add_preempt(struct ext *e);
+
+/*
+ * A pod on a node has failed. Where its kubelet has refused it, though a decision had admitted it
+ * there, that is counted, noted with the decision, and the node is in doubt for a while. From any
+ * thread.
+ */
+void ext_pod_failed(struct ext *e, const struct score_pod *pod);
 
 /* The listener has stopped: what is not answered yet is answered now. */
 void ext_stop(struct ext *e);

@@ -79,6 +79,20 @@ static void put_pod(const char *name, const char *node)
     write_file(name, &text);
 }
 
+static void put_failed(const char *name, const char *node, const char *reason)
+{
+    struct buf text = {0};
+
+    buf_printf(&text,
+               "apiVersion: v1\nkind: Pod\nmetadata: {name: %s, namespace: ml, uid: uid-%s}\n"
+               "spec: {nodeName: %s, containers: [{name: c}]}\n"
+               "status: {phase: Failed, reason: %s}\n",
+               name, name, node, reason);
+    write_file(name, &text);
+}
+
+#define REFUSED "numawise_mispredictions_total{reason=\"TopologyAffinityError\"} "
+
 static int start(void **state)
 {
     const char *const tmp = getenv("TMPDIR");
@@ -276,6 +290,54 @@ static void a_single_node_is_held_though_prioritize_is_not_asked(void **state)
     assert_true(metric("\nnumawise_extender_holds ") == 0);
 }
 
+/*
+ * Two nodes alike; the kubelet of one refuses a pod that filter had let in there. It is counted,
+ * the decision says so, and the next pod rather goes to the other one. A pod that fails of another
+ * reason, or of whom nobody was asked, says nothing.
+ */
+static void a_kubelet_that_says_otherwise_is_counted_and_its_node_stands_back(void **state)
+{
+    json_t *const schema = schema_read("explain.schema.json");
+    long long m = 0, n = 0;
+    json_t *j = NULL, *node;
+    size_t i;
+
+    (void)state;
+    put_node("good", 2);
+    put_node("odd", 2);
+    for (int ms = 0; ms < PATIENCE_MS && metric("\nnumawise_snapshot_nodes ") < 5; ms += 20)
+        (void)poll(NULL, 0, 20);
+    assert_int_equal(survivors("m", "[\"good\",\"odd\"]"), 2);
+    put_failed("stranger", "odd", "TopologyAffinityError");
+    put_failed("m", "odd", "TopologyAffinityError");
+    for (int ms = 0; ms < PATIENCE_MS && metric(REFUSED) == 0; ms += 20)
+        (void)poll(NULL, 0, 20);
+    assert_true(metric(REFUSED) == 1);
+    j = decision("m");
+    schema_expect(j, schema);
+    const json_t *const c = json_object_get(j, "contradicted");
+    assert_string_equal(json_string_value(json_object_get(c, "node")), "odd");
+    assert_string_equal(json_string_value(json_object_get(c, "reason")), "TopologyAffinityError");
+    json_decref(j);
+    j = call("prioritize", "n", "[\"good\",\"odd\"]");
+    m = json_integer_value(json_object_get(json_array_get(j, 0), "Score"));
+    n = json_integer_value(json_object_get(json_array_get(j, 1), "Score"));
+    json_decref(j);
+    assert_true(m > 1);
+    assert_int_equal(n, 1);
+    j = decision("n");
+    schema_expect(j, schema);
+    json_array_foreach(json_object_get(j, "nodes"), i, node)
+    {
+        const bool odd = strcmp(json_string_value(json_object_get(node, "name")), "odd") == 0;
+        assert_int_equal(json_is_true(json_object_get(node, "doubted")), odd);
+    }
+    json_decref(j);
+    put_failed("n", "good", "Evicted");
+    assert_int_equal(survivors("n", "[\"good\",\"odd\"]"), 2); /* and is no reason to refuse one */
+    json_decref(schema);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -283,6 +345,7 @@ int main(void)
         cmocka_unit_test(a_decision_says_for_how_many_a_node_was_held),
         cmocka_unit_test(what_is_seen_bound_is_held_no_more),
         cmocka_unit_test(a_single_node_is_held_though_prioritize_is_not_asked),
+        cmocka_unit_test(a_kubelet_that_says_otherwise_is_counted_and_its_node_stands_back),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }
