@@ -388,7 +388,7 @@ bool record_contradict(struct record *r, struct str uid, struct str node, enum s
             continue;
         if (record_cell_verdict(r, r->cells[i]) != SCORE_ADMITTED)
             return false;
-        atomic_store(&r->contradicted, (unsigned)reason | i << 5);
+        atomic_store(&r->contradicted, (unsigned)reason | record_cell_place(r->cells[i]) << 5);
         return true;
     }
     return false;
@@ -554,7 +554,7 @@ static void put_contradiction(struct emit *e, const struct record *r)
     if (c == 0)
         return;
     emit_key(e, "contradicted"), emit_object(e);
-    emit_key(e, "node"), emit_text(e, record_cell_name(r, r->cells[c >> 5]));
+    emit_key(e, "node"), emit_text(e, record_cell_name(r, c >> 5));
     emit_key(e, "reason"), emit_words(e, score_reason_text((enum score_reason)(c & 31)));
     emit_end(e);
 }

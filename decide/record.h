@@ -91,7 +91,7 @@ struct record {
     const struct str *names; /* [n_names] */
     uint32_t n_cells;
     uint32_t *cells;          /* [n_cells] in the order the nodes were sent */
-    atomic_uint contradicted; /* 0, or reason + (cell index << 5): that kubelet refused the pod */
+    atomic_uint contradicted; /* 0, or reason + (place << 5): that kubelet refused the pod */
     uint32_t n_held;
     const struct record_held *held; /* [n_held] by cell */
     uint32_t n_details;
