@@ -351,6 +351,7 @@ void op_policy_delete(struct op *op, struct op_call *c, struct str ns, struct st
 
 enum { STATUS_ARENA = 64 * 1024 };
 static const uint64_t tell_ns = UINT64_C(5) * 1000000000;
+static const uint64_t again_ns = UINT64_C(60) * 1000000000; /* after a failure */
 
 /* A status on its way. */
 struct telling {
@@ -365,8 +366,10 @@ static void on_told(void *ctx, int rc, struct str json, const struct err *err)
     struct op_object *const x = op_objects_find(&t->op->objects, OP_LOCK_POLICY, ns, name);
     struct err why = {0};
 
-    if (x)
+    if (x) {
         x->writing = false;
+        x->retry_ns = rc && rc != -ESTALE ? t->op->ticked_ns + again_ns : 0;
+    }
     if (rc == 0 && x)
         rc = op_objects_put(&t->op->objects, OP_LOCK_POLICY, ns, name, json, &why);
     else if (rc)
@@ -405,7 +408,7 @@ static void tell(struct op *op, struct op_object *x, const struct lock_view *v, 
     struct buf status = {0};
     struct emit e;
 
-    if (x->writing || !settle(&st, x, now_us, a))
+    if (x->writing || op->ticked_ns < x->retry_ns || !settle(&st, x, now_us, a))
         return;
     struct telling *const t = calloc(1, sizeof(*t));
     emit_init(&e, &status, false);

@@ -166,9 +166,11 @@ static void the_operator_reads_the_same_and_keeps_its_own(void **state)
         n++;
     }
     assert_true(allows("numawise-operator", "concurrency.gokore.io", "lockpolicies", "create"));
+    assert_true(
+        allows("numawise-operator", "concurrency.gokore.io", "lockpolicies/status", "update"));
     assert_true(allows("numawise-operator", "authentication.k8s.io", "tokenreviews", "create"));
-    /* create, update, delete of four kinds; two statuses; two reviews */
-    assert_int_equal(breadth("numawise-operator"), 2 * n + 4 * 3 + 2 + 2);
+    /* create, update, delete of four kinds; four statuses; two reviews */
+    assert_int_equal(breadth("numawise-operator"), 2 * n + 4 * 3 + 4 + 2);
     assert_false(allows("numawise-operator", "", "pods", "delete"));
     assert_false(allows("numawise-operator", "", "pods/eviction", "create"));
 }
