@@ -62,7 +62,7 @@ func (s *suite) findUnfit(name string) (*v1.Node, *v1.Pod, error) {
 		}
 		if n := said.node(node.Name); n != nil && "numawise: "+n.Reason == refusal {
 			fmt.Printf("        explain: %s: %s\n", node.Name, n.Message)
-			return node, pod, s.agree(withUID(pod), said)
+			return node, pod, s.agree(unborn(pod), said)
 		}
 	}
 	return nil, nil, errors.New("none")
@@ -123,7 +123,7 @@ func (s *suite) playLateNode(ctx context.Context, like *v1.Node, pod *v1.Pod) bo
 		if n := said.node(late.Name); n == nil || n.Verdict != "Admitted" {
 			err = fmt.Errorf("explain says of %s: %+v", late.Name, n)
 		} else {
-			err = s.agree(withUID(pod), said)
+			err = s.agree(unborn(pod), said)
 		}
 	}
 	if !s.check("the running server takes it in", err) {
@@ -193,7 +193,7 @@ func findTopology(dir, node string) (map[string]any, error) {
 func (s *suite) playRestart(ctx context.Context) {
 	pod, said, err := s.nextFit("restart")
 	if err == nil {
-		err = s.agree(withUID(pod), said)
+		err = s.agree(unborn(pod), said)
 	}
 	if !s.check("there is a pod that fits", err) {
 		return
@@ -267,7 +267,7 @@ func (s *suite) playDirect(ctx context.Context) {
 	}
 	pod, said, err := s.nextFit("direct")
 	if err == nil {
-		err = s.agree(withUID(pod), said)
+		err = s.agree(unborn(pod), said)
 	}
 	if err == nil {
 		err = s.create(ctx, pod)
