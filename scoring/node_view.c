@@ -236,9 +236,17 @@ int node_view_finish(struct node_view *v, struct arena *a)
 
 int node_view_complete(struct node_view *v, struct arena *a)
 {
-    const int rc = node_cpus_init(&v->cpus, &v->machine, a);
+    const size_t mark = arena_mark(a);
+    const struct node_cpus before = v->cpus;
+    int rc = node_cpus_init(&v->cpus, &v->machine, a);
 
-    return rc ? rc : node_view_finish(v, a);
+    if (rc == 0)
+        rc = node_view_finish(v, a);
+    if (rc) {
+        v->cpus = before;
+        arena_rewind(a, mark);
+    }
+    return rc;
 }
 
 /* `n` words of `from` at `*at`, which moves behind them. */

@@ -752,10 +752,8 @@ static void commands_say_what_is_wrong_with_them(void **state)
         {{"numawise", "check"}, 2, "Name a FILE"},
         {{"numawise", "check", "/no/such"}, 3, "/no/such"},
         {{"numawise", "check", TEST_EXAMPLES}, 0, " 0 problems"},
-        {{"numawise", "simulate"}, 3, "not available in this version"},
         {{"numawise", "locks"}, 2, "of what?"},
         {{"numawise", "agent"}, 3, "not available in this version"},
-        {{"numawise", "topology", "-o", "svg"}, 3, "not available in this version"},
     };
 
     (void)unsetenv("KUBECONFIG"); /* whoever tests may have a cluster */

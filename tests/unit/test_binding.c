@@ -110,7 +110,7 @@ static void every_arena_size_is_enough_or_leaves_no_trace(void **state)
         struct arena a;
         struct kube_binding b = {.ns = STR("before")};
         arena_init(&a, room, n);
-        const int rc = kube_binding_decode(&b, STR(json), &a, NULL);
+        const int rc = kube_binding_decode(&b, (struct str){text, sizeof(json) - 1}, &a, NULL);
         assert_true(rc == 0 || rc == -ENOMEM);
         if (rc) {
             assert_int_equal(a.used, 0);
