@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/err.h"
@@ -265,6 +267,15 @@ static void close_all(struct serve *s)
         event_base_free(s->base);
 }
 
+/*
+ * Who waits for an answer goes before what has changed: this thread, which follows the cluster,
+ * gives way to those of the listeners, which have been started before. It still gets its share.
+ */
+static void give_way(void)
+{
+    (void)setpriority(PRIO_PROCESS, (id_t)gettid(), 5);
+}
+
 /* Until a signal. 0, or what kept it from starting. */
 static int run(struct serve *s, struct err *err)
 {
@@ -279,6 +290,7 @@ static int run(struct serve *s, struct err *err)
     roles_renew_certificates(&s->roles, &s->config); /* changed since they were read */
     s->started = true;
     announce(s);
+    give_way();
     if (s->rc == 0)
         (void)event_base_dispatch(s->base);
     roles_stop(&s->roles);

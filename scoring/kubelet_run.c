@@ -130,7 +130,8 @@ static void place_lists(struct kubelet_run *run, uint32_t n_lists, uint64_t **ou
 
 static void point_lists(struct kubelet_run *run, uint32_t n_lists, uint64_t *sets)
 {
-    const uint32_t words = mask_set_words(run->node->machine.n_zones);
+    /* without lists there may be more zones than a set of masks has */
+    const uint32_t words = n_lists ? mask_set_words(run->node->machine.n_zones) : 0;
 
     for (uint32_t i = 0; i < n_lists; i++) {
         run->lists[i].masks = sets + (size_t)i * 2 * words;

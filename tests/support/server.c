@@ -79,7 +79,7 @@ static void show(const char *path)
     struct buf b = {0};
 
     if (test_file_read(path, &b) == 0)
-        print_error("%s:\n%.*s\n", path, (int)b.n, b.p);
+        (void)fprintf(stderr, "%s:\n%.*s\n", path, (int)b.n, b.p); /* whole: cmocka cuts */
     buf_free(&b);
 }
 
