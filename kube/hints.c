@@ -81,10 +81,10 @@ static bool read_lock_policy(struct score_hints *out, struct str s)
 
 static bool read_numa_policy(struct score_hints *out, struct str s)
 {
-    const struct str most = {s.p + 6, s.n - 6};
     int64_t span = 0;
 
-    if (str_starts(s, "span<=") && (!read_number(most, 64, &span) || span == 0))
+    if (str_starts(s, "span<=") &&
+        (!read_number((struct str){s.p + 6, s.n - 6}, 64, &span) || span == 0))
         return false;
     if (span == 0 && !str_is(s, "single") && !str_is(s, "closest"))
         return false;

@@ -97,18 +97,26 @@ static void read_zone_set(struct nrt_reader *r, uint64_t *out, bool *elsewhere)
     }
 }
 
+/* What was counted ahead; where that failed `s` has failed, too, lest it believe the sum. */
+static uint32_t counted(struct scan *s, const struct scan *ahead, uint32_t sum)
+{
+    if (scan_failed(ahead))
+        s->err = ahead->err;
+    return sum;
+}
+
 /* All elements of all lists in an object of lists; `s` stands before it, and is not moved. */
-static uint32_t count_elements(const struct scan *s)
+static uint32_t count_elements(struct scan *s)
 {
     struct scan ahead = *s;
     uint32_t sum = 0, n;
 
     if (scan_object(&ahead))
-        while (scan_key(&ahead) && sum < NRT_PAYLOAD_BYTES) {
+        while (scan_key(&ahead)) {
             if (scan_kind(&ahead) == SCAN_ARRAY && scan_count(&ahead, &n))
                 sum += n;
         }
-    return sum;
+    return counted(s, &ahead, sum);
 }
 
 /* --- devices --- */
@@ -329,23 +337,23 @@ static uint32_t read_pod(struct nrt_reader *r, struct kube_nrt_holding *h, uint3
 }
 
 /* All containers of all pods; `s` stands before them, and is not moved. */
-static uint32_t count_containers(const struct scan *s)
+static uint32_t count_containers(struct scan *s)
 {
     struct scan ahead = *s;
     uint32_t sum = 0, n;
 
     if (!scan_object(&ahead))
-        return 0;
+        return counted(s, &ahead, 0);
     while (scan_key(&ahead)) {
         if (scan_kind(&ahead) != SCAN_OBJECT || !scan_object(&ahead))
             continue;
-        while (scan_key(&ahead) && sum < NRT_PAYLOAD_BYTES) {
+        while (scan_key(&ahead)) {
             if (scan_at(&ahead, "containers") && scan_kind(&ahead) == SCAN_OBJECT &&
                 scan_count(&ahead, &n))
                 sum += n;
         }
     }
-    return sum;
+    return counted(s, &ahead, sum);
 }
 
 static int by_pod(const void *x, const void *y)
