@@ -263,7 +263,7 @@ static void set_up(struct bench *b)
     if (directory_open(&directory, scratch_cluster(), &sink, NULL, NULL, &err))
         give_up("directory", &err);
     directory_close(directory);
-    if (memo_new(&b->memo, MEMO_DEFAULT_BYTES, &err) ||
+    if (memo_new(&b->memo, MEMO_DEFAULT_BYTES, MEMO_DEFAULT_SHAPES, &err) ||
         holds_new(&b->holds, LIMIT_HOLD_MS * UINT64_C(1000000), &err) ||
         ring_new(&b->ring, RING_DEFAULT_BYTES, &err))
         give_up("memory", &err);

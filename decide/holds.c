@@ -25,7 +25,7 @@ int holds_new(struct holds **out, uint64_t for_ns, struct err *err)
     if (!h)
         return err_set(err, -ENOMEM, "no memory for pods on their way");
     h->for_ns = for_ns;
-    const int rc = memo_new(&h->memo, MEMO_BYTES, err);
+    const int rc = memo_new(&h->memo, MEMO_BYTES, 0, err);
     if (rc)
         free(h);
     else

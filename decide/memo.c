@@ -22,18 +22,20 @@ enum { BUCKETS = 1024 };
 
 struct memo {
     size_t max_bytes, bytes;
+    uint32_t least_shapes;
     struct entry *newest, *oldest;
     uint64_t shapes, evicted;
     struct entry *buckets[BUCKETS];
 };
 
-int memo_new(struct memo **out, size_t max_bytes, struct err *err)
+int memo_new(struct memo **out, size_t max_bytes, uint32_t least_shapes, struct err *err)
 {
     struct memo *const m = calloc(1, sizeof(*m));
 
     if (!m)
         return err_set(err, -ENOMEM, "no memory for the memory of answers");
     m->max_bytes = max_bytes;
+    m->least_shapes = least_shapes;
     *out = m;
     return 0;
 }
@@ -104,9 +106,12 @@ static struct entry *make(struct memo *m, struct str key, uint64_t hash, uint32_
     const size_t answers = (size_t)nodes * sizeof(struct memo_answer);
     const size_t bytes = sizeof(struct entry) + answers + key.n;
 
-    if (bytes > m->max_bytes)
+    const size_t needed = m->least_shapes * bytes;
+    const size_t most = needed > m->max_bytes ? needed : m->max_bytes;
+
+    if (bytes > most)
         return NULL;
-    while (m->bytes + bytes > m->max_bytes) {
+    while (m->bytes + bytes > most) {
         drop(m, m->oldest);
         m->evicted++;
     }

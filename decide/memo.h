@@ -18,8 +18,9 @@
 struct err;
 struct memo;
 
-/* 60 shapes on 5,000 nodes. */
-enum { MEMO_DEFAULT_BYTES = 4 * 1024 * 1024 };
+/* 60 shapes on 5,000 nodes; on more nodes more room, for at least as many shapes as there may be.
+ */
+enum { MEMO_DEFAULT_BYTES = 4 * 1024 * 1024, MEMO_DEFAULT_SHAPES = 64 };
 
 /* What is remembered of one node: 12 bytes, so that many answers fit into a cache. */
 struct memo_answer {
@@ -36,8 +37,13 @@ struct memo_shape {
     struct memo_answer *answers; /* [nodes] by position */
 };
 
-/* An empty memory of at most `max_bytes` (of shapes and answers). 0, -ENOMEM. */
-int memo_new(struct memo **out, size_t max_bytes, struct err *err) MUST_CHECK;
+/*
+ * An empty memory of at most `max_bytes` (of shapes and answers), or of `least_shapes` shapes of
+ * the cluster's nodes where these need more: shapes asked for in turn, of which one too few has
+ * room, would all be forgotten before they come again. 0, -ENOMEM.
+ */
+int memo_new(struct memo **out, size_t max_bytes, uint32_t least_shapes,
+             struct err *err) MUST_CHECK;
 void memo_free(struct memo *m); /* NULL is fine */
 
 /*

@@ -564,7 +564,7 @@ static int prepare(struct simulation *s, struct err *err)
         s->names[i] = cluster_snapshot_node(s->first, i)->name;
     draw_arrivals(s);
     s->ties = o->seed ^ UINT64_C(0x746965732e746965);
-    return memo_new(&s->memo, MEMO_DEFAULT_BYTES, err);
+    return memo_new(&s->memo, MEMO_DEFAULT_BYTES, MEMO_DEFAULT_SHAPES, err);
 }
 
 static int run(struct simulation *s, struct err *err)

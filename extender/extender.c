@@ -49,7 +49,7 @@ int ext_new(struct ext **out, struct cluster *cluster, struct ring *ring,
 
     if (!e)
         return err_set(err, -ENOMEM, "no memory for the extender");
-    int rc = memo_new(&e->memo, MEMO_DEFAULT_BYTES, err);
+    int rc = memo_new(&e->memo, MEMO_DEFAULT_BYTES, MEMO_DEFAULT_SHAPES, err);
     if (rc == 0)
         rc = holds_new(&e->holds, LIMIT_HOLD_MS * UINT64_C(1000000), err);
     if (rc == 0)

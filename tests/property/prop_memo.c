@@ -72,7 +72,7 @@ static void remembered_answers_equal_computed_ones(void **state)
     assert_non_null(room);
     the_time = random_observed_us;
     assert_int_equal(cluster_new(&c, &options, NULL), 0);
-    assert_int_equal(memo_new(&memo, MEMO_BYTES, NULL), 0);
+    assert_int_equal(memo_new(&memo, MEMO_BYTES, 0, NULL), 0);
     assert_int_equal(crew_new(&crew, 2, 1, NULL), 0); /* for a single open node, too */
     const struct source_sink sink = cluster_sink(c);
     for (int i = 0; i < ROUNDS; i++) {

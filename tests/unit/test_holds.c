@@ -106,7 +106,7 @@ static int setup(void **state)
     assert_int_equal(cluster_new(&cluster, &options, NULL), 0);
     sink = cluster_sink(cluster);
     assert_int_equal(holds_new(&holds, FOR_NS, NULL), 0);
-    assert_int_equal(memo_new(&memo, MEMO_DEFAULT_BYTES, NULL), 0);
+    assert_int_equal(memo_new(&memo, MEMO_DEFAULT_BYTES, MEMO_DEFAULT_SHAPES, NULL), 0);
     room = malloc(ROOM);
     assert_non_null(room);
     arena_init(&arena, room, ROOM);

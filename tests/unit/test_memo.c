@@ -12,7 +12,7 @@ static void an_answer_is_known_for_its_revision_only(void **state)
 {
     struct memo *m;
 
-    assert_int_equal(memo_new(&m, 1 << 16, NULL), 0);
+    assert_int_equal(memo_new(&m, 1 << 16, 0, NULL), 0);
     struct memo_shape *const s = memo_find(m, STR("shape"), NODES);
     assert_null(memo_get(s, 3, 7));
     memo_put(s, 3, 7, &admitted);
@@ -33,7 +33,7 @@ static void revisions_far_apart_are_told_from_each_other(void **state)
     const uint64_t wide = UINT64_C(1) << 32, late = 5 * wide + 11;
     struct memo *m;
 
-    assert_int_equal(memo_new(&m, 1 << 16, NULL), 0);
+    assert_int_equal(memo_new(&m, 1 << 16, 0, NULL), 0);
     struct memo_shape *const s = memo_find(m, STR("shape"), NODES);
     memo_put(s, 0, 11, &admitted);
     assert_null(memo_get(s, 0, 11 + wide));
@@ -55,7 +55,7 @@ static void equal_shapes_share_answers_and_others_do_not(void **state)
 {
     struct memo *m;
 
-    assert_int_equal(memo_new(&m, 1 << 16, NULL), 0);
+    assert_int_equal(memo_new(&m, 1 << 16, 0, NULL), 0);
     memo_put(memo_find(m, STR("one"), NODES), 0, 1, &admitted);
     assert_null(memo_get(memo_find(m, STR("two"), NODES), 0, 1));
     assert_non_null(memo_get(memo_find(m, STR("one"), NODES), 0, 1));
@@ -69,13 +69,13 @@ static void the_shape_used_least_recently_makes_room(void **state)
     struct memo *m;
     struct memo_stats stats;
 
-    assert_int_equal(memo_new(&m, 1 << 16, NULL), 0);
+    assert_int_equal(memo_new(&m, 1 << 16, 0, NULL), 0);
     (void)memo_find(m, STR("a"), NODES);
     memo_stats(m, &stats);
     const size_t one = stats.bytes;
     memo_free(m);
 
-    assert_int_equal(memo_new(&m, 2 * one, NULL), 0); /* room for two of them */
+    assert_int_equal(memo_new(&m, 2 * one, 0, NULL), 0); /* room for two of them */
     memo_put(memo_find(m, STR("a"), NODES), 0, 1, &admitted);
     memo_put(memo_find(m, STR("b"), NODES), 0, 1, &admitted);
     (void)memo_find(m, STR("a"), NODES); /* b is the older one now */
@@ -93,11 +93,31 @@ static void a_cluster_beyond_the_limit_is_not_remembered(void **state)
 {
     struct memo *m;
 
-    assert_int_equal(memo_new(&m, 1000, NULL), 0);
+    assert_int_equal(memo_new(&m, 1000, 0, NULL), 0);
     assert_null(memo_find(m, STR("a"), 1000));
     assert_non_null(memo_find(m, STR("a"), 1));
     memo_free(m);
     memo_free(NULL);
+}
+
+/* Whatever it costs in bytes: as many as are asked for in turn. */
+static void the_least_number_of_shapes_has_room_on_any_cluster(void **state)
+{
+    static const char *const names[] = {"a", "b", "c"};
+    struct memo_stats stats;
+    struct memo *m;
+
+    assert_int_equal(memo_new(&m, 1000, 3, NULL), 0);
+    for (uint32_t i = 0; i < 3; i++)
+        memo_put(memo_find(m, str_of(names[i]), 1000), 0, 1, &admitted);
+    for (uint32_t i = 0; i < 3; i++)
+        assert_non_null(memo_get(memo_find(m, str_of(names[i]), 1000), 0, 1));
+    (void)memo_find(m, STR("d"), 1000);
+    memo_stats(m, &stats);
+    assert_int_equal(stats.shapes, 3);
+    assert_int_equal(stats.evicted, 1);
+    assert_null(memo_get(memo_find(m, STR("a"), 1000), 0, 1));
+    memo_free(m);
 }
 
 int main(void)
@@ -108,6 +128,7 @@ int main(void)
         cmocka_unit_test(equal_shapes_share_answers_and_others_do_not),
         cmocka_unit_test(the_shape_used_least_recently_makes_room),
         cmocka_unit_test(a_cluster_beyond_the_limit_is_not_remembered),
+        cmocka_unit_test(the_least_number_of_shapes_has_room_on_any_cluster),
     };
 
     return cmocka_run_group_tests_name("memo", tests, NULL, NULL);
