@@ -48,6 +48,7 @@ struct operator_loop {
     struct source_sink next;
     char *room; /* [CHECK_ARENA] of the thread that feeds the sink */
     bool everybody;
+    bool is_here;    /* everybody on this machine; and only who means this machine by Host */
     struct who *who; /* NULL: nobody is asked who he is */
     /* Of the thread: calls that are not answered, and those that are and not yet sent. */
     struct job *open, *answered;
@@ -181,6 +182,8 @@ static bool read_caller(const struct operator_loop *l, const struct http_request
     if (req->client && !who_certificate(&c->caller, req->client, req->arena))
         return false;
     c->caller.everybody = l->everybody;
+    c->astray = l->is_here && !http_is_for_loopback(req);
+    memcpy(c->peer, req->peer, sizeof(c->peer));
     if (!l->who || c->caller.user.n || http_header(req, "authorization", &header) != 1 ||
         !who_bearer(header, &token))
         return true;
@@ -442,6 +445,7 @@ static int check_callers(struct operator_loop *l, const struct numawise_config *
     const bool near = is_loopback(listener->address.p) || config_is_off(listener);
 
     l->everybody = config->cluster.p[0] && (near || listener->client_ca_file.p[0]);
+    l->is_here = l->everybody && !listener->client_ca_file.p[0];
     if (near || l->everybody)
         return 0;
     if (config->cluster.p[0])

@@ -11,6 +11,7 @@
 #include "net/guard_parts.h"
 #include "net/identity.h"
 #include "net/server.h"
+#include "net/site.h"
 #include "net/tls.h"
 #include "net/tls_session.h"
 
@@ -24,6 +25,7 @@ static const char *reason_of(int status)
         {204, "No Content"},
         {304, "Not Modified"},
         {400, "Bad Request"},
+        {403, "Forbidden"},
         {404, "Not Found"},
         {405, "Method Not Allowed"},
         {408, "Request Timeout"},
@@ -89,10 +91,24 @@ static const struct http_route *find_route(const struct http_server *s, struct s
     return NULL;
 }
 
+/*
+ * Nobody's page but our own has any business here. On loopback a name that leads to us may be a
+ * stranger's, so that his page is ours by name.
+ */
+static bool is_of_other_site(const struct guard *g)
+{
+    const struct http_head *const h = &g->head;
+
+    return h->origin.p &&
+           (!site_is_own(h->origin, h->host) || (g->server->is_local && !site_is_local(h->host)));
+}
+
 void answer_find_route(struct guard *g)
 {
     g->route = find_route(g->server, g->head.path);
-    if (!g->route)
+    if (is_of_other_site(g))
+        g->refusal = 403;
+    else if (!g->route)
         g->refusal = 404;
     else if (!(g->route->methods & g->head.method))
         g->refusal = 405;
@@ -291,6 +307,7 @@ static void run_handler(struct guard *g)
         .body = {x->body, x->body_bytes},
         .arena = &x->arena,
         .client = client_of(g),
+        .peer = g->address,
         .start_ns = g->start_ns,
         .id = atomic_fetch_add_explicit(&s->requests, 1, memory_order_relaxed) + 1,
     };

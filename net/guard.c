@@ -480,6 +480,7 @@ evhtp_res guard_after_accept(evhtp_connection_t *conn, void *arg)
     take_over(g);
     link_guard(g);
     g->peer = peer_enter(&s->peers, conn->saddr);
+    peer_address(g->address, conn->saddr);
     if (g->state == GUARD_HELLO)
         guard_set_timer(g, TIMER_HELLO, s->limits.head_ms);
     else

@@ -44,6 +44,7 @@ struct guard {
     struct guard *next, **link; /* in the server's list, whose end is the last one answered */
     struct http_server *server;
     struct peer *peer;
+    unsigned char address[PEER_ADDRESS_BYTES];
     evhtp_connection_t *conn; /* NULL once evhtp freed it */
     struct bufferevent *bev;  /* evhtp's; its two buffers are used, it never reads or writes */
     bufferevent_data_cb evhtp_read, evhtp_write;

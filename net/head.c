@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include "net/http.h"
+#include "net/site.h"
 
 enum { BLANK_BYTES_MAX = 4 }; /* RFC 9112, 2.2 asks for one empty line; two do no harm */
 
@@ -14,7 +15,7 @@ struct fields {
     bool close, keep_alive;
     bool expects, expects_100;
     bool multipart;
-    struct str length;
+    struct str length, host, origin;
 };
 
 static bool is_same(struct str s, const char *lower)
@@ -131,6 +132,7 @@ static int read_field(struct fields *f, struct str name, struct str value)
 {
     if (is_same(name, "host")) {
         f->hosts++;
+        f->host = value;
         return is_host(value) ? 200 : 400;
     }
     if (is_same(name, "content-length")) {
@@ -143,6 +145,8 @@ static int read_field(struct fields *f, struct str name, struct str value)
     } else if (is_same(name, "expect")) {
         f->expects_100 = is_same(value, "100-continue") && !f->expects;
         f->expects = true;
+    } else if (is_same(name, "origin")) {
+        f->origin = f->origin.p ? STR("null") : value; /* of two sites it is nobody's */
     } else if (is_same(name, "content-type")) {
         f->multipart |= value.n >= 9 && strncasecmp(value.p, "multipart", 9) == 0;
     }
@@ -207,6 +211,8 @@ static int judge(struct http_head *out, const struct fields *f, uint64_t body_ma
     /* HTTP/1.0 knows no 100 Continue: RFC 9110, 10.1.1 has the server ignore the wish. */
     out->expect_100 = f->expects_100 && !out->http10;
     out->close = f->close || (out->http10 && !f->keep_alive);
+    out->host = f->host;
+    out->origin = f->origin;
     return HTTP_HEAD_WHOLE;
 }
 
@@ -295,6 +301,13 @@ int http_head_read(struct http_head *out, struct http_head_scan *scan, const cha
     if (status == HTTP_HEAD_WHOLE)
         *out = head;
     return status;
+}
+
+bool http_is_for_loopback(const struct http_request *req)
+{
+    struct str host;
+
+    return http_header(req, "host", &host) == 1 && site_is_local(host);
 }
 
 unsigned http_header(const struct http_request *req, const char *name, struct str *out)

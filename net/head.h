@@ -26,6 +26,8 @@ struct http_head {
     struct str path; /* begins with '/' */
     struct str query;
     struct str fields; /* the header lines, each with its CRLF */
+    struct str host;   /* empty: none, or an empty one */
+    struct str origin; /* of the page that a browser sends it for; p NULL = no header says so */
     bool has_query;    /* a '?' is there, even with nothing behind it */
     bool http10;
     bool close;      /* the client wants this to be the last request of the connection */

@@ -39,17 +39,21 @@ struct http_request {
     struct str body;   /* contiguous, followed by HTTP_BODY_PADDING readable zero bytes */
     struct arena *arena;
     const struct http_client *client; /* NULL: the connection has no certificate of its client */
+    const unsigned char *peer;        /* [HTTP_PEER_BYTES] whence it comes; for the handler alone */
     uint64_t start_ns;                /* monotonic, first byte of the head */
     uint64_t id;                      /* grows by one a request, for the log */
 };
 
-enum { HTTP_BODY_PADDING = 64, HTTP_REPLY_FIELDS = 4 };
+enum { HTTP_BODY_PADDING = 64, HTTP_REPLY_FIELDS = 4, HTTP_PEER_BYTES = 16 };
 
 /*
  * How many header lines are called `name` (lower case; any case in the request), and the value of
  * the first in `*out`, without blanks around it. Trust no value of which there are two.
  */
 unsigned http_header(const struct http_request *req, const char *name, struct str *out);
+
+/* Does Host name this machine as only this machine is called: "localhost", 127.x.y.z, [::1]? */
+bool http_is_for_loopback(const struct http_request *req);
 
 /*
  * The reply under construction. Status 200 unless set; Content-Length is always exact. What is
@@ -118,7 +122,9 @@ struct http_server;
 
 /*
  * A server with these routes (copied; `ctx` is borrowed), not listening yet.
- * Unknown paths answer 404. Returns 0, -ENOMEM, -EIO.
+ * Unknown paths answer 404; what a browser sends for another site's page (Origin) answers 403, and
+ * on loopback every name but those of http_is_for_loopback is another site. Returns 0, -ENOMEM,
+ * -EIO.
  */
 int http_server_new(struct http_server **out, const char *role, const struct http_route *routes,
                     size_t n_routes, const struct http_limits *limits, struct err *err) MUST_CHECK;

@@ -8,7 +8,7 @@
 
 enum { NOTABLE = 64 /* who used less than the total by this is not counted among the sharers */ };
 
-static void address_of(unsigned char out[PEER_ADDRESS_BYTES], const struct sockaddr *from)
+void peer_address(unsigned char out[PEER_ADDRESS_BYTES], const struct sockaddr *from)
 {
     memset(out, 0, PEER_ADDRESS_BYTES);
     if (from->sa_family == AF_INET6)
@@ -45,7 +45,7 @@ struct peer *peer_enter(struct peers *p, const struct sockaddr *from)
 {
     unsigned char address[PEER_ADDRESS_BYTES];
 
-    address_of(address, from);
+    peer_address(address, from);
     struct peer *const peer = find(p, address);
     peer->open++;
     return peer;

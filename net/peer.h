@@ -34,6 +34,9 @@ enum peer_standing {
     PEER_STANDINGS,
 };
 
+/* The address alone, without the port. */
+void peer_address(unsigned char out[PEER_ADDRESS_BYTES], const struct sockaddr *from);
+
 /* One more connection from `from`; never NULL. */
 struct peer *peer_enter(struct peers *p, const struct sockaddr *from);
 void peer_leave(struct peer *peer);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A server's life: made, listening, running on its thread, draining, freed. */
 #include "net/server.h"
+#include "net/site.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -227,6 +228,7 @@ int http_server_listen(struct http_server *s, const char *address, struct err *e
         close(fd);
         return err_set(err, -EIO, "cannot listen on %s", address);
     }
+    s->is_local = site_is_local(str_of(strstr(s->url, "://") + 3));
     return 0;
 }
 

@@ -53,6 +53,7 @@ struct http_server {
     pthread_t thread;
     bool started, stopped;
     char url[SERVER_URL_BYTES];
+    bool is_local; /* it listens on an address of this machine alone */
     _Atomic uint64_t connections, open, requests, rejected, handshakes;
     _Atomic uint64_t tls_failures[HTTP_TLS_FAILURES];
 };

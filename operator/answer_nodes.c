@@ -7,6 +7,7 @@
 #include "cluster/cluster.h"
 #include "cluster/context.h"
 #include "kube/emit.h"
+#include "kube/fields.h"
 #include "kube/hints.h"
 #include "operator/parts.h"
 #include "scoring/evaluate.h"
@@ -259,7 +260,7 @@ void op_affinity(struct op *op, struct op_call *c, struct str ns, struct str nod
     c->state = kept;
     if (op_query(c, "pod", &name)) {
         ns = str_cut(&name, '/');
-        if (ns.n && name.n && !memchr(name.p, '/', name.n))
+        if (fields_is_subdomain(ns) && fields_is_subdomain(name))
             op_permit(op, c, &(struct op_access){"get", "", "pods", ns, name}, true, affinity_for);
         else
             op_fail_field(c, 400, "pod", "expected namespace/name");

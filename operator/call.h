@@ -32,6 +32,8 @@ struct op_call {
     struct str body;     /* followed by 64 readable bytes */
     struct arena *arena; /* of the call: what it decodes lives as long */
     struct op_caller caller;
+    unsigned char peer[HTTP_PEER_BYTES]; /* whence it comes */
+    bool astray;        /* meant for another site than this machine, where that is looked at */
     char *token;        /* that it came with, in the arena, until it is looked at; NULL: none */
     struct str speaker; /* the pod of its reporter, where it has one */
     uint64_t now_ns;    /* monotonic */

@@ -77,6 +77,13 @@ static void on_known(void *ctx, enum who_verdict verdict)
 
 void op_enter(struct op *op, struct op_call *c)
 {
+    if (c->astray) {
+        atomic_fetch_add(&op->stats.forbidden, 1);
+        op_fail(c, 403,
+                "Host is the name of another site, whose page may have sent this: here it "
+                "is 127.0.0.1, [::1] or localhost");
+        return;
+    }
     if (c->caller.everybody || c->caller.user.n) {
         go_in(op, c);
         return;
@@ -88,7 +95,8 @@ void op_enter(struct op *op, struct op_call *c)
         op_fail(c, 503, "no memory");
     } else {
         *e = (struct entering){op, c};
-        who_token(op->options.who, c->token, &c->caller, c->arena, on_known, e);
+        const struct who_asker asker = {c->peer, c->arena, on_known, e};
+        who_token(op->options.who, &asker, c->token, &c->caller);
     }
 }
 
@@ -161,7 +169,8 @@ void op_permit(struct op *op, struct op_call *c, const struct op_access *a, bool
     }
     const struct kube_attributes wish = {a->verb, a->group, a->resource, a->ns, a->name};
     *p = (struct permit){op, c, *a, then};
-    who_access(op->options.who, &c->caller, &wish, c->arena, on_permitted, p);
+    const struct who_asker asker = {c->peer, c->arena, on_permitted, p};
+    who_access(op->options.who, &asker, &c->caller, &wish);
 }
 
 /* --- what the log says --- */

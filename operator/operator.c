@@ -344,8 +344,9 @@ static void take_route(struct op *op, struct op_call *c, const struct route *r, 
     }
     if (!check_names(c, r, access.ns, access.name, parts) || !op_query_only(c, r->parameters))
         return;
-    if (strcmp(r->path, "lock-hierarchy") == 0)
-        (void)op_query(c, "namespace", &access.ns);
+    if (strcmp(r->path, "lock-hierarchy") == 0 && op_query(c, "namespace", &access.ns) &&
+        !is_name(access.ns, true))
+        op_fail_field(c, 400, "namespace", "not a name of a namespace");
     if (c->status)
         return;
     if (r->whose == BY_BODY || r->whose == ANYBODY)

@@ -49,14 +49,16 @@ struct entry {
     struct op_caller *is; /* YES, of a token: one block with its texts */
     size_t bytes;         /* of it */
     struct who *who;      /* ASKED */
+    uint64_t peer;        /* of it: a hash of the address that wants to know */
     struct kube_call *call;
     struct waiter *first, **last;
 };
 
 struct who {
     struct who_options options;
-    struct entry *tables[KINDS]; /* [SETS * WAYS]: a key may be in the WAYS of its set */
-    uint32_t out;                /* questions */
+    struct entry *tables[KINDS];  /* [SETS * WAYS]: a key may be in the WAYS of its set */
+    struct entry *asked[WHO_OUT]; /* [out] questions that are out, the oldest first */
+    uint32_t out;
     size_t identity_bytes;
     bool stopped;
     uint64_t complained_ns; /* 0 = never */
@@ -108,14 +110,24 @@ static struct entry *find(struct who *w, enum kind kind, const uint64_t key[2], 
     return NULL;
 }
 
+/* A no goes before a yes, so that a flood of tokens that nobody knows makes nobody forgotten. */
+static bool goes_before(const struct entry *a, const struct entry *b)
+{
+    if ((a->state == YES) != (b->state == YES))
+        return b->state == YES;
+    return a->until_ns < b->until_ns;
+}
+
 /* A free place for the key, if need be in the stead of what would be forgotten first. NULL: all of
  * its set wait for answers. */
-static struct entry *make_room(struct who *w, enum kind kind, const uint64_t key[2])
+static struct entry *make_room(struct who *w, enum kind kind, const uint64_t key[2], uint64_t now)
 {
     struct entry *const set = &w->tables[kind][key[0] % SETS * WAYS], *best = NULL;
 
     for (int i = 0; i < WAYS; i++) {
-        if (set[i].state != ASKED && (!best || set[i].until_ns < best->until_ns))
+        if (set[i].state == YES && set[i].until_ns <= now)
+            forget(w, &set[i]);
+        if (set[i].state != ASKED && (!best || goes_before(&set[i], best)))
             best = &set[i];
     }
     if (best)
@@ -181,6 +193,15 @@ static bool copy_caller(struct op_caller *out, const struct op_caller *from, str
 
 /* --- answers --- */
 
+static void take_off(struct who *w, const struct entry *e)
+{
+    uint32_t i = 0;
+
+    while (w->asked[i] != e)
+        i++;
+    memmove(&w->asked[i], &w->asked[i + 1], (--w->out - i) * sizeof(w->asked[0]));
+}
+
 /* Those who wait may ask again at once, so what is remembered is in order before they hear. */
 static void settle(struct who *w, struct entry *e, enum who_verdict verdict)
 {
@@ -193,7 +214,7 @@ static void settle(struct who *w, struct entry *e, enum who_verdict verdict)
         if (verdict == WHO_YES && x->out && !copy_caller(x->out, e->is, x->arena))
             x->verdict = WHO_BUSY;
     }
-    w->out--;
+    take_off(w, e);
     w->identity_bytes += e->bytes;
     if (verdict == WHO_BUSY || w->identity_bytes > IDENTITIES_BYTES) {
         forget(w, e);
@@ -322,11 +343,58 @@ static void tell_now(struct who *w, enum kind kind, const struct waiter *x, cons
     x->done(x->ctx, v);
 }
 
+static uint32_t asked_by(const struct who *w, uint64_t peer)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < w->out; i++)
+        n += w->asked[i]->peer == peer;
+    return n;
+}
+
+/* The youngest question of the address that has most of them; at least one is out. */
+static struct entry *of_the_crowd(const struct who *w, uint32_t *out_n)
+{
+    struct entry *of = w->asked[0];
+
+    *out_n = 0;
+    for (uint32_t i = 0; i < w->out; i++) {
+        const uint32_t n = asked_by(w, w->asked[i]->peer);
+
+        if (n >= *out_n) {
+            of = w->asked[i];
+            *out_n = n;
+        }
+    }
+    return of;
+}
+
+/* Is there a place for one more question of this address? Somebody may lose his for it. */
+static bool has_place(struct who *w, uint64_t peer)
+{
+    uint32_t most;
+
+    if (w->out < WHO_OUT)
+        return true;
+    struct entry *const e = of_the_crowd(w, &most);
+    if (most <= asked_by(w, peer) + 1)
+        return false;
+    w->options.cancel(e->call);
+    settle(w, e, WHO_BUSY);
+    return w->out < WHO_OUT;
+}
+
+static uint64_t hash_peer(const struct who *w, const unsigned char *peer)
+{
+    return siphash13(&w->options.keys[1], (struct str){(const char *)peer, HTTP_PEER_BYTES});
+}
+
 /* What is remembered is told, else he waits. The place of the question when it is to be asked. */
 static struct entry *look_up(struct who *w, enum kind kind, const uint64_t key[2],
-                             const struct waiter *of)
+                             const struct waiter *of, uint64_t peer)
 {
-    struct entry *e = find(w, kind, key, w->options.now_ns());
+    const uint64_t now = w->options.now_ns();
+    struct entry *e = find(w, kind, key, now);
 
     if (e && e->state != ASKED) {
         tell_now(w, kind, of, e);
@@ -335,16 +403,16 @@ static struct entry *look_up(struct who *w, enum kind kind, const uint64_t key[2
     struct waiter *const waiter = arena_array(of->arena, 1, sizeof(*waiter));
     const bool is_new = !e;
 
-    if (is_new && waiter && !w->stopped && w->out < WHO_OUT)
-        e = make_room(w, kind, key);
+    if (is_new && waiter && !w->stopped && has_place(w, peer))
+        e = make_room(w, kind, key, now);
     if (!e || !waiter) {
         tell_now(w, kind, of, NULL);
         return NULL;
     }
     if (is_new) {
-        *e = (struct entry){{key[0], key[1]}, .state = ASKED, .kind = kind, .who = w};
+        *e = (struct entry){{key[0], key[1]}, .state = ASKED, .kind = kind, .who = w, .peer = peer};
         e->last = &e->first;
-        w->out++;
+        w->asked[w->out++] = e;
     }
     *waiter = *of;
     *e->last = waiter;
@@ -360,10 +428,10 @@ static void write_token(struct buf *out, struct str token)
     kube_token_review(out, token, WHO_AUDIENCE);
 }
 
-void who_token(struct who *w, char *token, struct op_caller *out, struct arena *arena,
-               who_done done, void *ctx)
+void who_token(struct who *w, const struct who_asker *asker, char *token, struct op_caller *out)
 {
-    const struct waiter waiter = {.out = out, .arena = arena, .done = done, .ctx = ctx};
+    const struct waiter waiter = {
+        .out = out, .arena = asker->arena, .done = asker->done, .ctx = asker->ctx};
     const struct str text = str_of(token);
     const uint64_t key[2] = {siphash13(&w->options.keys[0], text),
                              siphash13(&w->options.keys[2], text)};
@@ -372,17 +440,17 @@ void who_token(struct who *w, char *token, struct op_caller *out, struct arena *
     if (!find(w, TOKEN, key, w->options.now_ns()))
         write_token(&body, text);
     explicit_bzero(token, text.n);
-    struct entry *const e = look_up(w, TOKEN, key, &waiter);
+    struct entry *const e = look_up(w, TOKEN, key, &waiter, hash_peer(w, asker->peer));
     if (e)
         ask(w, e, &body);
     else
         wipe(&body);
 }
 
-void who_access(struct who *w, const struct op_caller *caller, const struct kube_attributes *wish,
-                struct arena *arena, who_done done, void *ctx)
+void who_access(struct who *w, const struct who_asker *asker, const struct op_caller *caller,
+                const struct kube_attributes *wish)
 {
-    const struct waiter waiter = {.arena = arena, .done = done, .ctx = ctx};
+    const struct waiter waiter = {.arena = asker->arena, .done = asker->done, .ctx = asker->ctx};
     const struct kube_user user = {caller->user, caller->uid, caller->groups, caller->extra};
     const struct str parts[] = {user.name,
                                 user.uid,
@@ -399,10 +467,10 @@ void who_access(struct who *w, const struct op_caller *caller, const struct kube
     for (size_t i = 0; i < ARRAY_LEN(parts); i++)
         add_part(&text, parts[i]);
     if (!hash_buf(w, &text, key)) {
-        done(ctx, WHO_BUSY);
+        asker->done(asker->ctx, WHO_BUSY);
         return;
     }
-    struct entry *const e = look_up(w, ACCESS, key, &waiter);
+    struct entry *const e = look_up(w, ACCESS, key, &waiter, hash_peer(w, asker->peer));
     if (!e)
         return;
     kube_access_review(&body, &user, wish);

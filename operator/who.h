@@ -66,15 +66,26 @@ enum who_verdict {
 typedef void (*who_done)(void *ctx, enum who_verdict verdict);
 
 /*
- * Whose token is it? With WHO_YES `out`, filled from `arena`, says. The token, terminated, is wiped
- * before anybody hears.
+ * Who wants to know: an address, and where the answer goes. When WHO_OUT questions are out, an
+ * address with fewer of them than another one takes a place of that one, whose youngest question is
+ * dropped: a flood from one address, or from some, holds up nobody else.
  */
-void who_token(struct who *w, char *token, struct op_caller *out, struct arena *arena,
-               who_done done, void *ctx);
+struct who_asker {
+    const unsigned char *peer; /* [HTTP_PEER_BYTES] */
+    struct arena *arena;
+    who_done done;
+    void *ctx;
+};
+
+/*
+ * Whose token is it? With WHO_YES `out`, filled from the asker's arena, says. The token,
+ * terminated, is wiped before anybody hears.
+ */
+void who_token(struct who *w, const struct who_asker *asker, char *token, struct op_caller *out);
 
 /* May the caller do this? Only of one whom who_token or who_certificate has named. */
-void who_access(struct who *w, const struct op_caller *caller, const struct kube_attributes *wish,
-                struct arena *arena, who_done done, void *ctx);
+void who_access(struct who *w, const struct who_asker *asker, const struct op_caller *caller,
+                const struct kube_attributes *wish);
 
 /*
  * Whom a verified certificate names, as an API server reads it: without a common name nobody, and

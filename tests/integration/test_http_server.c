@@ -238,6 +238,42 @@ static void routes_match_exactly_or_by_prefix(void **state)
     http_server_free(s);
 }
 
+/* A browser says for whose page it asks (Origin): none but that of the server itself may, and on
+ * loopback its name must be one that nobody else can own (DNS rebinding). */
+static void pages_of_other_sites_have_no_business_here(void **state)
+{
+    static const struct {
+        const char *host, *origin;
+        int status;
+    } cases[] = {
+        {"127.0.0.1:1", "http://127.0.0.1:1", 200},
+        {"localhost:1", "http://localhost:1", 200},
+        {"127.0.0.1:1", "http://evil.example", 403},
+        {"127.0.0.1:1", "http://127.0.0.1:2", 403},
+        {"127.0.0.1:1", "null", 403},
+        {"127.0.0.1:1", "", 403},
+        {"evil.example:1", "http://evil.example:1", 403},
+        {"n", "http://n", 403},
+        {"127.0.0.1:1", "http://127.0.0.1:1\r\nOrigin: http://127.0.0.1:1", 403},
+    };
+    struct http_server *const s = start_usual();
+    char request[256];
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        (void)snprintf(request, sizeof(request),
+                       "POST /echo HTTP/1.1\r\nHost: %s\r\nOrigin: %s\r\n"
+                       "Content-Type: text/plain\r\nContent-Length: 1\r\n\r\n1",
+                       cases[i].host, cases[i].origin);
+        const int fd = raw_dial(s);
+        raw_say(fd, request);
+        if (raw_hear(fd).status != cases[i].status)
+            fail_msg("%s", request);
+        close(fd);
+    }
+    http_server_free(s);
+}
+
 static void a_reply_in_pieces_arrives_in_order(void **state)
 {
     struct http_server *const s = start_usual();
@@ -1187,6 +1223,7 @@ int main(void)
         cmocka_unit_test(a_reply_has_its_exact_length_and_nothing_behind),
         cmocka_unit_test(a_thousand_requests_use_one_connection),
         cmocka_unit_test(routes_match_exactly_or_by_prefix),
+        cmocka_unit_test(pages_of_other_sites_have_no_business_here),
         cmocka_unit_test(a_reply_in_pieces_arrives_in_order),
         cmocka_unit_test(http_1_0_is_answered_and_closed_unless_kept),
         cmocka_unit_test(a_client_that_wants_to_close_is_told_so_and_closed),

@@ -161,6 +161,47 @@ static void a_body_that_is_too_large_is_refused_before_it_is_read(void **state)
 }
 
 /* Without a question only who is on this machine. */
+/* DNS rebinding: a stranger's name leads to this machine, and a browser runs his page. Nobody is
+ * asked who he is here, so only who means this machine by its own names is served. */
+static void a_name_of_somebody_else_leads_nowhere(void **state)
+{
+    static const struct {
+        const char *host;
+        int status;
+    } cases[] = {{"localhost:8788", 404},        {"127.0.0.1", 404}, {"[::1]:8788", 404},
+                 {"evil.example", 403},          {"", 403},          {"evil.example:8788", 403},
+                 {"127.0.0.1.evil.example", 403}};
+    static const char body[] = "{\"hierarchyRules\":[]}";
+    char request[400];
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        const int fd = test_connect(server.operator_port);
+
+        for (int puts = 0; puts < 2; puts++) {
+            struct test_reply reply = {0};
+            const bool refused = cases[i].status == 403;
+
+            if (puts && !refused)
+                continue;
+            const int n = snprintf(request, sizeof(request),
+                                   "%s /v1/lock-policies/bank/evil HTTP/1.1\r\nHost: %s\r\n"
+                                   "Content-Length: %zu\r\n\r\n%s",
+                                   puts ? "PUT" : "GET", cases[i].host, puts ? sizeof(body) - 1 : 0,
+                                   puts ? body : "");
+            assert_int_equal(write(fd, request, (size_t)n), n);
+            assert_true(test_receive(fd, &reply));
+            if (reply.status != cases[i].status)
+                fail_msg("%s: %d", request, reply.status);
+            api_doc_expect(puts ? "PUT" : "GET", "/v1/lock-policies/bank/evil", reply.status,
+                           buf_view(&reply.body));
+            buf_text(&reply.body, "");
+            assert_true(!refused || strstr(reply.body.p, "\"message\": \"Host is the name of"));
+            test_reply_done(&reply);
+        }
+        (void)close(fd);
+    }
+}
+
 static void an_address_for_everybody_needs_certificates(void **state)
 {
     const char *const args[] = {
@@ -208,6 +249,7 @@ int main(void)
         T(every_answer_has_its_media_type),
         T(reports_come_in_and_the_hierarchy_goes_out),
         T(a_body_that_is_too_large_is_refused_before_it_is_read),
+        T(a_name_of_somebody_else_leads_nowhere),
         T(an_address_for_everybody_needs_certificates),
         T(a_pushed_signal_counts_as_one_that_was_read),
     };

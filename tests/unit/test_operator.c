@@ -287,6 +287,9 @@ static void the_hierarchy_comes_in_every_format(void **state)
     fails(b, HTTP_GET, "/v1/lock-hierarchy?format=png", "", 406, "format");
     fails(b, HTTP_GET, "/v1/lock-hierarchy?format=svg&format=dot", "", 400, "format");
     fails(b, HTTP_GET, "/v1/lock-hierarchy?namespace=%zz", "", 400, "namespace");
+    fails(b, HTTP_GET, "/v1/lock-hierarchy?namespace=", "", 400, "namespace");
+    fails(b, HTTP_GET, "/v1/lock-hierarchy?namespace=No%20Name", "", 400, "namespace");
+    fails(b, HTTP_GET, "/v1/lock-hierarchy?namespace=a.b", "", 400, "namespace");
     succeeds(b, HTTP_PUT, "/v1/lock-policies/shop/p", "{}", 201);
     fails(b, HTTP_GET, "/v1/lock-hierarchy?format=svg", "", 400, "namespace");
     struct answer a = call(b, HTTP_GET, "/v1/lock-hierarchy", "");

@@ -122,13 +122,27 @@ static void on_heard(void *ctx, enum who_verdict verdict)
     a->wiped = a->token[0] == 0;
 }
 
-static void ask(struct who *w, struct asker *a, const char *token)
+/* The token is in `a`, and its arena is made. */
+static void ask_so(struct who *w, struct asker *a, unsigned char from)
+{
+    const unsigned char peer[HTTP_PEER_BYTES] = {10, 0, 0, from};
+    const struct who_asker asker = {peer, &a->arena, on_heard, a};
+
+    who_token(w, &asker, a->token, &a->is);
+}
+
+static void ask_from(struct who *w, struct asker *a, const char *token, unsigned char from)
 {
     *a = (struct asker){.heard = 0};
     (void)snprintf(a->token, sizeof(a->token), "%s", token);
     arena_init(&a->arena, a->room, sizeof(a->room));
-    who_token(w, a->token, &a->is, &a->arena, on_heard, a);
+    ask_so(w, a, from);
     assert_int_equal(a->token[0], 0);
+}
+
+static void ask(struct who *w, struct asker *a, const char *token)
+{
+    ask_from(w, a, token, 1);
 }
 
 static void may(struct who *w, struct asker *a, const struct op_caller *caller, const char *ns)
@@ -138,7 +152,9 @@ static void may(struct who *w, struct asker *a, const struct op_caller *caller, 
 
     *a = (struct asker){.heard = 0};
     arena_init(&a->arena, a->room, sizeof(a->room));
-    who_access(w, caller, &wish, &a->arena, on_heard, a);
+    const unsigned char peer[HTTP_PEER_BYTES] = {10, 0, 0, 1};
+    const struct who_asker asker = {peer, &a->arena, on_heard, a};
+    who_access(w, &asker, caller, &wish);
 }
 
 static void seconds(uint64_t s)
@@ -312,6 +328,75 @@ static void a_flood_of_tokens_is_bounded(void **state)
     assert_int_equal(known.verdict, WHO_YES);
 }
 
+/* From one address, or from some: who comes from another one has a place, and the youngest question
+ * of the crowd is dropped for it. */
+static void a_flood_holds_up_nobody_from_elsewhere(void **state)
+{
+    static struct asker a[WHO_OUT];
+    struct asker own, other, third, fourth;
+    char token[32];
+
+    for (unsigned i = 0; i < ARRAY_LEN(a); i++) {
+        (void)snprintf(token, sizeof(token), "guess-%u", i);
+        ask_from(*state, &a[i], token, i < 100 ? 1 : 2); /* 100 of one, 28 of another */
+    }
+    ask_from(*state, &own, "guess-more", 1);
+    assert_true(own.heard == 1 && own.verdict == WHO_BUSY);
+    assert_int_equal(world.cancelled, 0);
+
+    ask_from(*state, &other, "secret", 3);
+    assert_int_equal(other.heard, 0);
+    assert_int_equal(world.cancelled, 1);
+    assert_true(a[99].heard == 1 && a[99].verdict == WHO_BUSY);
+    assert_int_equal(a[98].heard + a[127].heard, 0);
+    reply(WHO_OUT, TELLER);
+    assert_true(other.verdict == WHO_YES && str_is(other.is.pod, "teller-0"));
+
+    ask_from(*state, &third, "more", 1); /* the place that is free now is anybody's */
+    assert_int_equal(third.heard, 0);
+    ask_from(*state, &fourth, "still-more", 2); /* 28 of 128: less than the other's */
+    assert_int_equal(fourth.heard, 0);
+    assert_int_equal(world.cancelled, 2);
+    who_stop(*state); /* they hear while they are there */
+}
+
+/* As many addresses as places, a question each: nobody has more than his share. */
+static void nobody_loses_a_place_to_one_who_has_as_many(void **state)
+{
+    static struct asker a[WHO_OUT];
+    struct asker other;
+    char token[32];
+
+    for (unsigned i = 0; i < ARRAY_LEN(a); i++) {
+        (void)snprintf(token, sizeof(token), "t-%u", i);
+        ask_from(*state, &a[i], token, (unsigned char)i);
+    }
+    ask_from(*state, &other, "other", 200);
+    assert_true(other.heard == 1 && other.verdict == WHO_BUSY);
+    assert_int_equal(world.cancelled, 0);
+}
+
+/* Tens of thousands of guesses, each answered with a no: who is known stays known. */
+static void a_no_makes_nobody_forgotten(void **state)
+{
+    struct asker known, a;
+    char token[32];
+
+    ask(*state, &known, "secret");
+    reply(0, TELLER);
+    for (int i = 0; i < 40000; i++) {
+        world.asked = 1;
+        (void)snprintf(token, sizeof(token), "guess-%d", i);
+        ask_from(*state, &a, token, 2);
+        assert_int_equal(a.heard, 0);
+        reply(1, NOBODY);
+    }
+    world.asked = 1;
+    ask(*state, &known, "secret");
+    assert_true(known.heard == 1 && known.verdict == WHO_YES);
+    assert_int_equal(world.asked, 1);
+}
+
 /* Many more tokens than there are places: the table does not grow, and answers stay right. */
 static void old_answers_make_room_for_new_ones(void **state)
 {
@@ -358,14 +443,14 @@ static void a_full_arena_is_no_yes(void **state)
         a = (struct asker){.heard = 0};
         (void)snprintf(a.token, sizeof(a.token), "secret");
         arena_init(&a.arena, a.room, room);
-        who_token(*state, a.token, &a.is, &a.arena, on_heard, &a);
+        ask_so(*state, &a, 1);
         assert_int_equal(a.heard, 1);
         assert_true(a.verdict == WHO_BUSY ? a.is.user.n == 0 : str_is(a.is.pod, "teller-0"));
     }
     a = (struct asker){.heard = 0};
     (void)snprintf(a.token, sizeof(a.token), "new");
     arena_init(&a.arena, a.room, 8);
-    who_token(*state, a.token, &a.is, &a.arena, on_heard, &a);
+    ask_so(*state, &a, 1);
     assert_true(a.heard == 1 && a.verdict == WHO_BUSY);
     assert_int_equal(world.asked, 1);
 }
@@ -444,6 +529,9 @@ int main(void)
         T(without_an_answer_nobody_is_let_in),
         T(what_somebody_may_is_remembered_for_him_and_for_that),
         T(a_flood_of_tokens_is_bounded),
+        T(a_flood_holds_up_nobody_from_elsewhere),
+        T(nobody_loses_a_place_to_one_who_has_as_many),
+        T(a_no_makes_nobody_forgotten),
         T(old_answers_make_room_for_new_ones),
         T(a_caller_with_too_many_groups_is_not_kept),
         T(a_full_arena_is_no_yes),
