@@ -88,6 +88,16 @@ static void one(void *ctx, const struct http_request *req, struct http_reply *re
     send(reply, ring_render(c->ring, id, &text, req->arena), &text);
 }
 
+/* JSON lines: what build/tests/kubelet_vectors reads. */
+static void mispredictions(void *ctx, const struct http_request *req, struct http_reply *reply)
+{
+    const struct console *const c = ctx;
+    struct buf text = {0};
+
+    http_content_type(reply, "application/jsonl");
+    send(reply, ring_cases(c->ring, &text), &text);
+}
+
 static void own_metrics(const struct console *c, struct buf *out)
 {
     struct cluster_snapshot *const snapshot = cluster_get(c->cluster);
@@ -112,6 +122,12 @@ static void own_metrics(const struct console *c, struct buf *out)
                  (double)ring.kept);
     metric_counter(out, "numawise_decisions_evicted_total", "Decisions dropped for newer ones.",
                    ring.evicted);
+    metric_gauge(out, "numawise_misprediction_cases", "Cases at /v1/mispredictions.",
+                 (double)ring.cases);
+    metric_counter(out, "numawise_misprediction_cases_lost_total",
+                   "Mispredictions of which there is none: the node was not told in full, or there "
+                   "was no room.",
+                   ring.cases_lost);
     cluster_snapshot_unref(snapshot);
     process_metrics(out);
 }
@@ -154,6 +170,7 @@ void console_routes(struct console *c, struct http_route out[CONSOLE_ROUTES])
 {
     out[0] = (struct http_route){"/v1/decisions", HTTP_GET, true, list, c};
     out[1] = (struct http_route){"/v1/decisions/", HTTP_GET, false, one, c};
-    out[2] = (struct http_route){"/metrics", HTTP_GET, false, metrics, c};
-    out[3] = (struct http_route){"/version", HTTP_GET, false, version, c};
+    out[2] = (struct http_route){"/v1/mispredictions", HTTP_GET, false, mispredictions, c};
+    out[3] = (struct http_route){"/metrics", HTTP_GET, false, metrics, c};
+    out[4] = (struct http_route){"/version", HTTP_GET, false, version, c};
 }

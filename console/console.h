@@ -16,7 +16,7 @@ struct cluster;
 struct err;
 struct ring;
 
-enum { CONSOLE_ROUTES = 4, CONSOLE_METRICS = 8 };
+enum { CONSOLE_ROUTES = 5, CONSOLE_METRICS = 8 };
 
 /* Somebody who has metrics to tell: whole families in the Prometheus text format, any thread. */
 struct console_metrics {
@@ -35,8 +35,8 @@ void console_free(struct console *c); /* NULL is fine */
 void console_add_metrics(struct console *c, struct console_metrics metrics);
 
 /*
- * /v1/decisions, /v1/decisions/{id}, /metrics, /version. The routes borrow `c`. Errors have no
- * body: 404 for an unknown decision, 400 for a query that is not `pod=NS/NAME`.
+ * /v1/decisions, /v1/decisions/{id}, /v1/mispredictions, /metrics, /version. The routes borrow `c`.
+ * Errors have no body: 404 for an unknown decision, 400 for a query that is not `pod=NS/NAME`.
  */
 void console_routes(struct console *c, struct http_route out[CONSOLE_ROUTES]);
 

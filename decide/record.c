@@ -394,6 +394,17 @@ bool record_contradict(struct record *r, struct str uid, struct str node, enum s
     return false;
 }
 
+const struct node_view *record_view(const struct record *r, struct str node)
+{
+    for (uint32_t k = 0; k < r->n_details; k++) {
+        const struct block *const view = r->details[k].view;
+
+        if (view && str_eq(record_cell_name(r, r->cells[r->details[k].cell]), node))
+            return view->value;
+    }
+    return NULL;
+}
+
 /* --- reading one --- */
 
 /* The rules that were: policies never change, and the pod is the one that was judged. */

@@ -136,6 +136,9 @@ bool record_join(struct record *r, const struct record_input *in);
 /* Did it admit the pod of this UID on the node? Then it is noted that its kubelet did not. */
 bool record_contradict(struct record *r, struct str uid, struct str node, enum score_reason reason);
 
+/* The node as it was judged; NULL where it is not told in full. */
+const struct node_view *record_view(const struct record *r, struct str node);
+
 /* Members of its line in a list. `best`: name of the best node, NULL when none admits. */
 void record_summary_json(struct emit *e, const struct record *r, unsigned verbs,
                          const struct str *best);

@@ -9,11 +9,13 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/err.h"
 #include "cluster/block.h"
 #include "cluster/context.h"
 #include "cluster/roster.h"
 #include "cluster/snapshot.h"
+#include "decide/kubelet_case.h"
 #include "decide/pins.h"
 #include "decide/record.h"
 #include "decide/report.h"
@@ -29,6 +31,15 @@ struct ring {
     struct record *newest, *oldest;
     uint64_t last_ms, counter;
     uint64_t kept, added, evicted, lost;
+    struct kept_case *first_case, **last_case; /* oldest first */
+    size_t case_bytes;
+    uint64_t cases, cases_lost;
+};
+
+/* On the heap, its text behind it. */
+struct kept_case {
+    struct kept_case *next;
+    size_t n;
 };
 
 static int check_size(size_t max_bytes, struct err *err)
@@ -48,6 +59,7 @@ int ring_new(struct ring **out, size_t max_bytes, struct err *err)
         return err_set(err, -ENOMEM, "no memory for the decisions");
     }
     r->max_bytes = max_bytes;
+    r->last_case = &r->first_case;
     *out = r;
     return 0;
 }
@@ -116,14 +128,54 @@ static void link_record(struct ring *r, struct record *record)
     r->kept++;
 }
 
+/* ---- cases ---- */
+
+static void drop_case(struct ring *r)
+{
+    struct kept_case *const c = r->first_case;
+
+    r->first_case = c->next;
+    if (!c->next)
+        r->last_case = &r->first_case;
+    r->case_bytes -= sizeof(*c) + c->n;
+    r->cases--;
+    free(c);
+}
+
+static size_t case_room(const struct ring *r)
+{
+    return r->max_bytes / 8;
+}
+
+static void keep_case(struct ring *r, struct str text)
+{
+    const size_t bytes = sizeof(struct kept_case) + text.n;
+    struct kept_case *const c = text.n && bytes <= case_room(r) ? malloc(bytes) : NULL;
+
+    if (!c) {
+        r->cases_lost++;
+        return;
+    }
+    *c = (struct kept_case){.n = text.n};
+    memcpy(c + 1, text.p, text.n);
+    while (r->cases == RING_CASES || r->case_bytes + bytes > case_room(r))
+        drop_case(r);
+    *r->last_case = c;
+    r->last_case = &c->next;
+    r->case_bytes += bytes;
+    r->cases++;
+}
+
 static size_t all_bytes(const struct ring *r)
 {
-    return r->bytes + r->pins.bytes;
+    return r->bytes + r->pins.bytes + r->case_bytes;
 }
 
 /* Drop the oldest until it fits. The table of pins shrinks only when nothing is left. */
 static void shrink(struct ring *r)
 {
+    while (r->case_bytes > case_room(r))
+        drop_case(r);
     while (r->oldest && all_bytes(r) > r->max_bytes) {
         unlink_record(r, r->oldest);
         r->evicted++;
@@ -138,6 +190,8 @@ void ring_free(struct ring *r)
         return;
     while (r->oldest)
         unlink_record(r, r->oldest);
+    while (r->first_case)
+        drop_case(r);
     pins_done(&r->pins);
     (void)pthread_mutex_destroy(&r->lock);
     free(r);
@@ -338,17 +392,62 @@ int ring_list(struct ring *r, struct str pod, struct buf *out)
     return out->failed ? -ENOMEM : 0;
 }
 
+/* A case of what the kubelet of `node` said of the record's pod; nothing where it is not known. */
+static void case_text(struct buf *out, const struct record *record, struct str node,
+                      enum score_reason reason)
+{
+    CLEANUP(buf_free) struct buf why = {0};
+    const struct node_view *const view = record_view(record, node);
+    char when[32];
+
+    if (!view || view->knowledge != NODE_KNOWN)
+        return;
+    clock_format_rfc3339(when, record->time_us);
+    buf_printf(
+        &why,
+        "%.*s/%.*s on %.*s: admitted by a decision of %s, refused by the kubelet. `state` is "
+        "what was known of the node then",
+        STR_ARG(record_ns(record)), STR_ARG(record_name(record)), STR_ARG(node), when);
+    const struct kubelet_case c = {.name = {record->id, RECORD_ID_BYTES},
+                                   .why = buf_view(&why),
+                                   .node = view,
+                                   .pod = record->pod->value,
+                                   .reason = reason};
+    kubelet_case_json(out, &c);
+    out->n = why.failed || out->failed ? 0 : out->n;
+}
+
 int ring_contradict(struct ring *r, struct str uid, struct str node, enum score_reason reason,
                     char *id)
 {
+    CLEANUP(buf_free) struct buf text = {0};
+
     (void)pthread_mutex_lock(&r->lock);
     struct record *record = r->newest;
     while (record && !record_contradict(record, uid, node, reason))
         record = record->older;
     if (record)
-        memcpy(id, record->id, sizeof(record->id));
+        (void)record_ref(record);
     (void)pthread_mutex_unlock(&r->lock);
-    return record ? 0 : -ENOENT;
+    if (!record)
+        return -ENOENT;
+    memcpy(id, record->id, sizeof(record->id));
+    case_text(&text, record, node, reason);
+    record_unref(record);
+    (void)pthread_mutex_lock(&r->lock);
+    keep_case(r, buf_view(&text));
+    shrink(r);
+    (void)pthread_mutex_unlock(&r->lock);
+    return 0;
+}
+
+int ring_cases(struct ring *r, struct buf *out)
+{
+    (void)pthread_mutex_lock(&r->lock);
+    for (const struct kept_case *c = r->first_case; c; c = c->next)
+        buf_add(out, c + 1, c->n);
+    (void)pthread_mutex_unlock(&r->lock);
+    return out->failed ? -ENOMEM : 0;
 }
 
 void ring_stats(struct ring *r, struct ring_stats *out)
@@ -361,6 +460,8 @@ void ring_stats(struct ring *r, struct ring_stats *out)
         .added = r->added,
         .evicted = r->evicted,
         .lost = r->lost,
+        .cases = r->cases,
+        .cases_lost = r->cases_lost,
     };
     (void)pthread_mutex_unlock(&r->lock);
 }

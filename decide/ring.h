@@ -19,7 +19,12 @@ struct err;
 struct report;
 struct ring;
 
-enum { RING_DEFAULT_BYTES = 8 * 1024 * 1024, RING_LEAST_BYTES = 64 * 1024, RING_LIST = 500 };
+enum {
+    RING_DEFAULT_BYTES = 8 * 1024 * 1024,
+    RING_LEAST_BYTES = 64 * 1024,
+    RING_LIST = 500,
+    RING_CASES = 64
+};
 
 /* `max_bytes`, at least RING_LEAST_BYTES, bounds all it keeps. 0, -EINVAL, -ENOMEM. */
 int ring_new(struct ring **out, size_t max_bytes, struct err *err) MUST_CHECK;
@@ -49,15 +54,23 @@ int ring_render(struct ring *r, struct str id, struct buf *out, struct arena *sc
 
 /*
  * The pod of this UID was refused by the kubelet of `node`: the newest decision that admitted it
- * there says so from now on. Its id into `id` (RECORD_ID_BYTES + 1). 0, -ENOENT: there is none.
+ * there says so from now on. Its id into `id` (RECORD_ID_BYTES + 1). Where the node is told in full
+ * there, that becomes a case, which outlives the decision. 0, -ENOENT: there is none.
  */
 int ring_contradict(struct ring *r, struct str uid, struct str node, enum score_reason reason,
                     char *id);
+
+/*
+ * Append the cases (decide/kubelet_case.h), a line each, oldest first: at most RING_CASES, which
+ * take at most an eighth of the bytes. 0, -ENOMEM.
+ */
+int ring_cases(struct ring *r, struct buf *out) MUST_CHECK;
 
 /* Figures, all of one moment. */
 struct ring_stats {
     size_t bytes, max_bytes; /* bytes: records, and the views and names they keep alive */
     uint64_t kept, added, evicted, lost;
+    uint64_t cases, cases_lost; /* kept now; those there were no data or no room for */
 };
 void ring_stats(struct ring *r, struct ring_stats *out);
 

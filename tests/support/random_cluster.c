@@ -51,7 +51,7 @@ static void change_node(const struct source_sink *sink, uint64_t *seed)
     }
     (void)snprintf(text, sizeof(text),
                    "{'apiVersion':'v1','kind':'Node','metadata':{'name':'%s'},'status':{'capacity':"
-                   "{'cpu':'16','memory':'32Gi'},'allocatable':{'cpu':'16','memory':'32Gi'}}}",
+                   "{'cpu':'16','memory':'16Gi'},'allocatable':{'cpu':'16','memory':'14Gi'}}}",
                    name);
     deliver(sink, SOURCE_UPSERT, SOURCE_NODE, "Node", "", name, text);
     (void)snprintf(

@@ -93,6 +93,14 @@ static void fill_machine(struct topo_machine *m, const json_t *zones, struct are
                                .cpus = cpus};
 }
 
+/* What follows from the others, unless it is told. */
+static uint64_t allocatable_of(const json_t *amount, uint64_t pages)
+{
+    return json_object_get(amount, "allocatable")
+               ? int_of(amount, "allocatable")
+               : int_of(amount, "total") - int_of(amount, "reserved") - pages;
+}
+
 static void fill_memory(struct node_view *v, const json_t *zones, struct arena *a)
 {
     const uint32_t n = v->machine.n_zones;
@@ -141,12 +149,12 @@ static void fill_memory(struct node_view *v, const json_t *zones, struct arena *
 
             total[z * types + t] = int_of(h, "total");
             system[z * types + t] = int_of(h, "reserved");
-            allocatable[z * types + t] = total[z * types + t] - system[z * types + t];
+            allocatable[z * types + t] = allocatable_of(h, 0);
             pages += total[z * types + t];
         }
         total[z * types] = int_of(memory, "total");
         system[z * types] = int_of(memory, "reserved");
-        allocatable[z * types] = total[z * types] - system[z * types] - pages;
+        allocatable[z * types] = allocatable_of(memory, pages);
     }
     v->n_memory_types = types;
     v->memory_types = type;
@@ -330,6 +338,85 @@ static void fill_state(struct node_view *v, struct arena *a)
     }
 }
 
+/* ---- a state to begin with ---- */
+
+static json_t *of_zone(const json_t *by_zone, const struct node_view *v, uint32_t zone)
+{
+    char id[16];
+
+    (void)snprintf(id, sizeof(id), "%u", v->machine.zones[zone].id);
+    return json_object_get(by_zone, id);
+}
+
+/* Of the CPUs that pods may have those that are free, and the reserved ones. */
+static void begin_cpus(struct node_view *v, const json_t *free, struct arena *a)
+{
+    uint64_t *const set = array(a, v->cpu_words, sizeof(*set));
+
+    if (json_object_size(free) == 0)
+        return;
+    for (uint32_t w = 0; w < v->cpu_words; w++)
+        v->state.cpu_free[w] &= v->cpu_reserved[w];
+    for (uint32_t z = 0; z < v->machine.n_zones; z++) {
+        const int rc = cpuset_parse(set, v->cpu_words, text_of(of_zone(free, v, z)), NULL);
+
+        assert(rc == 0);
+        for (uint32_t w = 0; w < v->cpu_words; w++)
+            v->state.cpu_free[w] |= set[w];
+    }
+}
+
+static void begin_memory(struct node_view *v, const json_t *memory)
+{
+    struct node_state *const s = &v->state;
+    size_t i;
+    json_t *id;
+
+    for (uint32_t z = 0; memory && z < v->machine.n_zones; z++) {
+        const json_t *const here = of_zone(memory, v, z);
+
+        s->assignments[z] = (uint32_t)int_of(here, "assignments");
+        s->cells[z] = 0;
+        json_array_foreach(json_object_get(here, "cells"), i, id) s->cells[z] |=
+            UINT64_C(1) << topo_zone_index(&v->machine, (uint32_t)json_integer_value(id));
+        for (uint32_t t = 0; t < v->n_memory_types; t++) {
+            const char *const type = v->memory_types[t].name.p;
+            const size_t at = (size_t)z * v->n_memory_types + t;
+
+            s->memory_free[at] = int_of(json_object_get(here, "free"), type);
+            s->memory_reserved[at] = int_of(json_object_get(here, "reserved"), type);
+        }
+    }
+}
+
+static bool is_listed(const json_t *list, struct str text)
+{
+    size_t i;
+    json_t *one;
+
+    json_array_foreach(list, i, one) if (str_eq(text_of(one), text)) return true;
+    return false;
+}
+
+static void begin_devices(struct node_view *v, const json_t *free)
+{
+    for (uint32_t i = 0; free && i < v->n_resources; i++) {
+        const struct node_resource *const r = &v->resources[i];
+        const json_t *const ids = json_object_get(free, r->name.p);
+
+        for (uint32_t d = r->first; d < r->first + r->n; d++)
+            if (v->devices[d].healthy && !is_listed(ids, v->devices[d].id))
+                cpuset_add(v->state.device_held, d);
+    }
+}
+
+static void begin_at(struct node_view *v, const json_t *state, struct arena *a)
+{
+    begin_cpus(v, json_object_get(state, "freeCPUs"), a);
+    begin_memory(v, json_object_get(state, "memory"));
+    begin_devices(v, json_object_get(state, "freeDevices"));
+}
+
 const char *vector_node(struct node_view *out, const json_t *node, uint32_t *reserved_count,
                         struct arena *a)
 {
@@ -351,6 +438,10 @@ const char *vector_node(struct node_view *out, const json_t *node, uint32_t *res
     fill_memory(&v, zones, a);
     fill_devices(&v, json_object_get(node, "devices"), a);
     fill_state(&v, a);
+    if (!why)
+        begin_at(&v, json_object_get(node, "state"), a);
+    if (is_listed(json_object_get(node, "assumed"), STR("reserved")))
+        v.assumed = NODE_ASSUMED_RESERVED;
     *out = v;
     return why;
 }

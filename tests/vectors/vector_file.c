@@ -36,6 +36,12 @@ static void fold_unsigned(char *p, const char *end)
     }
 }
 
+json_t *vector_line(char *line, size_t n, json_error_t *error)
+{
+    fold_unsigned(line, line + n);
+    return json_loadb(line, n, 0, error);
+}
+
 static int each_line(struct str text, const char *path,
                      void (*visit)(void *ctx, const json_t *vector), void *ctx)
 {
@@ -45,7 +51,7 @@ static int each_line(struct str text, const char *path,
 
         if (line.n == 0)
             continue;
-        json_t *const vector = json_loadb(line.p, line.n, 0, &e);
+        json_t *const vector = vector_line((char *)(uintptr_t)line.p, line.n, &e);
         if (!vector) {
             fprintf(stderr, "%s: %s\n", path, e.text);
             return -1;
@@ -64,7 +70,6 @@ int vector_file_each(const char *path, void (*visit)(void *ctx, const json_t *ve
         fprintf(stderr, "%s: cannot be read\n", path);
         return -1;
     }
-    fold_unsigned(text.p, text.p + text.n);
     const int rc = each_line(buf_view(&text), path, visit, ctx);
     buf_free(&text);
     return rc;

@@ -12,4 +12,7 @@
  */
 int vector_file_each(const char *path, void (*visit)(void *ctx, const json_t *vector), void *ctx);
 
+/* One case, which is changed in place; NULL when it is no JSON. The caller's to json_decref. */
+json_t *vector_line(char *line, size_t n, json_error_t *error);
+
 #endif
