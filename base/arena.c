@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -109,9 +110,12 @@ struct arena_parts arena_parts(struct arena *a)
 
 void *arena_part(struct arena_parts *p, size_t n, size_t size)
 {
-    const size_t bytes = n * size, from = p->used, end = from + bytes, gap = gap_behind(size);
+    const size_t from = p->used, gap = gap_behind(size);
+    size_t bytes;
 
-    assert(size == 0 || n <= SIZE_MAX / 4 / size); /* many of them still add up */
+    const bool wraps = __builtin_mul_overflow(n, size, &bytes);
+    assert(!wraps && bytes <= SIZE_MAX / 4); /* many of them still add up */
+    const size_t end = from + bytes;
     p->used = (end + gap + ALIGN - 1) & ~(size_t)(ALIGN - 1);
     if (end > p->a->room)
         return NULL;

@@ -3,7 +3,8 @@
  * bench/scoring [--json]: nanoseconds a decision, by zones and by providers, beside the kubelet's
  * own way, the cartesian product of all hints, written plainly and timed in the same run.
  *
- *   merge    hints of all providers and their merge, for one container: what the goals are about
+ *   merge    hints of all providers and their merge, for one container, as score_node asks for
+ *            them: what the goals are about
  *   product  the same hints merged permutation by permutation (up to 10^7 of them)
  *   choice   which CPUs the static CPU manager takes
  *   node     score_node: verdict and terms of one node, all of the above and the terms included
@@ -131,8 +132,11 @@ static void setup(struct bench *b, uint32_t zones, uint32_t providers, const cha
     int rc = score_request_init(&b->req, &b->pod, &b->a, NULL);
     if (rc == 0)
         rc = node_state_copy(&b->state, &b->node, &b->a);
-    b->run = (struct kubelet_run){
-        .node = &b->node, .state = &b->state, .req = b->req, .answer = &b->answer};
+    b->run = (struct kubelet_run){.node = &b->node,
+                                  .state = &b->state,
+                                  .req = b->req,
+                                  .answer = &b->answer,
+                                  .zones_only = true};
     if (rc == 0)
         rc = kubelet_run_init(&b->run, &b->a);
     assert(rc == 0);
@@ -271,6 +275,8 @@ static struct row measure(struct bench *b, uint32_t zones, uint32_t providers, c
 
     setup(b, zones, providers, policy);
     r.merge = best_ns(b, time_merge);
+    b->run.zones_only = false; /* the lists that the product is made of */
+    time_merge(b);
     r.permutations = permutations(b);
     r.product = r.permutations <= PRODUCT_MAX ? best_ns(b, time_product) : -1;
     r.choice = best_ns(b, time_choice);

@@ -9,12 +9,25 @@
 #include "scoring/kubelet_run.h"
 #include "topology/cpuset.h"
 
+static bool refuse_locality(struct kubelet_run *run)
+{
+    return kubelet_fail(run, SCORE_TOPOLOGY_AFFINITY_ERROR,
+                        "Resources cannot be allocated with Topology locality");
+}
+
 bool kubelet_run_merge(struct kubelet_run *run, const struct kubelet_wants *wants, bool whole,
                        struct kubelet_hint *out)
 {
     run->n_lists = 0;
     if (!kubelet_zones_fit(run))
         return false;
+    if (run->zones_only) {
+        if (!kubelet_memory_exists(run, wants, UINT64_MAX))
+            return false;
+        const enum kubelet_single found = kubelet_single_merge(run, wants, out);
+        if (found != KUBELET_SINGLE_OPEN)
+            return found == KUBELET_SINGLE_FOUND || refuse_locality(run);
+    }
     kubelet_device_hints(run, wants, whole);
     kubelet_cpu_hints(run, wants);
     if (!kubelet_memory_hints(run, wants))
@@ -26,8 +39,7 @@ bool kubelet_run_merge(struct kubelet_run *run, const struct kubelet_wants *want
                             "the kubelet dies: prefer-closest-numa-nodes on a machine with holes "
                             "in its zone ids");
     if (!r.admit)
-        return kubelet_fail(run, SCORE_TOPOLOGY_AFFINITY_ERROR,
-                            "Resources cannot be allocated with Topology locality");
+        return refuse_locality(run);
     *out = r.hint;
     return true;
 }
@@ -36,7 +48,6 @@ static void store_hint(struct kubelet_run *run, uint32_t i, struct kubelet_hint 
 {
     struct score_container *const c = &run->answer->containers[i];
 
-    run->hint[i] = hint;
     c->hinted = true;
     c->has_affinity = hint.has_affinity;
     c->affinity = hint.affinity;

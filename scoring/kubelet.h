@@ -48,9 +48,10 @@ int kubelet_admit(struct node_state *state, const struct node_view *node,
                   struct arena *a) MUST_CHECK;
 
 /*
- * The same answer, but which CPUs of a zone the last exclusive container gets is left open where
- * nothing can depend on it: then it is any of the zone's free ones. For verdicts and scores, which
- * look at zones; choosing CPUs as the kubelet does costs more than all the rest.
+ * The same answer without its message, but which CPUs of a zone the last exclusive container gets
+ * is left open where nothing can depend on it: then it is any of the zone's free ones. For verdicts
+ * and scores, which look at zones: choosing CPUs as the kubelet does costs more than all the rest,
+ * and where single zones decide, hints are not worked out for sets of them.
  */
 int kubelet_admit_zones(struct node_state *state, const struct node_view *node,
                         const struct score_request *req, struct kubelet_answer *out,

@@ -6,13 +6,16 @@
 #include "scoring/mask_set.h"
 #include "topology/cpuset.h"
 
-/* into = default set - reserved + what init containers left: the pool to allocate from. */
+/* Of the pool to allocate from: default set - reserved + what init containers left. */
+static uint64_t pool_word(const struct kubelet_run *run, uint32_t w)
+{
+    return (run->state->cpu_free[w] & ~run->node->cpu_reserved[w]) | run->reuse_cpus[w];
+}
+
 static void pool(const struct kubelet_run *run, uint64_t *into)
 {
-    const struct node_view *const node = run->node;
-
-    for (uint32_t w = 0; w < node->cpu_words; w++)
-        into[w] = (run->state->cpu_free[w] & ~node->cpu_reserved[w]) | run->reuse_cpus[w];
+    for (uint32_t w = 0; w < run->node->cpu_words; w++)
+        into[w] = pool_word(run, w);
 }
 
 static uint32_t zone_count(const struct node_view *node, const uint64_t *set, uint32_t zone)
@@ -23,6 +26,19 @@ static uint32_t zone_count(const struct node_view *node, const uint64_t *set, ui
     for (uint32_t w = 0; w < node->cpu_words; w++) {
         if (in[w]) /* a zone has CPUs in few words, and counting bits is what costs */
             n += (uint32_t)__builtin_popcountll(set[w] & in[w]);
+    }
+    return n;
+}
+
+uint32_t kubelet_cpus_in(const struct kubelet_run *run, uint32_t zone)
+{
+    const uint32_t words = run->node->cpu_words;
+    const uint64_t *const in = &run->node->cpus.zone_set[(size_t)zone * words];
+    uint32_t n = 0;
+
+    for (uint32_t w = 0; w < words; w++) {
+        if (in[w])
+            n += (uint32_t)__builtin_popcountll(pool_word(run, w) & in[w]);
     }
     return n;
 }
@@ -77,11 +93,10 @@ void kubelet_cpu_hints(struct kubelet_run *run, const struct kubelet_wants *want
     if (!node->kubelet.cpu_static || want == 0)
         return;
     struct kubelet_hints *const list = kubelet_new_list(run);
-    pool(run, run->cpu_scratch);
     for (uint64_t z = zones; z; z &= z - 1) {
         const uint32_t zone = (uint32_t)__builtin_ctzll(z);
 
-        free[zone] = (uint16_t)zone_count(node, run->cpu_scratch, zone);
+        free[zone] = (uint16_t)kubelet_cpus_in(run, zone);
         if (run->any_reuse_cpus && zone_count(node, run->reuse_cpus, zone))
             must |= UINT64_C(1) << zone;
     }
@@ -182,6 +197,14 @@ static void update_reuse(struct kubelet_run *run, uint32_t i, const uint64_t *go
     }
 }
 
+/* Zones with CPUs that are taken from first. */
+static uint64_t hinted_zones(const struct kubelet_run *run, uint32_t i)
+{
+    const struct kubelet_hint hint = kubelet_run_hint(run, i);
+
+    return run->node->cpus.zones & (hint.has_affinity ? hint.affinity : UINT64_MAX);
+}
+
 /*
  * Whatever CPUs of the hinted zone container i gets, no later container can tell: none wants CPUs
  * of its own, and only an irregular machine or a distributed choice would reach beyond the zone.
@@ -189,10 +212,10 @@ static void update_reuse(struct kubelet_run *run, uint32_t i, const uint64_t *go
  */
 static bool is_open(const struct kubelet_run *run, uint32_t i)
 {
-    const struct kubelet_hint *const hint = &run->hint[i];
+    const uint64_t zones = hinted_zones(run, i);
 
-    if (!run->zones_only || run->any_reuse_cpus || !run->node->cpus.regular ||
-        !hint->has_affinity || (hint->affinity & (hint->affinity - 1)) != 0 ||
+    if (!run->zones_only || run->any_reuse_cpus || !run->node->cpus.regular || !zones ||
+        (zones & (zones - 1)) != 0 ||
         run->node->kubelet.cpu_options & (KUBELET_DISTRIBUTE_ACROSS_NUMA | KUBELET_ALIGN_BY_SOCKET))
         return false;
     for (uint32_t k = i + 1; k < run->req->n_containers; k++) {
@@ -202,40 +225,45 @@ static bool is_open(const struct kubelet_run *run, uint32_t i)
     return true;
 }
 
-/* Any `want` CPUs of the one zone out of `from`; false when it has too few: the rest decides. */
-static bool take_any(const struct kubelet_run *run, uint32_t i, const uint64_t *from, uint32_t want,
-                     uint64_t *into)
+/* The lowest `n` members of a set, or all. */
+static uint64_t lowest(uint64_t set, uint32_t n)
+{
+    uint64_t rest = set;
+
+    if ((uint32_t)__builtin_popcountll(set) <= n)
+        return set;
+    for (; n > 0; n--)
+        rest &= rest - 1;
+    return set & ~rest;
+}
+
+/* Any `want` CPUs of the one zone into `got`; false when it has too few: the rest decides. */
+static bool take_any(const struct kubelet_run *run, uint32_t i, uint32_t want, uint64_t *got)
 {
     const uint32_t words = run->node->cpu_words,
-                   zone = (uint32_t)__builtin_ctzll(run->hint[i].affinity);
+                   zone = (uint32_t)__builtin_ctzll(hinted_zones(run, i));
     const uint64_t *const in = &run->node->cpus.zone_set[(size_t)zone * words];
 
-    if (zone_count(run->node, from, zone) < want)
+    if (kubelet_cpus_in(run, zone) < want)
         return false;
-    for (uint32_t w = 0; want > 0; w++) {
-        for (uint64_t cpus = from[w] & in[w]; cpus && want > 0; cpus &= cpus - 1, want--)
-            into[w] |= cpus & -cpus;
+    for (uint32_t w = 0; w < words; w++) {
+        got[w] = in[w] ? lowest(pool_word(run, w) & in[w], want) : 0;
+        want -= (uint32_t)__builtin_popcountll(got[w]);
     }
     return true;
 }
 
-bool kubelet_cpu_allocate(struct kubelet_run *run, uint32_t i)
+/* The kubelet's choice: of the hinted zones first, then of all. */
+static bool choose(struct kubelet_run *run, uint32_t i, uint32_t want, uint64_t *got)
 {
-    const struct node_view *const node = run->node;
-    const struct kubelet_hint *const hint = &run->hint[i];
-    const uint32_t want = run->req->containers[i].wants.cpus, words = node->cpu_words;
-    uint64_t *const from = run->cpu_scratch, *const aligned = from + words,
-                    *const got = from + 2 * words;
+    const struct kubelet_hint hint = kubelet_run_hint(run, i);
+    const uint32_t words = run->node->cpu_words;
+    uint64_t *const from = run->cpu_scratch, *const aligned = from + words;
 
-    if (!node->kubelet.cpu_static || want == 0)
-        return true; /* the shared pool */
-    if (node->kubelet.cpu_options & KUBELET_FULL_PCPUS_ONLY && !whole_cores(run, want))
-        return false;
     pool(run, from);
     memset(got, 0, words * sizeof(*got));
-    const bool any = is_open(run, i) && take_any(run, i, from, want, got);
-    if (!any && hint->has_affinity) {
-        aligned_pool(run, from, hint->affinity, aligned);
+    if (hint.has_affinity) {
+        aligned_pool(run, from, hint.affinity, aligned);
         const uint32_t there = cpuset_count(aligned, words);
 
         if (!take(run, aligned, want < there ? want : there, got))
@@ -243,8 +271,21 @@ bool kubelet_cpu_allocate(struct kubelet_run *run, uint32_t i)
     }
     for (uint32_t w = 0; w < words; w++)
         from[w] &= ~got[w];
-    const uint32_t have = any ? want : cpuset_count(got, words);
-    if (have < want && !take(run, from, want - have, got))
+    const uint32_t have = cpuset_count(got, words);
+    return have >= want || take(run, from, want - have, got);
+}
+
+bool kubelet_cpu_allocate(struct kubelet_run *run, uint32_t i)
+{
+    const struct node_view *const node = run->node;
+    const uint32_t want = run->req->containers[i].wants.cpus, words = node->cpu_words;
+    uint64_t *const got = run->cpu_scratch + 2 * words;
+
+    if (!node->kubelet.cpu_static || want == 0)
+        return true; /* the shared pool */
+    if (node->kubelet.cpu_options & KUBELET_FULL_PCPUS_ONLY && !whole_cores(run, want))
+        return false;
+    if (!(is_open(run, i) && take_any(run, i, want, got)) && !choose(run, i, want, got))
         return false;
 
     uint64_t *const cpus = kubelet_run_cpus(run, i);

@@ -6,18 +6,51 @@
 #include "scoring/mask_set.h"
 #include "topology/cpuset.h"
 
-static const struct node_resource *find_resource(const struct node_view *node, struct str name)
+const struct node_resource *kubelet_resource(const struct node_view *node, struct str name)
 {
     for (uint32_t r = 0; r < node->n_resources; r++) {
         if (str_eq(node->resources[r].name, name))
             return &node->resources[r];
     }
-    return NULL; /* no plugin ever registered it here: not the device manager's business */
+    return NULL;
 }
 
-static bool is_free(const struct kubelet_run *run, uint32_t d)
+/* The words of a device set that a resource lies in: from first_word to before end_word. */
+static uint32_t first_word(const struct node_resource *r)
 {
-    return run->node->devices[d].healthy && !cpuset_has(run->state->device_held, d);
+    return r->first / 64;
+}
+
+static uint32_t end_word(const struct node_resource *r)
+{
+    return (r->first + r->n + 63) / 64;
+}
+
+/* Word `w` of the resource's devices that are healthy and held by nobody. */
+static uint64_t free_word(const struct kubelet_run *run, const struct node_resource *r, uint32_t w)
+{
+    return node_resource_word(r, w) & run->node->device_healthy[w] & ~run->state->device_held[w];
+}
+
+/* Of the devices that touch any of the zones; UINT64_MAX: of all. */
+static uint64_t touching_word(const struct node_view *node, uint64_t zones, uint32_t w)
+{
+    uint64_t word = zones == UINT64_MAX ? UINT64_MAX : 0;
+
+    for (uint64_t z = word ? 0 : zones; z; z &= z - 1)
+        word |= node->device_zone_set[(size_t)__builtin_ctzll(z) * node_device_words(node) + w];
+    return word;
+}
+
+uint32_t kubelet_devices_free(const struct kubelet_run *run, const struct node_resource *r,
+                              uint64_t zones)
+{
+    uint32_t n = 0;
+
+    for (uint32_t w = first_word(r); w < end_word(r); w++)
+        n += (uint32_t)__builtin_popcountll(free_word(run, r, w) &
+                                            touching_word(run->node, zones, w));
+    return n;
 }
 
 /* The sums over the richest zones of a resource. */
@@ -33,38 +66,34 @@ static bool lies_across(const struct node_view *node, const struct node_resource
 }
 
 /*
- * Keep the masks that at least `want` of the counted devices touch. Devices of one zone add up
+ * Keep the masks that at least `want` of the `counted` devices touch. Devices of one zone add up
  * zone by zone; those of several are counted by where they lie.
  */
 static void keep_touched(const struct kubelet_run *run, const struct node_resource *r,
-                         bool (*counts)(const struct kubelet_run *, uint32_t), uint64_t want,
-                         uint64_t *set)
+                         const uint64_t *counted, uint64_t want, uint64_t *set)
 {
-    const uint32_t n = run->node->machine.n_zones;
+    const struct node_view *const node = run->node;
+    const uint32_t n = node->machine.n_zones;
     uint16_t by_zone[MASK_SET_ZONES] = {0}, inside[MASK_SET_WORDS * 64];
 
-    if (!lies_across(run->node, r)) {
-        for (uint32_t d = r->first; d < r->first + r->n; d++) {
-            const uint64_t zones = run->node->devices[d].zones;
+    if (!lies_across(node, r)) {
+        for (uint64_t z = r->zones; z; z &= z - 1) {
+            uint32_t there = 0;
 
-            if (zones && counts(run, d))
-                by_zone[__builtin_ctzll(zones)]++;
+            for (uint32_t w = first_word(r); w < end_word(r); w++)
+                there +=
+                    (uint32_t)__builtin_popcountll(counted[w] & touching_word(node, z & -z, w));
+            by_zone[__builtin_ctzll(z)] = (uint16_t)there;
         }
         mask_set_keep_counts(set, n, by_zone, want);
         return;
     }
     memset(inside, 0, ((size_t)1 << n) * sizeof(*inside));
     for (uint32_t d = r->first; d < r->first + r->n; d++) {
-        if (run->node->devices[d].zones && counts(run, d))
-            inside[run->node->devices[d].zones]++;
+        if (node->devices[d].zones && cpuset_has(counted, d))
+            inside[node->devices[d].zones]++;
     }
     mask_set_keep_touched(set, n, inside, want);
-}
-
-static bool is_registered(const struct kubelet_run *run, uint32_t d)
-{
-    (void)run, (void)d;
-    return true;
 }
 
 static bool is_reused(const struct kubelet_run *run, uint32_t d)
@@ -72,14 +101,24 @@ static bool is_reused(const struct kubelet_run *run, uint32_t d)
     return run->any_reuse_devices && cpuset_has(run->reuse_devices, d);
 }
 
-static bool is_usable(const struct kubelet_run *run, uint32_t d)
+/* The resource's devices that may be counted, as a set in scratch; returns how many they are. */
+static uint32_t usable(struct kubelet_run *run, const struct node_resource *r, bool whole)
 {
-    return is_free(run, d) || is_reused(run, d);
+    const bool reuse = run->any_reuse_devices && !whole;
+    uint32_t n = 0;
+
+    for (uint32_t w = first_word(r); w < end_word(r); w++) {
+        uint64_t *const word = &run->device_scratch[w];
+
+        *word = free_word(run, r, w);
+        *word |= reuse ? run->reuse_devices[w] & node_resource_word(r, w) : 0;
+        n += (uint32_t)__builtin_popcountll(*word);
+    }
+    return n;
 }
 
 /* The width counts every registered device, unhealthy and held ones too. */
-static uint32_t device_width(const struct kubelet_run *run, const struct node_resource *r,
-                             uint64_t want)
+static uint32_t device_width(struct kubelet_run *run, const struct node_resource *r, uint64_t want)
 {
     const uint32_t n = run->node->machine.n_zones, hosts = (uint32_t)__builtin_popcountll(r->zones);
     uint64_t could[MASK_SET_WORDS];
@@ -89,14 +128,17 @@ static uint32_t device_width(const struct kubelet_run *run, const struct node_re
     if (!lies_across(run->node, r))
         return kubelet_width(largest_of(run->node, r), hosts, want);
     mask_set_subsets(could, n, r->zones);
-    keep_touched(run, r, is_registered, want, could);
+    for (uint32_t w = first_word(r); w < end_word(r); w++)
+        run->device_scratch[w] = node_resource_word(r, w);
+    keep_touched(run, r, run->device_scratch, want, could);
     const uint32_t width = mask_set_width(could, n);
     return width ? width : hosts;
 }
 
 /*
- * Masks run over the zones that host a device of the resource (v1.36), over all where every device
- * names zones that are not there. A limit of 0 makes hints like any other.
+ * The hints out of what is usable (in scratch). Masks run over the zones that host a device of the
+ * resource (v1.36), over all where every device names zones that are not there. A limit of 0 makes
+ * hints like any other.
  */
 static void resource_hints(struct kubelet_run *run, const struct node_resource *r, uint64_t want,
                            bool whole, struct kubelet_hints *list)
@@ -104,7 +146,7 @@ static void resource_hints(struct kubelet_run *run, const struct node_resource *
     const uint32_t n = run->node->machine.n_zones;
 
     mask_set_subsets(list->masks, n, r->zones ? r->zones : (UINT64_C(1) << n) - 1);
-    keep_touched(run, r, whole ? is_free : is_usable, want, list->masks);
+    keep_touched(run, r, run->device_scratch, want, list->masks);
     for (uint32_t d = r->first; !whole && run->any_reuse_devices && d < r->first + r->n; d++) {
         const struct node_device *const device = &run->node->devices[d];
 
@@ -117,8 +159,7 @@ static void resource_hints(struct kubelet_run *run, const struct node_resource *
 void kubelet_device_hints(struct kubelet_run *run, const struct kubelet_wants *wants, bool whole)
 {
     for (uint32_t i = 0; i < wants->n_devices; i++) {
-        const struct node_resource *const r = find_resource(run->node, wants->devices[i].name);
-        uint64_t usable = 0;
+        const struct node_resource *const r = kubelet_resource(run->node, wants->devices[i].name);
 
         if (!r)
             continue;
@@ -127,9 +168,7 @@ void kubelet_device_hints(struct kubelet_run *run, const struct kubelet_wants *w
             list->any = true;
             continue;
         }
-        for (uint32_t d = r->first; d < r->first + r->n; d++)
-            usable += whole ? is_free(run, d) : is_usable(run, d);
-        if (usable < wants->devices[i].amount)
+        if (usable(run, r, whole) < wants->devices[i].amount)
             list->impossible = true;
         else
             resource_hints(run, r, wants->devices[i].amount, whole, list);
@@ -144,16 +183,15 @@ void kubelet_device_hints(struct kubelet_run *run, const struct kubelet_wants *w
 static uint64_t pick(struct kubelet_run *run, const struct node_resource *r, uint64_t need,
                      uint64_t *got, uint64_t touching, bool reuse)
 {
-    for (uint32_t d = r->first; d < r->first + r->n && need > 0; d++) {
-        const bool usable = reuse ? cpuset_has(run->reuse_devices, d) : is_free(run, d);
+    for (uint32_t w = first_word(r); w < end_word(r); w++) {
+        uint64_t from = reuse ? run->reuse_devices[w] & node_resource_word(r, w) & ~got[w]
+                              : free_word(run, r, w);
 
-        if (!usable || cpuset_has(got, d))
-            continue;
-        if (touching && !(run->node->devices[d].zones & touching))
-            continue;
-        cpuset_add(got, d);
-        cpuset_add(run->state->device_held, d);
-        need--;
+        from &= touching_word(run->node, touching, w);
+        for (; from && need > 0; from &= from - 1, need--) {
+            got[w] |= from & -from;
+            run->state->device_held[w] |= from & -from;
+        }
     }
     return need;
 }
@@ -161,29 +199,30 @@ static uint64_t pick(struct kubelet_run *run, const struct node_resource *r, uin
 static bool allocate_one(struct kubelet_run *run, uint32_t i, const struct kubelet_want *want,
                          uint64_t *got)
 {
-    const struct node_resource *const r = find_resource(run->node, want->name);
-    const struct kubelet_hint *const hint = &run->hint[i];
-    uint64_t need = want->amount, healthy = 0, free = 0;
+    const struct node_resource *const r = kubelet_resource(run->node, want->name);
+    const struct kubelet_hint hint = kubelet_run_hint(run, i);
+    uint64_t need = want->amount, healthy = 0;
 
     if (!r)
         return true;
-    for (uint32_t d = r->first; d < r->first + r->n; d++)
-        healthy += run->node->devices[d].healthy;
+    for (uint32_t w = first_word(r); w < end_word(r); w++)
+        healthy |= run->node->device_healthy[w] & node_resource_word(r, w);
     if (healthy == 0)
         return kubelet_fail_unexpected(
             run, "no healthy devices present; cannot allocate unhealthy devices %.*s",
             STR_ARG(want->name));
-    need = pick(run, r, need, got, 0, true);
-    for (uint32_t d = r->first; d < r->first + r->n; d++)
-        free += is_free(run, d);
+    if (run->any_reuse_devices)
+        need = pick(run, r, need, got, UINT64_MAX, true);
+    const uint32_t free = kubelet_devices_free(run, r, UINT64_MAX);
     if (need > free)
         return kubelet_fail_unexpected(
             run,
             "requested number of devices unavailable for %.*s. Requested: %llu, Available: %llu",
             STR_ARG(want->name), (unsigned long long)need, (unsigned long long)free);
-    if (hint->has_affinity && r->zones)
-        need = pick(run, r, need, got, hint->affinity, false);
-    (void)pick(run, r, need, got, 0, false);
+    if (hint.has_affinity && r->zones)
+        need = pick(run, r, need, got, hint.affinity, false);
+    if (need)
+        (void)pick(run, r, need, got, UINT64_MAX, false);
     return true;
 }
 
@@ -193,6 +232,8 @@ bool kubelet_device_allocate(struct kubelet_run *run, uint32_t i)
     const uint32_t words = node_device_words(run->node);
     uint64_t *const devices = kubelet_run_devices(run, i);
 
+    if (wants->n_devices == 0)
+        return true;
     for (uint32_t k = 0; k < wants->n_devices; k++) {
         uint64_t *const got = run->device_scratch;
 
@@ -205,8 +246,7 @@ bool kubelet_device_allocate(struct kubelet_run *run, uint32_t i)
                 run->answer->containers[i].devices = devices;
         }
     }
-    run->any_reuse_devices = run->any_reuse_devices ||
-                             (run->req->containers[i].kind == POD_INIT && wants->n_devices > 0);
+    run->any_reuse_devices = run->any_reuse_devices || run->req->containers[i].kind == POD_INIT;
     for (uint32_t w = 0; w < words; w++) {
         if (run->req->containers[i].kind == POD_INIT)
             run->reuse_devices[w] |= devices[w];

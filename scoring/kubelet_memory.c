@@ -11,10 +11,12 @@
 
 static const uint32_t no_type = UINT32_MAX;
 
-static uint32_t type_index(const struct node_view *node, struct str name)
+uint32_t kubelet_memory_type(const struct node_view *node, const struct kubelet_want *want)
 {
-    for (uint32_t t = 0; t < node->n_memory_types; t++) {
-        if (str_eq(node->memory_types[t].name, name))
+    if (want->is_main_memory)
+        return 0;
+    for (uint32_t t = 1; t < node->n_memory_types; t++) {
+        if (str_eq(node->memory_types[t].name, want->name))
             return t;
     }
     return no_type;
@@ -115,7 +117,7 @@ static bool calculate(struct kubelet_run *run, const struct kubelet_wants *wants
 
     mask_set_subsets(fits, n, (UINT64_C(1) << n) - 1);
     for (uint32_t i = 0; i < wants->n_memory; i++) {
-        const uint32_t type = type_index(node, wants->memory[i].name);
+        const uint32_t type = kubelet_memory_type(node, &wants->memory[i]);
 
         if (!everywhere(node, node->memory_allocatable + type, wants->memory[i].amount))
             mask_set_keep_bytes(fits, n, node->memory_allocatable + type, stride,
@@ -123,7 +125,7 @@ static bool calculate(struct kubelet_run *run, const struct kubelet_wants *wants
     }
     allowed(run, list->masks);
     for (uint32_t i = 0; i < wants->n_memory; i++) {
-        const uint32_t type = type_index(node, wants->memory[i].name);
+        const uint32_t type = kubelet_memory_type(node, &wants->memory[i]);
 
         mask_set_subsets(free, n, (UINT64_C(1) << n) - 1);
         mask_set_keep_bytes(free, n, run->state->memory_free + type, stride,
@@ -137,14 +139,23 @@ static bool calculate(struct kubelet_run *run, const struct kubelet_wants *wants
     return !kubelet_prefer(list, n, mask_set_width(fits, n));
 }
 
+/* Only Guaranteed pods get memory of their own. */
+static bool is_asked(const struct kubelet_run *run)
+{
+    return run->node->kubelet.memory_static && run->req->qos == POD_GUARANTEED;
+}
+
 /*
  * A page size that the machine lacks is a nil dereference in the kubelet, also where only one of
  * the zones lacks it that are looked at: zones without memory do.
  */
-static bool types_exist(struct kubelet_run *run, const struct kubelet_wants *wants, uint64_t zones)
+bool kubelet_memory_exists(struct kubelet_run *run, const struct kubelet_wants *wants,
+                           uint64_t zones)
 {
+    if (!is_asked(run) || wants->odd_memory)
+        return true;
     for (uint32_t i = 0; i < wants->n_memory; i++) {
-        const uint32_t type = type_index(run->node, wants->memory[i].name);
+        const uint32_t type = kubelet_memory_type(run->node, &wants->memory[i]);
 
         if (type == no_type)
             return kubelet_fail(run, SCORE_KUBELET_CRASH,
@@ -161,11 +172,9 @@ static bool types_exist(struct kubelet_run *run, const struct kubelet_wants *wan
 
 bool kubelet_memory_hints(struct kubelet_run *run, const struct kubelet_wants *wants)
 {
-    if (!run->node->kubelet.memory_static || run->req->qos != POD_GUARANTEED)
-        return true;
-    if (wants->odd_memory)
-        return true; /* no hints at all: the error comes with the allocation */
-    if (!types_exist(run, wants, UINT64_MAX))
+    if (!is_asked(run) || wants->odd_memory)
+        return true; /* of an odd one no hints at all: the error comes with the allocation */
+    if (!kubelet_memory_exists(run, wants, UINT64_MAX))
         return false;
     if (wants->n_memory > 0) {
         struct kubelet_hints *const list = kubelet_new_list(run);
@@ -200,7 +209,7 @@ static bool has_free(const struct kubelet_run *run, const struct kubelet_wants *
     const struct node_view *const node = run->node;
 
     for (uint32_t i = 0; i < wants->n_memory; i++) {
-        const uint32_t type = type_index(node, wants->memory[i].name);
+        const uint32_t type = kubelet_memory_type(node, &wants->memory[i]);
         uint64_t free = 0;
 
         for (uint64_t z = mask; z; z &= z - 1)
@@ -223,7 +232,7 @@ static bool choose_zones(struct kubelet_run *run, const struct kubelet_wants *wa
     struct kubelet_hints *const list = &run->lists[0]; /* the merge is over: its room is free */
     struct kubelet_hint hint = *stored;
 
-    if (!types_exist(run, wants, hint.has_affinity ? hint.affinity : UINT64_MAX))
+    if (!kubelet_memory_exists(run, wants, hint.has_affinity ? hint.affinity : UINT64_MAX))
         return false;
     if (!hint.has_affinity) {
         if (!kubelet_zones_fit(run))
@@ -239,7 +248,7 @@ static bool choose_zones(struct kubelet_run *run, const struct kubelet_wants *wa
     if (!has_free(run, wants, hint.affinity)) {
         const struct kubelet_hint was = hint;
 
-        if (!types_exist(run, wants, UINT64_MAX))
+        if (!kubelet_memory_exists(run, wants, UINT64_MAX))
             return false;
         if (!calculate(run, wants, list) || !best_hint(list, zones, was.affinity, &hint))
             return kubelet_fail_unexpected(run, "[memorymanager] failed to find NUMA nodes to "
@@ -279,6 +288,8 @@ static void update_reuse(struct kubelet_run *run, uint32_t i, const struct node_
 {
     struct kubelet_reuse *entry = NULL;
 
+    if (run->n_reuse == 0 && run->req->containers[i].kind != POD_INIT)
+        return;
     for (uint32_t k = 0; k < run->n_reuse && !entry; k++) {
         if (run->reuse_memory[k].zones == b->zones && run->reuse_memory[k].type == b->type)
             entry = &run->reuse_memory[k];
@@ -299,7 +310,7 @@ static void shrink_init_blocks(struct kubelet_run *run, uint32_t i, const struct
 {
     uint64_t left = b->bytes;
 
-    for (uint32_t c = 0; c < i && left > 0; c++) {
+    for (uint32_t c = 0; run->n_reuse && c < i && left > 0; c++) {
         if (run->req->containers[c].kind != POD_INIT)
             continue;
         struct node_block *const blocks = kubelet_run_blocks(run, c);
@@ -322,15 +333,16 @@ bool kubelet_memory_allocate(struct kubelet_run *run, uint32_t i)
     struct node_block *const blocks = kubelet_run_blocks(run, i);
     uint64_t zones = 0;
 
-    if (!run->node->kubelet.memory_static || run->req->qos != POD_GUARANTEED)
+    if (!is_asked(run))
         return true;
     if (wants->odd_memory)
         return kubelet_fail_unexpected(run,
                                        "[memorymanager] failed to represent quantity as int64");
-    if (!choose_zones(run, wants, &run->hint[i], &zones))
+    const struct kubelet_hint hint = kubelet_run_hint(run, i);
+    if (!choose_zones(run, wants, &hint, &zones))
         return false;
     for (uint32_t k = 0; k < wants->n_memory; k++) {
-        const uint32_t type = type_index(run->node, wants->memory[k].name);
+        const uint32_t type = kubelet_memory_type(run->node, &wants->memory[k]);
         const uint64_t want = wants->memory[k].amount, reuse = reusable(run, zones, type);
 
         blocks[k] = (struct node_block){zones, type, want};

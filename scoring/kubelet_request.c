@@ -22,7 +22,7 @@ static void want_add(struct kubelet_want *list, uint32_t *n, struct str name, ui
     }
     for (uint32_t i = (*n)++; i > at; i--)
         list[i] = list[i - 1];
-    list[at] = (struct kubelet_want){name, amount};
+    list[at] = (struct kubelet_want){name, amount, str_is(name, "memory")};
 }
 
 static uint32_t exclusive_cpus(const struct pod_container *c)
@@ -177,6 +177,20 @@ static int whole_wants(struct score_request *req, struct arena *a)
     return 0;
 }
 
+/* CPU, and one list for each type of memory and each device resource. */
+static void measure(struct score_request *req)
+{
+    req->most_lists = req->whole.n_devices + req->whole.n_memory;
+    for (uint32_t i = 0; i < req->n_containers; i++) {
+        const struct kubelet_wants *const wants = &req->containers[i].wants;
+        const uint32_t n = wants->n_devices + wants->n_memory;
+
+        req->most_lists = n > req->most_lists ? n : req->most_lists;
+        req->most_blocks = wants->n_memory > req->most_blocks ? wants->n_memory : req->most_blocks;
+    }
+    req->most_lists += 2; /* the memory manager may look for itself where nothing was asked for */
+}
+
 int score_request_init(struct score_request **out, const struct score_pod *pod, struct arena *a,
                        struct err *err)
 {
@@ -199,6 +213,7 @@ int score_request_init(struct score_request **out, const struct score_pod *pod, 
     }
     if (whole_wants(req, a))
         return err_set(err, -ENOMEM, "no room for the request of a pod");
+    measure(req);
     *out = req;
     return 0;
 }

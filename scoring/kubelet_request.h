@@ -14,8 +14,9 @@
 #include "scoring/request.h"
 
 struct kubelet_want {
-    struct str name; /* of a memory type or a device resource */
-    uint64_t amount; /* bytes or devices */
+    struct str name;     /* of a memory type or a device resource */
+    uint64_t amount;     /* bytes or devices */
+    bool is_main_memory; /* "memory": type 0 of every node */
 };
 
 struct kubelet_wants {
@@ -49,6 +50,8 @@ struct score_request {
      * that an app container asks for (memorymanager getPodRequestedResources).
      */
     struct kubelet_wants whole;
+    /* Of the widest request: hint lists that it takes, and memory blocks. */
+    uint32_t most_lists, most_blocks;
 };
 
 #endif

@@ -19,6 +19,8 @@ bool kubelet_fail(struct kubelet_run *run, enum score_reason reason, const char 
 
     answer->verdict = reason == SCORE_TOO_MANY_ZONES ? SCORE_UNKNOWN : SCORE_REJECTED;
     answer->reason = reason;
+    if (run->zones_only)
+        return false;
     va_start(ap, fmt);
     (void)vsnprintf(answer->message, sizeof(answer->message), fmt, ap);
     va_end(ap);
@@ -27,9 +29,11 @@ bool kubelet_fail(struct kubelet_run *run, enum score_reason reason, const char 
 
 bool kubelet_fail_unexpected(struct kubelet_run *run, const char *fmt, ...)
 {
-    char why[ERR_TEXT_BYTES - 64];
+    char why[ERR_TEXT_BYTES - 64] = "";
     va_list ap;
 
+    if (run->zones_only)
+        return kubelet_fail(run, SCORE_UNEXPECTED_ADMISSION_ERROR, "%s", why);
     va_start(ap, fmt);
     (void)vsnprintf(why, sizeof(why), fmt, ap);
     va_end(ap);
@@ -92,103 +96,64 @@ bool kubelet_needs_hints(const struct kubelet_run *run)
            (run->node->kubelet.memory_static && run->req->qos == POD_GUARANTEED);
 }
 
-/* The widest request: CPU, and one list for each type of memory and device resource. */
-static uint32_t most_lists(const struct score_request *req)
-{
-    uint32_t most = req->whole.n_devices + req->whole.n_memory;
-
-    for (uint32_t i = 0; i < req->n_containers; i++) {
-        const struct kubelet_wants *const wants = &req->containers[i].wants;
-        const uint32_t n = wants->n_devices + wants->n_memory;
-
-        most = n > most ? n : most;
-    }
-    return most +
-           2; /* CPU; and the memory manager may look for itself where nothing was asked for */
-}
-
-static uint32_t most_blocks(const struct score_request *req)
-{
-    uint32_t most = 0;
-
-    for (uint32_t i = 0; i < req->n_containers; i++)
-        most = req->containers[i].wants.n_memory > most ? req->containers[i].wants.n_memory : most;
-    return most;
-}
-
-/* Where hints are collected. `*out_sets`: of the masks of all lists. */
-static void place_lists(struct kubelet_run *run, uint32_t n_lists, uint64_t **out_sets,
-                        struct arena_parts *parts)
+/* Where hints are collected: all sets of masks behind `sums`. */
+static void place_lists(struct kubelet_run *run, uint32_t n_lists, struct arena_parts *parts)
 {
     const uint32_t zones = run->node->machine.n_zones;
+    const size_t masks = (size_t)1 << zones, words = mask_set_words(zones);
 
     run->lists = arena_part(parts, n_lists, sizeof(*run->lists));
-    run->sums = arena_part(parts, (size_t)1 << zones, sizeof(*run->sums));
-    run->counts = arena_part(parts, (size_t)2 << zones, sizeof(*run->counts));
-    *out_sets = arena_part(parts, (size_t)n_lists * 2 * mask_set_words(zones), sizeof(**out_sets));
+    run->sums = arena_part(parts, masks + (size_t)n_lists * 2 * words, sizeof(*run->sums));
+    run->counts = arena_part(parts, 2 * masks, sizeof(*run->counts));
 }
 
-static void point_lists(struct kubelet_run *run, uint32_t n_lists, uint64_t *sets)
+static void point_lists(struct kubelet_run *run, uint32_t n_lists)
 {
     /* without lists there may be more zones than a set of masks has */
     const uint32_t words = n_lists ? mask_set_words(run->node->machine.n_zones) : 0;
+    uint64_t *at = n_lists ? run->sums + ((size_t)1 << run->node->machine.n_zones) : NULL;
 
-    for (uint32_t i = 0; i < n_lists; i++) {
-        run->lists[i].masks = sets + (size_t)i * 2 * words;
-        run->lists[i].preferred = run->lists[i].masks + words;
+    for (uint32_t i = 0; i < n_lists; i++, at += 2 * (size_t)words) {
+        run->lists[i].masks = at;
+        run->lists[i].preferred = at + words;
     }
 }
 
-/* What is read before it is written. */
-static void place_results(struct kubelet_run *run, struct arena_parts *parts)
+/* Words in one part: what is read before it is written comes first. */
+static size_t point_words(struct kubelet_run *run, uint64_t *at)
 {
-    const uint32_t n = run->req->n_containers;
-    const size_t words = run->node->cpu_words, device_words = node_device_words(run->node);
+    const size_t n = run->req->n_containers, words = run->node->cpu_words,
+                 device_words = node_device_words(run->node);
 
-    run->answer->containers = arena_part(parts, n, sizeof(*run->answer->containers));
-    run->hint = arena_part(parts, n, sizeof(*run->hint));
-    run->cpus = arena_part(parts, n * words, sizeof(uint64_t));
-    run->devices = arena_part(parts, n * device_words, sizeof(uint64_t));
-    run->reuse_cpus = arena_part(parts, words, sizeof(uint64_t));
-    run->reuse_devices = arena_part(parts, device_words, sizeof(uint64_t));
-}
-
-static void clear_results(const struct kubelet_run *run)
-{
-    const uint32_t n = run->req->n_containers;
-    const size_t words = run->node->cpu_words, device_words = node_device_words(run->node);
-
-    memset(run->answer->containers, 0, n * sizeof(*run->answer->containers));
-    memset(run->hint, 0, n * sizeof(*run->hint));
-    memset(run->cpus, 0, n * words * sizeof(uint64_t));
-    memset(run->devices, 0, n * device_words * sizeof(uint64_t));
-    memset(run->reuse_cpus, 0, words * sizeof(uint64_t));
-    memset(run->reuse_devices, 0, device_words * sizeof(uint64_t));
+    run->cpus = at;
+    run->reuse_cpus = run->cpus + n * words;
+    run->devices = run->reuse_cpus + words;
+    run->reuse_devices = run->devices + n * device_words;
+    run->device_scratch = run->reuse_devices + device_words;
+    run->cpu_scratch = run->device_scratch + device_words;
+    return (size_t)(run->device_scratch - at);
 }
 
 int kubelet_run_init(struct kubelet_run *run, struct arena *a)
 {
     const struct node_view *const node = run->node;
     const struct score_request *const req = run->req;
-    const uint32_t n_lists = kubelet_needs_hints(run) ? most_lists(req) : 0;
-    const size_t words = node->cpu_words, device_words = node_device_words(node);
+    const uint32_t n_lists = kubelet_needs_hints(run) ? req->most_lists : 0;
+    const size_t n = req->n_containers, blocks = n * req->most_blocks;
     struct arena_parts parts = arena_parts(a);
-    uint64_t *sets = NULL;
 
-    run->most_blocks = most_blocks(req);
-    place_results(run, &parts);
-    run->blocks =
-        arena_part(&parts, (size_t)req->n_containers * run->most_blocks, sizeof(*run->blocks));
-    run->reuse_memory = arena_part(&parts, (size_t)req->n_containers * run->most_blocks,
-                                   sizeof(*run->reuse_memory));
-    run->cpu_scratch = arena_part(&parts, 3 * words, sizeof(uint64_t));
-    run->device_scratch = arena_part(&parts, device_words, sizeof(uint64_t));
+    run->answer->containers = arena_part(&parts, n, sizeof(*run->answer->containers));
+    uint64_t *const words = arena_part(
+        &parts, (n + 4) * node->cpu_words + (n + 2) * node_device_words(node), sizeof(*words));
+    run->blocks = arena_part(&parts, blocks, sizeof(*run->blocks));
+    run->reuse_memory = arena_part(&parts, blocks, sizeof(*run->reuse_memory));
     if (n_lists)
-        place_lists(run, n_lists, &sets, &parts);
+        place_lists(run, n_lists, &parts);
     kubelet_take_init(&run->take, node, &parts);
     if (arena_seal(&parts))
         return -ENOMEM;
-    clear_results(run);
-    point_lists(run, n_lists, sets);
+    memset(run->answer->containers, 0, n * sizeof(*run->answer->containers));
+    memset(words, 0, point_words(run, words) * sizeof(*words));
+    point_lists(run, n_lists);
     return 0;
 }

@@ -28,12 +28,10 @@ struct kubelet_run {
     struct node_state *state;
     const struct score_request *req;
     struct kubelet_answer *answer;
-    bool zones_only;           /* kubelet_admit_zones */
-    struct kubelet_hint *hint; /* [n_containers] what the Topology Manager stored */
+    bool zones_only; /* kubelet_admit_zones */
     /* What the answer's containers point to, still to be changed. */
     uint64_t *cpus, *devices;  /* [n_containers*W], [n_containers*device words] */
     struct node_block *blocks; /* [n_containers*most_blocks] */
-    uint32_t most_blocks;
     /* What this pod's ordinary init containers leave to later ones. */
     uint64_t *reuse_cpus; /* [W] */
     bool any_reuse_cpus, any_reuse_devices;
@@ -61,7 +59,13 @@ static inline uint64_t *kubelet_run_devices(const struct kubelet_run *run, uint3
 }
 static inline struct node_block *kubelet_run_blocks(const struct kubelet_run *run, uint32_t i)
 {
-    return run->blocks + (size_t)i * run->most_blocks;
+    return run->blocks + (size_t)i * run->req->most_blocks;
+}
+/* What the Topology Manager stored for container i; nil where it was not asked. */
+static inline struct kubelet_hint kubelet_run_hint(const struct kubelet_run *run, uint32_t i)
+{
+    const struct score_container *const c = &run->answer->containers[i];
+    return (struct kubelet_hint){c->has_affinity, c->preferred, c->affinity};
 }
 
 /* Are sets of zones worked out at all? The memory manager needs them under policy none, too. */
@@ -77,7 +81,16 @@ int kubelet_run_init(struct kubelet_run *run, struct arena *a) MUST_CHECK;
 bool kubelet_run_merge(struct kubelet_run *run, const struct kubelet_wants *wants, bool whole,
                        struct kubelet_hint *out);
 
-/* Fail the admission: fills the answer; always returns false, for the caller to pass on. */
+/* The same by single zones, where these decide it: `out`, no admission, or not known this way. */
+enum kubelet_single { KUBELET_SINGLE_FOUND, KUBELET_SINGLE_NONE, KUBELET_SINGLE_OPEN };
+enum kubelet_single kubelet_single_merge(const struct kubelet_run *run,
+                                         const struct kubelet_wants *wants,
+                                         struct kubelet_hint *out);
+
+/*
+ * Fail the admission: fills the answer, on the hot path without words; always returns false, for
+ * the caller to pass on.
+ */
 bool kubelet_fail(struct kubelet_run *run, enum score_reason reason, const char *fmt, ...)
     PRINTF(3, 4);
 
@@ -108,13 +121,25 @@ bool kubelet_prefer(struct kubelet_hints *list, uint32_t n_zones, uint32_t width
  * The providers. `hints` appends lists to run->lists for what is wanted (of a container, or of
  * the whole pod); `allocate` serves container i, false after kubelet_fail.
  */
+/* CPUs of the zone that may be allocated, those that init containers left among them. */
+uint32_t kubelet_cpus_in(const struct kubelet_run *run, uint32_t zone);
 void kubelet_cpu_hints(struct kubelet_run *run, const struct kubelet_wants *wants);
 bool kubelet_cpu_allocate(struct kubelet_run *run, uint32_t i);
-/* False after a crash: a type of memory that the machine does not have. */
+/* Index of the type; UINT32_MAX: the machine does not have it. */
+uint32_t kubelet_memory_type(const struct node_view *node, const struct kubelet_want *want);
+/* False after a crash: a type of memory that the machine, or one of the zones, does not have. */
+bool kubelet_memory_exists(struct kubelet_run *run, const struct kubelet_wants *wants,
+                           uint64_t zones);
+/* False after a crash. */
 bool kubelet_memory_hints(struct kubelet_run *run, const struct kubelet_wants *wants);
 bool kubelet_memory_allocate(struct kubelet_run *run, uint32_t i);
 void kubelet_memory_release(struct node_state *state, const struct node_view *node,
                             const struct node_block *blocks, uint32_t n);
+/* NULL: no plugin ever registered it here, so it is not the device manager's business. */
+const struct node_resource *kubelet_resource(const struct node_view *node, struct str name);
+/* Devices that are healthy and held by nobody and touch `zones`; UINT64_MAX: all. */
+uint32_t kubelet_devices_free(const struct kubelet_run *run, const struct node_resource *r,
+                              uint64_t zones);
 /* `whole`: reusable devices do not count for the pod as a whole. */
 void kubelet_device_hints(struct kubelet_run *run, const struct kubelet_wants *wants, bool whole);
 bool kubelet_device_allocate(struct kubelet_run *run, uint32_t i);

@@ -327,10 +327,7 @@ void kubelet_take_init(struct kubelet_take *t, const struct node_view *node,
 
     *t = (struct kubelet_take){
         .node = node,
-        .free = {arena_part(parts, words, sizeof(uint64_t)),
-                 arena_part(parts, words, sizeof(uint64_t))},
-        .chosen = {arena_part(parts, words, sizeof(uint64_t)),
-                   arena_part(parts, words, sizeof(uint64_t))},
+        .sets = arena_part(parts, 4 * words, sizeof(uint64_t)),
         .counts = arena_part(parts, most_units(&node->machine), sizeof(uint32_t)),
         .units = arena_part(parts, 2 * n * node->cpus.spread + TOPO_MAX_ZONES, sizeof(uint16_t)),
         .inner = arena_part(parts, n * node->cpus.spread + TOPO_MAX_ZONES, sizeof(uint16_t)),
@@ -342,7 +339,7 @@ enum kubelet_taken kubelet_take_cpus(struct kubelet_take *t, const uint64_t *ava
 {
     const struct kubelet_config *const k = &t->node->kubelet;
     const uint32_t words = t->node->cpu_words;
-    struct take_acc a = {t->node, t, t->free[0], t->chosen[0], count};
+    struct take_acc a = {t->node, t, t->sets, t->sets + words, count};
 
     memcpy(a.free, available, words * sizeof(*a.free));
     memset(a.chosen, 0, words * sizeof(*a.chosen));

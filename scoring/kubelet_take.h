@@ -25,12 +25,11 @@ enum kubelet_taken {
 /* Room for one choice; reused from call to call. */
 struct kubelet_take {
     const struct node_view *node;
-    uint64_t *free[2];   /* [W] what is left to take: of the choice, and of one packed inside it */
-    uint64_t *chosen[2]; /* [W] */
-    uint32_t *counts;    /* [n_cpus or n_zones, the larger] free CPUs per unit */
-    uint16_t *units;     /* [2 * n_cpus * spread] ids in order of preference */
-    uint16_t *inner;     /* [same] */
-    int64_t remaining;   /* after KUBELET_TAKE_UNEVEN: CPUs too few, negative: too many */
+    uint64_t *sets; /* [4*W] left to take and chosen: of the choice, and of one packed inside it */
+    uint32_t *counts;  /* [n_cpus or n_zones, the larger] free CPUs per unit */
+    uint16_t *units;   /* [2 * n_cpus * spread] ids in order of preference */
+    uint16_t *inner;   /* [same] */
+    int64_t remaining; /* after KUBELET_TAKE_UNEVEN: CPUs too few, negative: too many */
 };
 
 /* Its arrays are parts that the caller seals. */

@@ -255,7 +255,8 @@ static void take_in_zone(struct take_acc *a, uint16_t zone, int64_t count)
 {
     const uint32_t words = a->node->cpu_words;
     const uint64_t *const set = &a->node->cpus.zone_set[(size_t)zone * words];
-    struct take_acc in = {a->node, a->room, a->room->free[1], a->room->chosen[1], count};
+    uint64_t *const own = a->room->sets + 2 * (size_t)words;
+    struct take_acc in = {a->node, a->room, own, own + words, count};
 
     for (uint32_t w = 0; w < words; w++) {
         in.free[w] = a->free[w] & set[w];

@@ -130,6 +130,19 @@ static void sum_devices(uint32_t *largest, const struct node_view *v, const stru
     sum_largest(largest, zone_n, v->machine.n_zones);
 }
 
+/* Devices as sets: of `healthy` and of each zone. */
+static void sort_devices(uint64_t *healthy, uint64_t *zone_set, const struct node_view *v)
+{
+    const uint32_t words = node_device_words(v);
+
+    for (uint32_t d = 0; d < v->n_devices; d++) {
+        if (v->devices[d].healthy)
+            cpuset_add(healthy, d);
+        for (uint64_t z = v->devices[d].zones; z; z &= z - 1)
+            cpuset_add(zone_set + (size_t)__builtin_ctzll(z) * words, d);
+    }
+}
+
 static bool all_equal(const uint32_t *sizes, uint32_t n)
 {
     for (uint32_t i = 1; i < n; i++) {
@@ -220,15 +233,21 @@ int node_view_finish(struct node_view *v, struct arena *a)
     uint64_t *const reserved = arena_array(a, v->cpu_words, sizeof(*reserved));
     uint32_t *const device_largest =
         arena_array(a, v->n_resources * ((size_t)zones + 1), sizeof(*device_largest));
+    uint64_t *const healthy = arena_array(a, node_device_words(v), sizeof(*healthy));
+    uint64_t *const zone_set =
+        arena_array(a, (size_t)zones * node_device_words(v), sizeof(*zone_set));
     const size_t mark = arena_mark(a);
     bool *const reserved_core = arena_array(a, v->machine.n_cpus, sizeof(*reserved_core));
 
-    if (!reserved || !device_largest || !reserved_core)
+    if (!reserved || !device_largest || !healthy || !zone_set || !reserved_core)
         return -ENOMEM;
     reserve_cores(reserved, v, v->cpus.cpu, reserved_core);
     arena_rewind(a, mark);
     for (uint32_t r = 0; r < v->n_resources; r++)
         sum_devices(device_largest + r * ((size_t)zones + 1), v, &v->resources[r]);
+    sort_devices(healthy, zone_set, v);
+    v->device_healthy = healthy;
+    v->device_zone_set = zone_set;
     v->cpus.reserved_cores = reserved;
     v->device_largest = device_largest;
     return complete_access(v, a);
@@ -265,9 +284,10 @@ int node_state_copy(struct node_state *out, const struct node_view *v, struct ar
     const size_t zones = v->machine.n_zones, types = zones * v->n_memory_types,
                  devices = node_device_words(v);
     const struct node_state *const from = &v->state;
-    uint64_t *at = arena_array(a, v->cpu_words + 2 * types + 2 * zones + devices, sizeof(*at));
+    struct arena_parts parts = arena_parts(a);
+    uint64_t *at = arena_part(&parts, v->cpu_words + 2 * types + 2 * zones + devices, sizeof(*at));
 
-    if (!at)
+    if (arena_seal(&parts))
         return -ENOMEM;
     out->cpu_free = copied(&at, from->cpu_free, v->cpu_words);
     out->memory_free = copied(&at, from->memory_free, types);

@@ -253,12 +253,14 @@ struct node_view {
     /* [n_resources*(Z+1)] devices of the k zones that host most of the resource, together;
        UINT32_MAX at k = 0 when a device lies in several zones, for then zones do not add up */
     const uint32_t *device_largest;
+    const uint64_t *device_healthy;  /* [(D+63)/64] */
+    const uint64_t *device_zone_set; /* [Z*(D+63)/64] the devices that touch each zone */
 };
 
 /*
  * Fill what follows from the rest; zones and counts of resources stay the builder's.
  * Whoever builds a view calls it before anything is admitted there, and again when CPUs or what is
- * reserved of them changed; the arrays live in `a`. 0, -ENOMEM.
+ * reserved of them, or devices changed; the arrays live in `a`. 0, -ENOMEM.
  */
 int node_view_complete(struct node_view *v, struct arena *a) MUST_CHECK;
 
@@ -290,6 +292,14 @@ enum topo_link node_nic_link(const struct node_view *v, uint32_t device, uint32_
 static inline uint32_t node_device_words(const struct node_view *v)
 {
     return (v->n_devices + 63) / 64;
+}
+
+/* Word `w` of a set of devices in which just those of the resource are, which has some there. */
+static inline uint64_t node_resource_word(const struct node_resource *r, uint32_t w)
+{
+    const uint32_t skip = r->first > w * 64 ? r->first - w * 64 : 0, end = r->first + r->n - w * 64;
+
+    return (end < 64 ? (UINT64_C(1) << end) - 1 : UINT64_MAX) >> skip << skip;
 }
 
 #endif

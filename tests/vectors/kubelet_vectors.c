@@ -302,6 +302,13 @@ static json_t *counts_json(const struct node_view *node, const uint64_t *cpus)
     return counts;
 }
 
+static json_t *hint_json(const struct node_view *node, const struct score_container *c)
+{
+    return json_pack("{s:b, s:o, s:b}", "hinted", c->hinted, "affinity",
+                     c->has_affinity ? zones_json(node, c->affinity) : json_null(), "preferred",
+                     c->preferred);
+}
+
 /* The answer of the hot path, on a copy of the state. */
 static struct kubelet_answer admit_by_zones(struct replay *r, const struct score_request *req)
 {
@@ -327,10 +334,17 @@ static void compare_zones(struct replay *r, uint32_t n, const struct kubelet_ans
 {
     compare_two(r, "reason by zones", json_string(score_reason_text(exact->reason)),
                 json_string(score_reason_text(zones->reason)));
-    compare_two(r, "message by zones", json_string(exact->message), json_string(zones->message));
-    for (uint32_t i = 0; exact->containers && i < n; i++)
-        compare_two(r, "CPUs by zones", counts_json(&r->node, exact->containers[i].cpus),
-                    counts_json(&r->node, zones->containers[i].cpus));
+    for (uint32_t i = 0; exact->containers && i < n; i++) {
+        const struct score_container *const x = &exact->containers[i], *const y =
+                                                                           &zones->containers[i];
+
+        compare_two(r, "hint by zones", hint_json(&r->node, x), hint_json(&r->node, y));
+        compare_two(r, "CPUs by zones", counts_json(&r->node, x->cpus),
+                    counts_json(&r->node, y->cpus));
+        compare_two(r, "memory by zones", blocks_json(&r->node, x), blocks_json(&r->node, y));
+        compare_two(r, "devices by zones", devices_json(&r->node, x->devices, false),
+                    devices_json(&r->node, y->devices, false));
+    }
 }
 
 /* Compare an answer with the record; false when the kubelet crashed. `p` gets what it holds. */
