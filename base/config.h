@@ -76,7 +76,8 @@ struct numawise_config {
     bool bind, preempt;
     int64_t max_score;
     int64_t shortlist; /* 0 = none */
-    int64_t threads;   /* that judge; 0 = by the CPUs of the process */
+    bool sparse_scores;
+    int64_t threads; /* that judge; 0 = by the CPUs of the process */
     int64_t decisions_max_bytes;
     int64_t topology_max_age_ms; /* 0 = never too old */
     struct config_limits limits;

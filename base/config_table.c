@@ -98,6 +98,10 @@ const struct config_setting config_settings[] = {
      CONFIG_BOOL, .max = 1, .later = true},
     {"extender.shortlist", "Hand back only the best so many nodes; 0 = all that admit the pod.",
      CONFIG_INTEGER, .max = 5000, .reloadable = true, AT(shortlist)},
+    {"extender.sparseScores",
+     "Prioritize names only the nodes above the lowest score, with how much they are above it: "
+     "kube-scheduler chooses the same, and reads less.",
+     CONFIG_BOOL, .max = 1, .reloadable = true, AT(sparse_scores)},
     {"extender.threads",
      "Threads that judge the nodes of one call together where many are new to it; 0 = one for each "
      "CPU "

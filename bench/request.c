@@ -146,7 +146,7 @@ static void call(struct bench *b, enum verb verb, struct load_times *times)
     if (verb == FILTER)
         ext_encode_filter(&b->reply, &args, &d, DECIDE_ENFORCE);
     else
-        ext_encode_prioritize(&b->reply, &args, &d);
+        ext_encode_prioritize(&b->reply, &args, &d, false);
     lap(times ? &times[ENCODE] : NULL, &at);
     const struct report report = {.ask = &ask, .decision = &d, .options = &options};
     if (ring_add(b->ring, &report, verb == FILTER ? RECORD_FILTER : RECORD_PRIORITIZE,

@@ -2,6 +2,7 @@
 #include "extender/encode.h"
 
 #include <assert.h>
+#include <limits.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -209,11 +210,23 @@ void ext_encode_filter(struct http_reply *reply, const struct kube_extender_args
         filter_names(reply, args, d, mode);
 }
 
+/* Of the nodes that are named; 0 where none is. */
+static unsigned lowest_score(const struct decision *d)
+{
+    unsigned lowest = UINT_MAX;
+
+    for (uint32_t i = 0; i < d->n; i++)
+        if (!(d->rows[i].marks & DECIDE_REPEATED) && d->rows[i].wire < lowest)
+            lowest = d->rows[i].wire;
+    return lowest == UINT_MAX ? 0 : lowest;
+}
+
 void ext_encode_prioritize(struct http_reply *reply, const struct kube_extender_args *args,
-                           const struct decision *d)
+                           const struct decision *d, bool sparse)
 {
     static const char host[] = "{\"Host\":", score[] = ",\"Score\":";
     const size_t extra = sizeof(host) + sizeof(score) + UINT_DIGITS + sizeof("},");
+    const unsigned base = sparse ? lowest_score(d) : 0;
     struct piece w;
     bool first = true;
 
@@ -221,7 +234,7 @@ void ext_encode_prioritize(struct http_reply *reply, const struct kube_extender_
         return;
     put(&w, "[", 1);
     for (uint32_t i = 0; i < d->n; i++) {
-        if (d->rows[i].marks & DECIDE_REPEATED)
+        if (d->rows[i].marks & DECIDE_REPEATED || (sparse && d->rows[i].wire == base))
             continue;
         if (!first)
             put(&w, ",", 1);
@@ -229,7 +242,7 @@ void ext_encode_prioritize(struct http_reply *reply, const struct kube_extender_
         put(&w, host, sizeof(host) - 1);
         put_str(&w, kube_args_quoted(args, i));
         put(&w, score, sizeof(score) - 1);
-        put_uint(&w, d->rows[i].wire);
+        put_uint(&w, d->rows[i].wire - base);
         put(&w, "}", 1);
     }
     put(&w, "]", 1);

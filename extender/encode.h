@@ -20,9 +20,13 @@ struct http_reply;
 void ext_encode_filter(struct http_reply *reply, const struct kube_extender_args *args,
                        const struct decision *d, enum decide_mode mode);
 
-/* One entry a name: integers 0..max_score. */
+/*
+ * One entry a name: integers 0..max_score. `sparse`: only the names above the lowest score, less
+ * that score. kube-scheduler adds 0 for a name that is not there, so that the sums of all nodes are
+ * lower by the same, and the choice is the same; each entry costs it about a microsecond.
+ */
 void ext_encode_prioritize(struct http_reply *reply, const struct kube_extender_args *args,
-                           const struct decision *d);
+                           const struct decision *d, bool sparse);
 
 /* ExtenderBindingResult: an empty error says that the pod is bound, and nothing else does. */
 void ext_encode_bind(struct http_reply *reply, const char *error);

@@ -38,6 +38,7 @@ struct ext {
     struct cluster_order order;
     uint64_t turn;
     atomic_uint mode, max_score, shortlist;
+    atomic_bool sparse_scores;
     atomic_int_fast64_t max_age_us;
     struct ext_counters counters;
 };
@@ -83,6 +84,7 @@ void ext_set(struct ext *e, const struct ext_settings *settings)
     atomic_store(&e->mode, (unsigned)settings->mode);
     atomic_store(&e->max_score, settings->max_score);
     atomic_store(&e->shortlist, settings->shortlist);
+    atomic_store(&e->sparse_scores, settings->sparse_scores);
     atomic_store(&e->max_age_us, settings->max_age_us);
 }
 
@@ -197,7 +199,7 @@ static void tell(const struct call *c)
 static void encode(struct call *c)
 {
     if (c->verb == EXT_PRIORITIZE) {
-        ext_encode_prioritize(c->reply, &c->args, &c->decision);
+        ext_encode_prioritize(c->reply, &c->args, &c->decision, atomic_load(&c->e->sparse_scores));
         return;
     }
     ext_encode_filter(c->reply, &c->args, &c->decision, c->options.mode);

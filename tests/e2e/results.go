@@ -31,7 +31,7 @@ func (r *results) print() {
 		speed := values(r.trials[w.name], (*trial).podsPerSecond)
 		fmt.Printf("  %-24s %7.1f %17s %9s %9s   ", w.name, median(speed),
 			fmt.Sprintf("%.1f to %.1f", speed[0], speed[len(speed)-1]),
-			r.share(w.name, r.scene.ways[0].name), r.share(w.name, w.against))
+			r.share(w.name, "no extender"), r.share(w.name, w.against))
 		for _, of := range []func(*trial) time.Duration{
 			func(t *trial) time.Duration { return t.cpu.scheduler },
 			func(t *trial) time.Duration { return t.cpu.apiserver },
@@ -47,9 +47,9 @@ func (r *results) print() {
 	}
 }
 
-// share is the median over the rounds of one way's speed by another's; "" for no other.
+// share is the median over the rounds of one way's speed by another's; "" where that was not played.
 func (r *results) share(name, other string) string {
-	if other == "" || name == other {
+	if name == other || len(r.trials[other]) != len(r.trials[name]) {
 		return ""
 	}
 	var shares []float64

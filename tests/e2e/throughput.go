@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -38,6 +39,7 @@ type way struct {
 	floor      bool // the floor extender instead of numawise
 	numawise   bool
 	shortlist  int      // of numawise; of the floor: how many names it hands back
+	sparse     bool     // numawise with extender.sparseScores
 	managed    []string // resources; others are kept off the extender
 	plain      bool     // pods that want no device
 	against    string   // the floor of this way
@@ -46,7 +48,7 @@ type way struct {
 
 const gpu = "nvidia.com/gpu"
 
-// A scene is what one table shows; the first way is the one that the others are a share of.
+// A scene is what one table shows.
 type scene struct {
 	title string
 	nodes int
@@ -72,10 +74,28 @@ func waysOver(percentage int) []way {
 		{name: "no extender", percentage: percentage},
 		{name: "floor", floor: true, percentage: percentage},
 		{name: "numawise", numawise: true, against: "floor", percentage: percentage},
+		{name: "numawise, sparseScores", numawise: true, sparse: true, against: "floor", percentage: percentage},
 		{name: "floor, the first 8", floor: true, shortlist: 8, percentage: percentage},
 		{name: "numawise, shortlist: 8", numawise: true, shortlist: 8, against: "floor, the first 8",
 			percentage: percentage},
 	}
+}
+
+// onlyWays leaves out scenes that have none of the ways named; nothing where names is empty.
+func onlyWays(all []scene, names string) []scene {
+	if names == "" {
+		return all
+	}
+	var some []scene
+	for _, s := range all {
+		s.ways = slices.DeleteFunc(slices.Clone(s.ways), func(w way) bool {
+			return !slices.Contains(strings.Split(names, ";"), w.name)
+		})
+		if len(s.ways) > 0 {
+			some = append(some, s)
+		}
+	}
+	return some
 }
 
 func throughputMain(args []string) int {
@@ -90,6 +110,7 @@ func throughputMain(args []string) int {
 	flags.IntVar(&t.zones, "zones", 4, "zones of a node")
 	sizes := flags.String("nodes", "500,5000", "cluster sizes")
 	only := flags.String("only", "", "only scenes whose title has this text")
+	ways := flags.String("ways", "", "only these ways of a scene, by name, separated by semicolons")
 	small := flags.Bool("small", false, "few pods and nodes, once: that it works")
 	_ = flags.Parse(args)
 	var err error
@@ -112,7 +133,7 @@ func throughputMain(args []string) int {
 	}
 	t.ps = newProcesses()
 	end := untilSignalled(t.ps, t.work, func() {})
-	t.play(scenes(numbers, !*small), *only)
+	t.play(onlyWays(scenes(numbers, !*small), *ways), *only)
 	end()
 	return t.sums()
 }

@@ -140,7 +140,7 @@ func (t *throughput) startExtender(w way) (extenderServer, error) {
 	case w.numawise:
 		config := filepath.Join(t.work, "config.yaml")
 		text := fmt.Sprintf("apiVersion: numawise.config.gokore.io/v1alpha1\nkind: NumawiseConfiguration\n"+
-			"extender: {shortlist: %d}\n", w.shortlist)
+			"extender: {shortlist: %d, sparseScores: %v}\n", w.shortlist, w.sparse)
 		if err := writeFile(config, []byte(text)); err != nil {
 			return nil, err
 		}

@@ -183,7 +183,7 @@ static void no_candidates_is_an_empty_list_never_null(void **state)
     ext_encode_filter(&r, &nodes, &none, DECIDE_ENFORCE);
     expect(&r, "{\"Nodes\":{\"metadata\":{},\"items\":[]},\"NodeNames\":null,\"FailedNodes\":{},"
                "\"FailedAndUnresolvableNodes\":{},\"Error\":\"\"}");
-    ext_encode_prioritize(&r, &names, &none);
+    ext_encode_prioritize(&r, &names, &none, false);
     expect(&r, "[]");
 }
 
@@ -193,9 +193,31 @@ static void prioritize_scores_every_candidate_once(void **state)
         .mode = KUBE_ARGS_NAMES, .n = N, .raw = raw, .quoted_bytes = RAW_BYTES};
     struct http_reply r = {0};
 
-    ext_encode_prioritize(&r, &args, &decision);
+    ext_encode_prioritize(&r, &args, &decision, false);
     expect(&r, "[{\"Host\":\"a\",\"Score\":9},{\"Host\":\"b\\u00e9\",\"Score\":0},"
                "{\"Host\":\"c\",\"Score\":0}]");
+}
+
+/* Of 9, 4, 4 and 7 kube-scheduler reads 5 and 3: what it adds up is less by 4 for all. */
+static void sparse_scores_are_those_above_the_lowest(void **state)
+{
+    static const struct str four[] = {
+        {&"\"a\""[1], 1}, {&"\"b\""[1], 1}, {&"\"c\""[1], 1}, {&"\"d\""[1], 1}};
+    const struct decide_row sent[] = {{.verdict = SCORE_ADMITTED, .wire = 9},
+                                      {.verdict = SCORE_ADMITTED, .wire = 4},
+                                      {.verdict = SCORE_ADMITTED, .wire = 4},
+                                      {.verdict = SCORE_ADMITTED, .wire = 7}};
+    const struct decision d = {.n = 4, .rows = sent}, alike = {.n = 2, .rows = sent + 1};
+    const struct kube_extender_args args = {
+        .mode = KUBE_ARGS_NAMES, .n = 4, .raw = four, .quoted_bytes = 12};
+    struct http_reply r = {0};
+
+    ext_encode_prioritize(&r, &args, &d, true);
+    expect(&r, "[{\"Host\":\"a\",\"Score\":5},{\"Host\":\"d\",\"Score\":3}]");
+    ext_encode_prioritize(&r, &args, &alike, true);
+    expect(&r, "[]");
+    ext_encode_prioritize(&r, &args, &decision, true); /* 9, 0, 0, and one that is repeated */
+    expect(&r, "[{\"Host\":\"a\",\"Score\":9}]");
 }
 
 static void scores_of_several_digits_are_whole(void **state)
@@ -206,7 +228,7 @@ static void scores_of_several_digits_are_whole(void **state)
         .mode = KUBE_ARGS_NAMES, .n = 1, .raw = raw, .quoted_bytes = RAW_BYTES};
     struct http_reply r = {0};
 
-    ext_encode_prioritize(&r, &args, &d);
+    ext_encode_prioritize(&r, &args, &d, false);
     expect(&r, "[{\"Host\":\"a\",\"Score\":1000}]");
 }
 
@@ -217,7 +239,7 @@ static void a_full_reply_is_left_to_the_server(void **state)
     struct http_reply r = {.full = true};
 
     ext_encode_filter(&r, &args, &decision, DECIDE_ENFORCE);
-    ext_encode_prioritize(&r, &args, &decision);
+    ext_encode_prioritize(&r, &args, &decision, false);
     assert_int_equal(r.body.n, 0);
 }
 
@@ -245,6 +267,7 @@ int main(void)
         cmocka_unit_test(survivors_with_a_blank_between_them_go_out_without_it),
         cmocka_unit_test(no_candidates_is_an_empty_list_never_null),
         cmocka_unit_test(prioritize_scores_every_candidate_once),
+        cmocka_unit_test(sparse_scores_are_those_above_the_lowest),
         cmocka_unit_test(scores_of_several_digits_are_whole),
         cmocka_unit_test(a_full_reply_is_left_to_the_server),
     };
