@@ -12,6 +12,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "cluster/cluster.h"
 #include "extender/counters.h"
@@ -20,19 +21,24 @@
 #include "kube/api.h"
 #include "kube/binding.h"
 #include "kube/object.h"
+#include "kube/pod.h"
+#include "kube/watch.h"
 #include "kube/worker.h"
 #include "net/http.h"
 
 enum {
     LOOK_EVERY_MS = 5,     /* while a call waits for its node, or for its pod to be known */
     KNOWN_WITHIN_MS = 250, /* a pod that kube-scheduler knows and we do not yet */
-    SEEN_WITHIN_MS = 5000, /* after a binding: longer the node does not wait for the watch */
+    SEEN_WITHIN_MS = 500,  /* after a binding: then the API server is asked who is on the node */
+    ASK_EVERY_MS = 200,    /* as long as some of them are not seen */
+    UNSEEN_MOST = 4096,    /* the oldest makes room */
+    NODE_PODS = 1000,      /* of a node that are looked at, far more than a kubelet takes */
     MARGIN_MS = 500,       /* of net/, should we not answer */
 };
 
 #define MS UINT64_C(1000000)
 
-enum stage { WAITS, IS_POSTED, IS_LOOKED_UP };
+enum stage { WAITS, ASKS_FOR_NODE, IS_POSTED, IS_LOOKED_UP };
 
 /* One call of the verb, in the arena of its request. */
 struct bind {
@@ -49,12 +55,15 @@ struct bind {
     struct err why;         /* what the write came to, while the pod is looked up */
 };
 
-/* A pod that was bound and is not yet seen on its node. On the heap, its texts behind it. */
+/*
+ * A pod that was bound, or may have been, and is not yet seen on its node. On the heap, its texts
+ * behind it. However long that takes: as long as a watch is down, nobody would count the pod.
+ */
 struct unseen {
     struct unseen *next;
     struct kube_binding what;
-    bool was_known; /* there before it was bound: when it is not there now, it is gone */
-    uint64_t until_ns;
+    bool was_known;  /* there before it was bound: when it is not there now, it is gone */
+    uint64_t ask_ns; /* from then on the API server is asked */
 };
 
 struct binder {
@@ -114,14 +123,13 @@ static bool is_settled(const struct unseen *u, const struct cluster_snapshot *sn
     return pod ? !str_eq(pod->uid, u->what.uid) || pod->node.n > 0 : u->was_known;
 }
 
-static void forget_settled(struct binder *b, const struct cluster_snapshot *snapshot,
-                           uint64_t now_ns)
+static void forget_settled(struct binder *b, const struct cluster_snapshot *snapshot)
 {
     struct unseen **link = &b->unseen;
 
     while (*link) {
         struct unseen *const u = *link;
-        if (u->until_ns > now_ns && !is_settled(u, snapshot)) {
+        if (!is_settled(u, snapshot)) {
             link = &u->next;
             continue;
         }
@@ -138,35 +146,57 @@ static struct str put(char **at, struct str text)
     return (struct str){p, text.n};
 }
 
-/* Without memory the next binding there is checked without this one: kube-scheduler counts it. */
-static void remember(struct binder *b, const struct kube_binding *what, bool was_known)
+static void make_room(struct binder *b)
 {
+    struct unseen **link = &b->unseen;
+
+    for (uint32_t n = 0; *link; link = &(*link)->next)
+        if (++n == UNSEEN_MOST) {
+            free(*link);
+            *link = NULL;
+            return;
+        }
+}
+
+/*
+ * What came of it may not be known: then the API server is asked at once. Without memory the next
+ * binding there is checked without this one: kube-scheduler counts it.
+ */
+static void remember(struct bind *c, bool is_certain)
+{
+    const struct kube_binding *const what = &c->what;
     const size_t bytes = what->ns.n + what->pod.n + what->uid.n + what->node.n;
     struct unseen *const u = malloc(sizeof(*u) + bytes);
 
     if (!u)
         return;
+    make_room(c->binder);
     char *at = (char *)(u + 1);
     *u = (struct unseen){
-        .next = b->unseen,
+        .next = c->binder->unseen,
         .what = {put(&at, what->ns), put(&at, what->pod), put(&at, what->uid),
                  put(&at, what->node)},
-        .was_known = was_known,
-        .until_ns = clock_monotonic_ns() + SEEN_WITHIN_MS * MS,
+        .was_known = c->was_known,
+        .ask_ns = clock_monotonic_ns() + (is_certain ? SEEN_WITHIN_MS * MS : 0),
     };
-    b->unseen = u;
+    c->binder->unseen = u;
 }
 
-/* No binding before this one is under way there. */
-static bool is_free(const struct bind *c)
+/* A call before this one is under way there. */
+static bool is_taken(const struct bind *c)
 {
     for (const struct bind *o = c->binder->first; o != c; o = o->next)
         if (str_eq(o->what.node, c->what.node))
-            return false;
-    for (const struct unseen *u = c->binder->unseen; u; u = u->next)
-        if (str_eq(u->what.node, c->what.node))
-            return false;
-    return true;
+            return true;
+    return false;
+}
+
+/* Who was bound there and is not seen: the first from `u` on. */
+static struct unseen *unseen_there(struct unseen *u, struct str node)
+{
+    while (u && !str_eq(u->what.node, node))
+        u = u->next;
+    return u;
 }
 
 /* ---- the API server ---- */
@@ -182,10 +212,19 @@ static void bound(struct bind *c, enum ext_bind_result result)
 {
     struct binder *const b = c->binder;
 
-    remember(b, &c->what, c->was_known);
+    remember(c, true);
     finish(c, result, NULL);
     kube_worker_tick_in(b->worker, 0); /* somebody may wait for the node */
 }
+
+/* It is bound, or it is not, or it will be: whoever comes next to the node finds out. */
+static void give_up(struct bind *c, const char *how, const char *why)
+{
+    remember(c, false);
+    fail(c, EXT_BIND_FAILED, "numawise: %s; %s%s", c->why.text, how, why);
+}
+
+static const char not_known[] = "what came of it is not known: ";
 
 static void on_pod(void *ctx, const struct kube_answer *answer)
 {
@@ -197,14 +236,15 @@ static void on_pod(void *ctx, const struct kube_answer *answer)
     if (err.code == 0)
         err.code = kube_pod_decode(&pod, answer->body, c->req->arena, &err);
     if (err.code)
-        fail(c, EXT_BIND_FAILED, "numawise: %s; what came of it is not known: %s", c->why.text,
-             err.text);
+        give_up(c, not_known, err.text);
     else if (!str_eq(pod.uid, c->what.uid))
         fail(c, EXT_BIND_CONFLICT, "numawise: another pod has this name now");
     else if (str_eq(pod.node, c->what.node))
         bound(c, EXT_BIND_ALREADY);
     else if (pod.node.n)
         fail(c, EXT_BIND_CONFLICT, "numawise: already bound to %.*s", STR_ARG(pod.node));
+    else if (c->why.code == -ETIMEDOUT)
+        give_up(c, "the pod has no node yet", "");
     else
         fail(c, EXT_BIND_FAILED, "numawise: %s", c->why.text);
 }
@@ -220,10 +260,9 @@ static void look_up(struct bind *c)
         .method = KUBE_GET, .path = path.p, .timeout_ms = left_ms(c) + 1, .done = on_pod, .ctx = c};
     c->stage = IS_LOOKED_UP;
     if (path.failed || left_ms(c) == 0)
-        fail(c, EXT_BIND_FAILED, "numawise: %s; no time to look what came of it", c->why.text);
+        give_up(c, "no time to look what came of it", "");
     else if (kube_api_send(kube_worker_api(c->binder->worker), &request, &c->call, &err))
-        fail(c, EXT_BIND_FAILED, "numawise: %s; what came of it is not known: %s", c->why.text,
-             err.text);
+        give_up(c, not_known, err.text);
 }
 
 static void on_posted(void *ctx, const struct kube_answer *answer)
@@ -286,6 +325,112 @@ static void check_and_post(struct bind *c, const struct cluster_snapshot *snapsh
         post(c, r.zones);
 }
 
+/* ---- who is on the node ---- */
+
+static void go_on(struct binder *b);
+
+struct census {
+    struct bind *call;
+    const struct cluster_snapshot *snapshot;
+    uint32_t n, unseen; /* pods that may hold something there; those of them that are not seen */
+};
+
+/* What cannot be decoded is not known to the cluster either, and never will be. */
+static int count_pod(void *ctx, enum kube_split_part part, struct str text)
+{
+    struct census *const census = ctx;
+    struct arena *const a = census->call->req->arena;
+    const size_t mark = arena_mark(a);
+    struct cluster_pod room;
+    struct score_pod pod;
+
+    if (part == KUBE_PART_ITEM && ++census->n > NODE_PODS)
+        return -E2BIG;
+    const int rc = part == KUBE_PART_ITEM ? kube_pod_read(&pod, text, 0, a, NULL) : -EINVAL;
+    if (rc == 0 && str_eq(pod.node, census->call->what.node) && !pod_is_terminal(&pod)) {
+        const struct score_pod *const seen =
+            cluster_snapshot_pod(census->snapshot, pod.ns, pod.name, &room);
+        census->unseen += !seen || !str_eq(seen->uid, pod.uid) || seen->node.n == 0;
+    }
+    arena_rewind(a, mark);
+    return rc == -ENOMEM ? rc : 0;
+}
+
+/* Is everybody seen who is on the node by this list? */
+static bool are_all_seen(struct bind *c, struct str list)
+{
+    struct cluster_snapshot *const snapshot = cluster_get(c->binder->options.cluster);
+    struct census census = {.call = c, .snapshot = snapshot};
+    struct kube_splitter splitter = {0};
+
+    kube_split_begin(&splitter, KUBE_SPLIT_LIST, LIMIT_API_ANSWER_BYTES, count_pod, &census);
+    const bool whole =
+        kube_split_feed(&splitter, list.p, list.n) == 0 && kube_split_end(&splitter) == 0;
+    kube_split_done(&splitter);
+    cluster_snapshot_unref(snapshot);
+    return whole && census.unseen == 0;
+}
+
+/* Those who are not seen there: all are, or gone; or it is asked again somewhat later. */
+static void settle_node(struct binder *b, struct str node, bool all_seen)
+{
+    struct unseen **link = &b->unseen;
+
+    while (*link) {
+        struct unseen *const u = *link;
+        if (str_eq(u->what.node, node) && all_seen) {
+            *link = u->next;
+            free(u);
+            continue;
+        }
+        if (str_eq(u->what.node, node))
+            u->ask_ns = clock_monotonic_ns() + ASK_EVERY_MS * MS;
+        link = &u->next;
+    }
+}
+
+static void on_node(void *ctx, const struct kube_answer *answer)
+{
+    struct bind *const c = ctx;
+
+    c->call = NULL;
+    c->stage = WAITS;
+    settle_node(c->binder, c->what.node, answer->err.code == 0 && are_all_seen(c, answer->body));
+    go_on(c->binder);
+}
+
+/* The list is as of now, so every binding that was made is in it. */
+static void ask_for_node(struct bind *c)
+{
+    CLEANUP(buf_free) struct buf path = {0};
+    struct err err = {0};
+
+    kube_binding_node_path(&path, &c->what);
+    const struct kube_request request = {.method = KUBE_GET,
+                                         .path = path.p,
+                                         .timeout_ms = left_ms(c) / 2 + 1,
+                                         .done = on_node,
+                                         .ctx = c};
+    c->stage = ASKS_FOR_NODE;
+    atomic_fetch_add(&c->binder->options.counters->bind_lists, 1);
+    if (path.failed)
+        fail(c, EXT_BIND_FAILED, "numawise: no memory to bind");
+    else if (kube_api_send(kube_worker_api(c->binder->worker), &request, &c->call, &err))
+        fail(c, EXT_BIND_FAILED, "numawise: %s", err.text);
+}
+
+/* True: it is asked, or the call is gone; false: it is not time yet. */
+static bool ask_when_due(struct bind *c, struct unseen *u, uint64_t now_ns)
+{
+    while (u && now_ns < u->ask_ns)
+        u = unseen_there(u->next, c->what.node);
+    if (u)
+        ask_for_node(c);
+    return u != NULL;
+}
+
+/* ---- whose turn it is ---- */
+
 /* False: it goes on waiting. */
 static bool begin(struct bind *c, const struct cluster_snapshot *snapshot, uint64_t now_ns)
 {
@@ -301,8 +446,11 @@ static bool begin(struct bind *c, const struct cluster_snapshot *snapshot, uint6
             fail(c, EXT_BIND_CONFLICT, "numawise: already bound to %.*s", STR_ARG(pod->node));
         return true;
     }
-    if (!is_free(c) || (!pod && now_ns < c->req->start_ns + KNOWN_WITHIN_MS * MS))
+    if (is_taken(c) || (!pod && now_ns < c->req->start_ns + KNOWN_WITHIN_MS * MS))
         return false;
+    struct unseen *const unseen = unseen_there(c->binder->unseen, c->what.node);
+    if (unseen)
+        return ask_when_due(c, unseen, now_ns);
     check_and_post(c, snapshot, pod);
     return true;
 }
@@ -313,7 +461,7 @@ static void go_on(struct binder *b)
     const uint64_t now_ns = clock_monotonic_ns();
     bool waits = false;
 
-    forget_settled(b, snapshot, now_ns);
+    forget_settled(b, snapshot);
     for (struct bind *c = b->first, *next; c; c = next) {
         next = c->next;
         if (c->stage != WAITS || begin(c, snapshot, now_ns))
@@ -379,7 +527,7 @@ static void on_stop(void *ctx)
         if (c->call)
             kube_call_cancel(c->call);
         fail(c, EXT_BIND_FAILED, "numawise: the program ends%s",
-             c->stage == WAITS ? "" : "; what came of the binding is not known");
+             c->stage <= ASKS_FOR_NODE ? "" : "; what came of the binding is not known");
     }
 }
 

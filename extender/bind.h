@@ -5,8 +5,10 @@
  * later, by a thread with an API client of its own, so that filter waits for none of this.
  *
  * A node has one binding under way at a time, until the pod is seen there: each is checked against
- * all that came before. Success is said only when the API server has said it, or shows the pod on
- * that node; an answer comes within bind_ms, whatever the API server does.
+ * all that came before. Where that takes long, or nobody knows what came of a binding, the API
+ * server is asked who is on the node, and nobody is bound there before all of them are seen.
+ * Success is said only when the API server has said it, or shows the pod on that node; an answer
+ * comes within bind_ms, whatever the API server does.
  */
 #ifndef EXTENDER_BIND_H
 #define EXTENDER_BIND_H

@@ -99,6 +99,10 @@ static void binds_text(const struct ext_counters *c, struct buf *out)
     metric_counter(out, "numawise_extender_binds_unchecked_total",
                    "Pods that were bound without a look at the node, for they were not known yet.",
                    value(&c->binds_unchecked));
+    metric_counter(
+        out, "numawise_extender_bind_lists_total",
+        "Lists of a node's pods before a binding there, for an earlier one was not seen.",
+        value(&c->bind_lists));
 }
 
 static void preempt_text(const struct ext_counters *c, struct buf *out)

@@ -41,6 +41,7 @@ struct ext_counters {
     atomic_uint_fast64_t binds[EXT_BIND_RESULTS];
     atomic_uint_fast64_t preempt_nodes[EXT_PREEMPT_RESULTS];
     atomic_uint_fast64_t binds_unchecked;       /* of pods that were not known */
+    atomic_uint_fast64_t bind_lists;            /* of a node's pods, before a binding there */
     atomic_uint_fast64_t nodes[EXT_JUDGING][3]; /* by score_verdict */
     /* Of filter, by score_reason: refused, let pass by Shadow, passed unjudged. */
     atomic_uint_fast64_t rejected[SCORE_REASONS], shadowed[SCORE_REASONS], unknown[SCORE_REASONS];

@@ -102,6 +102,11 @@ void kube_binding_pod_path(struct buf *out, const struct kube_binding *b)
     buf_printf(out, "/api/v1/namespaces/%.*s/pods/%.*s", STR_ARG(b->ns), STR_ARG(b->pod));
 }
 
+void kube_binding_node_path(struct buf *out, const struct kube_binding *b)
+{
+    buf_printf(out, "/api/v1/pods?fieldSelector=spec.nodeName%%3D%.*s", STR_ARG(b->node));
+}
+
 void kube_binding_path(struct buf *out, const struct kube_binding *b)
 {
     kube_binding_pod_path(out, b);

@@ -34,4 +34,7 @@ void kube_binding_encode(struct buf *out, const struct kube_binding *b, const ch
 void kube_binding_path(struct buf *out, const struct kube_binding *b);
 void kube_binding_pod_path(struct buf *out, const struct kube_binding *b);
 
+/* The list of the pods that are on the node. */
+void kube_binding_node_path(struct buf *out, const struct kube_binding *b);
+
 #endif

@@ -27,7 +27,7 @@ enum { NODES, PODS, TOPOLOGIES, PATIENCE_MS = 30000, BIND_MS = 3000 };
 #define HEAD "apiVersion: numawise.config.gokore.io/v1alpha1\nkind: NumawiseConfiguration\n"
 
 /* What the API server does with a Binding besides making it. */
-enum manner { HONEST, BINDS_AND_FAILS, BINDS_AND_HANGS };
+enum manner { HONEST, BINDS_AND_FAILS, BINDS_AND_HANGS, BINDS_AND_HIDES };
 
 static struct {
     struct fake_api *api;
@@ -97,13 +97,19 @@ static int post_binding(const char *ns, const char *name, struct str body, struc
     const int status = bind_pod(fake_api_lock(w.api), ns, name, binding);
     fake_api_unlock(w.api);
     json_decref(binding);
+    if (manner == BINDS_AND_HIDES) { /* nor can the pod be read */
+        char target[160];
+        (void)snprintf(target, sizeof(target), "/api/v1/namespaces/%s/pods/%s", ns, name);
+        fake_api_fault(w.api, FAKE_RESET, target, FAKE_LISTS, FAKE_ALWAYS, 0, 0);
+    }
     for (int ms = 0; manner == BINDS_AND_HANGS && w.manner == manner && ms < PATIENCE_MS; ms += 5)
         (void)poll(NULL, 0, 5);
-    if (manner == BINDS_AND_FAILS || status != 201)
+    const bool lies = manner == BINDS_AND_FAILS || manner == BINDS_AND_HIDES;
+    if (lies || status != 201)
         history_status(out, status == 201 ? 500 : status, "Odd", "the pod's own reason", "", 0);
     else
         history_status(out, 201, "", "", "", 0);
-    return manner == BINDS_AND_FAILS && status == 201 ? 500 : status;
+    return lies && status == 201 ? 500 : status;
 }
 
 static int get_pod(const char *ns, const char *name, struct buf *out)
@@ -493,6 +499,91 @@ static void an_api_server_in_trouble_gets_no_success_out_of_us(void **state)
     fake_api_up(w.api);
 }
 
+/* No watch of pods tells anything from now on. */
+static void silence(void)
+{
+    fake_api_fault(w.api, FAKE_STATUS, "/api/v1/pods", FAKE_WATCHES, FAKE_ALWAYS, 500, 0);
+    fake_api_cut(w.api);
+}
+
+static const char of_n1[] = "GET /api/v1/pods?fieldSelector=spec.nodeName%3Dn1";
+
+/* Tried again as kube-scheduler does, until it is bound. */
+static void expect_bound_later(const char *pod, const char *node)
+{
+    char error[512] = "-";
+
+    for (int ms = 0; ms < PATIENCE_MS && error[0]; ms += 50) {
+        bind_to(pod, node, error);
+        if (error[0]) {
+            assert_non_null(strstr(error, "an earlier binding to n1 is not through"));
+            (void)poll(NULL, 0, 50);
+        }
+    }
+    assert_string_equal(error, "");
+}
+
+/*
+ * The watch is down for longer than anybody waits: the API server takes bindings all the while, and
+ * none is made to a node on which somebody is not seen.
+ */
+static void a_node_waits_for_those_who_were_bound_there_however_long(void **state)
+{
+    (void)state;
+    put_pod("a", 6);
+    put_pod("b", 6);
+    put_pod("c", 6);
+    put_pod("d", 6);
+    expect_bound("d", "n2"); /* and with it they are all known */
+    silence();
+    expect_bound("a", "n1");
+    const int posts = w.bindings;
+    for (int i = 0; i < 3; i++) /* BIND_MS each */
+        expect_error("b", "n1", "an earlier binding to n1 is not through");
+    assert_int_equal(w.bindings, posts);
+    assert_true(fake_api_asked(w.api, of_n1) >= 3);
+    assert_int_equal(metric("\nnumawise_extender_bind_lists_total "), fake_api_asked(w.api, of_n1));
+    fake_api_heal(w.api);
+    expect_bound_later("b", "n1");
+    pthread_mutex_lock(&w.lock);
+    assert_string_equal(w.annotation, "{\"main\":[1]}"); /* the first one is counted */
+    pthread_mutex_unlock(&w.lock);
+    expect_error("c", "n1", "TopologyAffinityError");
+}
+
+/* A binding that was made and that nobody has confirmed counts, and one that was not does not. */
+static void what_came_of_a_binding_is_found_out_before_the_next_one(void **state)
+{
+    (void)state;
+    put_pod("a", 6);
+    put_pod("b", 6);
+    put_pod("c", 6);
+    put_pod("d", 6);
+    expect_bound("d", "n2");
+    silence();
+    w.manner = BINDS_AND_HIDES;
+    expect_error("a", "n1", "what came of it is not known");
+    w.manner = HONEST;
+    expect_error("b", "n1", "an earlier binding to n1 is not through");
+    fake_api_heal(w.api);
+    expect_bound_later("b", "n1");
+    expect_error("c", "n1", "TopologyAffinityError");
+
+    /* nothing was written: who comes next is bound at once */
+    const unsigned asked = fake_api_asked(w.api, "GET /api/v1/pods?fieldSelector=");
+    put_node("n3");
+    put_pod("e", 6);
+    fake_api_fault(w.api, FAKE_RESET, "/api/v1/namespaces/ml/pods/e", FAKE_LISTS, FAKE_ALWAYS, 0,
+                   0);
+    expect_error("e", "n3", "what came of it is not known");
+    expect_bound("c", "n3");
+    assert_int_equal(fake_api_asked(w.api, "GET /api/v1/pods?fieldSelector="), asked + 1);
+    fake_api_heal(w.api);
+    pthread_mutex_lock(&w.lock);
+    assert_string_equal(w.annotation, "{\"main\":[0]}");
+    pthread_mutex_unlock(&w.lock);
+}
+
 static void what_is_no_binding_is_refused_without_a_body(void **state)
 {
     static const char *const bodies[] = {
@@ -643,6 +734,8 @@ int main(void)
         BOUND(of_many_at_once_as_many_are_bound_as_fit),
         BOUND(what_is_not_known_is_the_api_servers_to_say),
         BOUND(an_api_server_in_trouble_gets_no_success_out_of_us),
+        BOUND(a_node_waits_for_those_who_were_bound_there_however_long),
+        BOUND(what_came_of_a_binding_is_found_out_before_the_next_one),
         BOUND(what_is_no_binding_is_refused_without_a_body),
         BOUND(recorded_requests_are_understood),
         BOUND(at_the_end_nobody_is_left_without_an_answer),
