@@ -102,6 +102,10 @@ const struct config_setting config_settings[] = {
      "Prioritize names only the nodes above the lowest score, with how much they are above it: "
      "kube-scheduler chooses the same, and reads less.",
      CONFIG_BOOL, .max = 1, .reloadable = true, AT(sparse_scores)},
+    {"extender.secondLook",
+     "A filter that would refuse every node waits so long for newer news of the API server, and is "
+     "then worked out once more, for a tenth of the time at most; 0 = answered at once.",
+     CONFIG_DURATION, .max = 5 * SECOND, .initial = LIMIT_SECOND_LOOK_MS, AT(second_look_ms)},
     {"extender.threads",
      "Threads that judge the nodes of one call together where many are new to it; 0 = one for each "
      "CPU "

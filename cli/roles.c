@@ -91,6 +91,8 @@ static int make_roles(struct roles *r, const struct numawise_config *c, struct c
         rc = ext_new(&r->ext, cluster, r->ring, &settings, err);
     if (rc == 0)
         rc = ext_add_crew(r->ext, c->threads ? (uint32_t)c->threads : crew_size(), err);
+    if (rc == 0 && source->server) /* a directory is not raced for */
+        ext_add_second_look(r->ext, (uint32_t)c->second_look_ms);
     if (rc == 0 && c->bind)
         rc = ext_add_bind(r->ext, &source->access, (uint32_t)c->limits.bind_ms, err);
     if (rc == 0 && c->preempt)

@@ -497,6 +497,8 @@ void binder_take(struct binder *b, const struct http_request *req, struct http_r
 {
     struct bind *const c = arena_array(req->arena, 1, sizeof(*c));
     struct err err = {0};
+
+    ext_count_arrival(b->options.counters, EXT_BIND);
     const int rc = c ? kube_binding_decode(&c->what, req->body, req->arena, &err) : -ENOMEM;
 
     if (rc) {

@@ -19,6 +19,11 @@ static unsigned long long value(const atomic_uint_fast64_t *counter)
     return atomic_load_explicit(counter, memory_order_relaxed);
 }
 
+void ext_count_arrival(struct ext_counters *c, enum ext_verb verb)
+{
+    bump(&c->arrived[verb], 1);
+}
+
 void ext_count_request(struct ext_counters *c, enum ext_verb verb, enum ext_code code,
                        uint64_t duration_ns)
 {
@@ -76,6 +81,21 @@ static void requests_text(const struct ext_counters *c, struct buf *out)
                        value(&c->requests[v][k]));
 }
 
+/* Answers first: a call that arrives in between is one more, and never one less than none. */
+static void in_flight_text(const struct ext_counters *c, struct buf *out)
+{
+    static const char name[] = "numawise_extender_requests_in_flight";
+
+    metric_family(out, name, "gauge", "Calls of kube-scheduler that are not answered yet.");
+    for (int v = 0; v < EXT_VERBS; v++) {
+        unsigned long long answered = 0;
+
+        for (int k = 0; k < EXT_CODES; k++)
+            answered += value(&c->requests[v][k]);
+        buf_printf(out, "%s{verb=\"%s\"} %llu\n", name, verbs[v], value(&c->arrived[v]) - answered);
+    }
+}
+
 static void nodes_text(const struct ext_counters *c, struct buf *out)
 {
     static const char name[] = "numawise_extender_nodes_total";
@@ -117,6 +137,18 @@ static void preempt_text(const struct ext_counters *c, struct buf *out)
         buf_printf(out, "%s{result=\"%s\"} %llu\n", name, results[r], value(&c->preempt_nodes[r]));
 }
 
+static void looks_text(const struct ext_counters *c, struct buf *out)
+{
+    static const char name[] = "numawise_extender_second_looks_total";
+    static const char *const results[EXT_LOOK_RESULTS] = {"same", "refused", "admitted"};
+
+    metric_family(out, name, "counter",
+                  "Refusals of every node that waited for newer state, by what it came to: none "
+                  "came, it refused as well, or some node admits now.");
+    for (int r = 0; r < EXT_LOOK_RESULTS; r++)
+        buf_printf(out, "%s{result=\"%s\"} %llu\n", name, results[r], value(&c->looks[r]));
+}
+
 static void duration_text(const struct ext_counters *c, struct buf *out)
 {
     static const char name[] = "numawise_extender_request_duration_seconds";
@@ -156,10 +188,12 @@ static void mispredictions_text(const struct ext_counters *c, struct buf *out)
 void ext_counters_text(const struct ext_counters *c, struct buf *out)
 {
     requests_text(c, out);
+    in_flight_text(c, out);
     nodes_text(c, out);
     duration_text(c, out);
     binds_text(c, out);
     preempt_text(c, out);
+    looks_text(c, out);
     reasons_text(c->rejected, false, out, "numawise_extender_rejections_total",
                  "Candidates that filter refused, by reason.");
     reasons_text(

@@ -35,11 +35,20 @@ enum ext_preempt_result {
     EXT_PREEMPT_RESULTS,
 };
 
+/* What came of a refusal that waited for newer state. */
+enum ext_look_result {
+    EXT_LOOK_SAME, /* there was none */
+    EXT_LOOK_REFUSED,
+    EXT_LOOK_ADMITTED,
+    EXT_LOOK_RESULTS,
+};
+
 /* Zero-initialise. */
 struct ext_counters {
-    atomic_uint_fast64_t requests[EXT_VERBS][EXT_CODES];
+    atomic_uint_fast64_t requests[EXT_VERBS][EXT_CODES], arrived[EXT_VERBS];
     atomic_uint_fast64_t binds[EXT_BIND_RESULTS];
     atomic_uint_fast64_t preempt_nodes[EXT_PREEMPT_RESULTS];
+    atomic_uint_fast64_t looks[EXT_LOOK_RESULTS];
     atomic_uint_fast64_t binds_unchecked;       /* of pods that were not known */
     atomic_uint_fast64_t bind_lists;            /* of a node's pods, before a binding there */
     atomic_uint_fast64_t nodes[EXT_JUDGING][3]; /* by score_verdict */
@@ -52,6 +61,8 @@ struct ext_counters {
     struct metric_durations durations[EXT_VERBS][EXT_CODES];
 };
 
+/* A call has come; and, once for each, it is answered. */
+void ext_count_arrival(struct ext_counters *c, enum ext_verb verb);
 void ext_count_request(struct ext_counters *c, enum ext_verb verb, enum ext_code code,
                        uint64_t duration_ns);
 void ext_count_decision(struct ext_counters *c, enum ext_verb verb, const struct decision *d,

@@ -26,17 +26,31 @@
 #include "kube/extender_wire.h"
 #include "kube/preempt_wire.h"
 
+enum {
+    LOOK_EVERY_MS = 1,     /* while a refusal waits for newer state */
+    LOOK_SHARE = 10,       /* of the time, one part may be spent so */
+    LOOK_MOST = 10,        /* waits in a row that can be saved up */
+    LOOK_MARGIN_MS = 5000, /* of net/, should we not answer */
+};
+
+/* How much of kube-scheduler's one loop may still be spent waiting. */
+struct patience {
+    uint64_t left_ns, asked_ns;
+};
+
 struct ext {
     struct cluster *cluster;
     struct ring *ring;
     struct binder *binder; /* NULL: bind is not served */
     bool preempts;
     struct doubts *doubts;
-    struct crew *crew; /* NULL: the listener's thread judges alone */
-    struct memo *memo; /* the listener's thread alone uses these four */
+    struct crew *crew;       /* NULL: the listener's thread judges alone */
+    uint64_t second_look_ns; /* 0: a refusal is answered at once */
+    struct memo *memo;       /* the listener's thread alone uses these five */
     struct holds *holds;
     struct cluster_order order;
     uint64_t turn;
+    struct patience patience;
     atomic_uint mode, max_score, shortlist;
     atomic_bool sparse_scores;
     atomic_int_fast64_t max_age_us;
@@ -117,6 +131,11 @@ int ext_add_crew(struct ext *e, uint32_t threads, struct err *err)
     return threads > 1 ? crew_new(&e->crew, threads - 1, CREW_LEAST, err) : 0;
 }
 
+void ext_add_second_look(struct ext *e, uint32_t ms)
+{
+    e->second_look_ns = ms * UINT64_C(1000000);
+}
+
 void ext_add_preempt(struct ext *e)
 {
     e->preempts = true;
@@ -150,7 +169,7 @@ static struct decide_options options_now(struct ext *e, enum ext_verb verb)
     };
 }
 
-/* One call on its way through. */
+/* One call on its way through, in the arena of its request. */
 struct call {
     struct ext *e;
     enum ext_verb verb;
@@ -159,7 +178,11 @@ struct call {
     struct kube_extender_args args;
     struct decide_ask ask;
     struct decide_options options;
+    struct cluster_snapshot *snapshot; /* that of the decision; a reference */
     struct decision decision;
+    uint64_t decided_ns;
+    size_t mark;       /* of the arena, before the decision */
+    uint64_t until_ns; /* how long it waits for newer state */
 };
 
 static void keep(struct call *c)
@@ -215,13 +238,130 @@ static enum ext_code refuse(struct call *c, int rc, const struct err *err)
     return is_full ? EXT_503 : EXT_400;
 }
 
-static enum ext_code answer(struct call *c, const struct cluster_snapshot *snapshot)
+/* The decision, over the call's snapshot. */
+static int decide(struct call *c, struct err *err)
 {
+    c->mark = arena_mark(c->req->arena);
+    c->decided_ns = clock_monotonic_ns();
+    holds_look(c->e->holds, c->snapshot, c->decided_ns);
+    doubts_look(c->e->doubts, c->decided_ns);
+    return decide_run(&c->decision, &c->ask, c->snapshot, &c->options, c->req->arena, err);
+}
+
+static void end(struct call *c, enum ext_code code)
+{
+    cluster_snapshot_unref(c->snapshot);
+    ext_count_request(&c->e->counters, c->verb, code, clock_monotonic_ns() - c->req->start_ns);
+}
+
+static void answer(struct call *c)
+{
+    hold(c, c->decided_ns);
+    encode(c);
+    ext_count_decision(&c->e->counters, c->verb, &c->decision, c->options.mode);
+    keep(c);
+    tell(c);
+    end(c, EXT_200);
+}
+
+/* ---- a second look ---- */
+
+/* Every node is refused, and for want of room: what is asked for may come free. */
+static bool is_refused_for_now(const struct call *c)
+{
+    const struct decision *const d = &c->decision;
+
+    return c->verb == EXT_FILTER && c->options.mode == DECIDE_ENFORCE && d->pass == DECIDE_JUDGED &&
+           d->n > 0 && d->counts[SCORE_ADMITTED] == 0 && d->counts[SCORE_UNKNOWN] == d->refused &&
+           score_request_refused(d->request) == SCORE_REASON_NONE;
+}
+
+/* May a call wait for so long? kube-scheduler has one loop, and waits with it. */
+static bool has_patience(struct ext *e, uint64_t now_ns, uint64_t for_ns)
+{
+    struct patience *const p = &e->patience;
+    const uint64_t most = LOOK_MOST * for_ns;
+    const uint64_t more = (now_ns - p->asked_ns) / LOOK_SHARE;
+
+    p->left_ns = p->left_ns + more > most ? most : p->left_ns + more;
+    p->asked_ns = now_ns;
+    return p->left_ns >= for_ns;
+}
+
+static void conclude(struct call *c, enum ext_look_result result)
+{
+    struct ext *const e = c->e;
+    const uint64_t waited = clock_monotonic_ns() - (c->until_ns - e->second_look_ns);
+
+    e->patience.left_ns -= waited < e->patience.left_ns ? waited : e->patience.left_ns;
+    (void)atomic_fetch_add(&e->counters.looks[result], 1);
+    answer(c);
+    http_finish(c->reply);
+}
+
+/* Newer state than that of the decision; false: there is none. */
+static bool take_newer(struct call *c)
+{
+    struct cluster_snapshot *const newest = cluster_get(c->e->cluster);
+
+    if (newest == c->snapshot) {
+        cluster_snapshot_unref(newest);
+        return false;
+    }
+    cluster_snapshot_unref(c->snapshot);
+    c->snapshot = newest;
+    return true;
+}
+
+static void look_again(void *ctx, bool last)
+{
+    struct call *const c = ctx;
+    const bool is_over = last || clock_monotonic_ns() >= c->until_ns;
     struct err err = {0};
-    int rc = kube_extender_args_decode(&c->args, c->req->body, c->req->arena, &err);
+
+    if (!take_newer(c)) {
+        if (is_over)
+            conclude(c, EXT_LOOK_SAME);
+        else
+            http_call_in(c->reply, LOOK_EVERY_MS, look_again, c);
+        return;
+    }
+    arena_rewind(c->req->arena, c->mark);
+    const int rc = decide(c, &err);
+    if (rc) {
+        end(c, refuse(c, rc, &err));
+        http_finish(c->reply);
+    } else if (!is_refused_for_now(c)) {
+        conclude(c, EXT_LOOK_ADMITTED);
+    } else if (is_over) {
+        conclude(c, EXT_LOOK_REFUSED);
+    } else {
+        http_call_in(c->reply, LOOK_EVERY_MS, look_again, c);
+    }
+}
+
+/* True: it is answered later. */
+static bool is_put_off(struct call *c)
+{
+    struct ext *const e = c->e;
+
+    if (e->second_look_ns == 0 || !is_refused_for_now(c) || !cluster_is_synced(e->cluster) ||
+        !has_patience(e, c->decided_ns, e->second_look_ns))
+        return false;
+    c->until_ns = c->decided_ns + e->second_look_ns;
+    http_defer(c->reply, (unsigned)(e->second_look_ns / 1000000) + LOOK_MARGIN_MS);
+    http_call_in(c->reply, LOOK_EVERY_MS, look_again, c);
+    return true;
+}
+
+/* ---- filter and prioritize ---- */
+
+static int read_args(struct call *c, struct err *err)
+{
+    const int rc = kube_extender_args_decode(&c->args, c->req->body, c->req->arena, err);
 
     if (rc)
-        return refuse(c, rc, &err);
+        return rc;
     if (!c->args.has_pod)
         log_request(LOG_LEVEL_WARN, "extender", c->req->id,
                     "every node passes, pod not understood: %s", c->args.pod_err.text);
@@ -230,30 +370,34 @@ static enum ext_code answer(struct call *c, const struct cluster_snapshot *snaps
         .n = c->args.n,
         .names = c->args.names,
     };
-    const uint64_t now_ns = clock_monotonic_ns();
-    holds_look(c->e->holds, snapshot, now_ns);
-    doubts_look(c->e->doubts, now_ns);
-    rc = decide_run(&c->decision, &c->ask, snapshot, &c->options, c->req->arena, &err);
-    if (rc)
-        return refuse(c, rc, &err);
-    hold(c, now_ns);
-    encode(c);
-    ext_count_decision(&c->e->counters, c->verb, &c->decision, c->options.mode);
-    keep(c);
-    tell(c);
-    return EXT_200;
+    return 0;
 }
 
 static void serve(struct ext *e, enum ext_verb verb, const struct http_request *req,
                   struct http_reply *reply)
 {
-    struct call c = {
-        .e = e, .verb = verb, .req = req, .reply = reply, .options = options_now(e, verb)};
-    struct cluster_snapshot *const snapshot = cluster_get(e->cluster);
-    const enum ext_code code = answer(&c, snapshot);
+    struct call *const c = arena_array(req->arena, 1, sizeof(*c));
+    struct err err = {0};
 
-    cluster_snapshot_unref(snapshot);
-    ext_count_request(&e->counters, verb, code, clock_monotonic_ns() - req->start_ns);
+    ext_count_arrival(&e->counters, verb);
+    if (!c) {
+        http_status(reply, 503);
+        ext_count_request(&e->counters, verb, EXT_503, clock_monotonic_ns() - req->start_ns);
+        return;
+    }
+    *c = (struct call){.e = e,
+                       .verb = verb,
+                       .req = req,
+                       .reply = reply,
+                       .options = options_now(e, verb),
+                       .snapshot = cluster_get(e->cluster)};
+    int rc = read_args(c, &err);
+    if (rc == 0)
+        rc = decide(c, &err);
+    if (rc)
+        end(c, refuse(c, rc, &err));
+    else if (!is_put_off(c))
+        answer(c);
 }
 
 static void filter(void *ctx, const struct http_request *req, struct http_reply *reply)
@@ -299,6 +443,8 @@ static void preempt(void *ctx, const struct http_request *req, struct http_reply
     struct ext *const e = ctx;
     CLEANUP(buf_free) struct buf out = {0};
     struct err err = {0};
+
+    ext_count_arrival(&e->counters, EXT_PREEMPT);
     const int rc = answer_preempt(e, req, &out, &err);
     const enum ext_code code = rc == 0 ? EXT_200 : rc == -ENOMEM ? EXT_503 : EXT_400;
 

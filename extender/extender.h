@@ -52,6 +52,14 @@ int ext_add_bind(struct ext *e, const struct kube_access *access, uint32_t bind_
  */
 int ext_add_crew(struct ext *e, uint32_t threads, struct err *err) MUST_CHECK;
 
+/*
+ * A filter that would refuse every node waits up to `ms` for newer state, and is then worked out
+ * once more: kube-scheduler asks about a pod that waits in the millisecond in which it sees another
+ * one gone, and if we see it later, the refusal stands until the next change of the cluster. 0 =
+ * no. Before ext_routes.
+ */
+void ext_add_second_look(struct ext *e, uint32_t ms);
+
 /* Serve preempt, too. Before ext_routes. */
 void ext_add_preempt(struct ext *e);
 

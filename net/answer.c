@@ -361,6 +361,44 @@ void http_finish(struct http_reply *reply)
     pthread_mutex_unlock(&s->finished_lock);
 }
 
+static void call_due(struct exchange *x, bool last)
+{
+    struct exchange **link = &x->server->due;
+
+    while (*link != x)
+        link = &(*link)->next_due;
+    *link = x->next_due;
+    x->due(x->due_ctx, last);
+}
+
+static void on_due(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd, (void)what;
+    call_due(arg, false);
+}
+
+void http_call_in(struct http_reply *reply, unsigned ms, void (*fn)(void *ctx, bool last),
+                  void *ctx)
+{
+    struct exchange *const x = exchange_of(reply);
+    struct http_server *const s = x->server;
+    const struct timeval in = {.tv_sec = ms / 1000, .tv_usec = (suseconds_t)(ms % 1000) * 1000};
+
+    assert(x->deadline_ms > 0);
+    x->due = fn;
+    x->due_ctx = ctx;
+    x->next_due = s->due;
+    s->due = x;
+    if (event_base_once(s->base, -1, EV_TIMEOUT, on_due, x, &in) < 0)
+        call_due(x, true); /* no memory for a timer */
+}
+
+void answer_due(struct http_server *s)
+{
+    while (s->due)
+        call_due(s->due, true);
+}
+
 static void finish(struct exchange *x)
 {
     struct guard *const g = x->guard;

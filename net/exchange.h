@@ -42,6 +42,9 @@ struct exchange {
     unsigned deadline_ms;       /* not 0: deferred, and not finished */
     char *head;                 /* what the request's slices point into, kept without the guard */
     struct identity *identity;  /* the same for its client */
+    struct exchange *next_due;  /* in the server's list of those who wait to be called */
+    void (*due)(void *ctx, bool last);
+    void *due_ctx;
 };
 
 /* With one reference and room for a body of `body_bytes`; NULL when out of memory. */

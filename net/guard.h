@@ -29,6 +29,9 @@ bool guard_make_room(struct http_server *s);
 /* Answer what http_finish was called for. */
 void answer_finished(struct http_server *s);
 
+/* The loop has ended: call whoever waits to be called. */
+void answer_due(struct http_server *s);
+
 /* The server drains: idle connections close, the others after the reply they are at. */
 void guard_drain_all(struct http_server *s);
 /* Close every connection now. */

@@ -94,6 +94,13 @@ void http_add_ref(struct http_reply *r, const char *p, size_t n);
 void http_defer(struct http_reply *reply, unsigned deadline_ms);
 void http_finish(struct http_reply *reply);
 
+/*
+ * Of a deferred request, on the server's thread alone: call `fn` there in `ms`. It answers, or asks
+ * to be called once more; `last`: the server has stopped, and it answers now. One at a time.
+ */
+void http_call_in(struct http_reply *reply, unsigned ms, void (*fn)(void *ctx, bool last),
+                  void *ctx);
+
 typedef void (*http_handler)(void *ctx, const struct http_request *req, struct http_reply *reply);
 
 struct http_route {

@@ -272,6 +272,7 @@ void http_server_stop(struct http_server *s)
     while (write(s->wake_fd, &one, sizeof(one)) < 0 && errno == EINTR)
         continue;
     pthread_join(s->thread, NULL);
+    answer_due(s); /* whose peers are gone */
     s->stopped = true;
 }
 

@@ -40,6 +40,7 @@ struct http_server {
     struct guard **guards_end;
     struct guard *answering; /* the one whose request evhtp is working on */
     uint64_t away;           /* deferred requests that are not finished */
+    struct exchange *due;    /* of these, who is to be called */
     pthread_mutex_t finished_lock;
     struct exchange *finished; /* by http_finish, not yet answered; under the lock */
     int finished_fd;           /* eventfd: there are some */

@@ -53,6 +53,39 @@ static void at_once(void *ctx, const struct http_request *req, struct http_reply
     http_finish(reply);
 }
 
+/* Called again and again, on the server's thread: answers at the third time. */
+static struct {
+    struct http_reply *reply;
+    pthread_t thread;
+    _Atomic unsigned calls;
+    unsigned last;
+    bool for_ever;
+} due;
+
+static void on_due(void *ctx, bool last)
+{
+    assert_ptr_equal(ctx, &due);
+    assert_true(last || pthread_equal(due.thread, pthread_self()));
+    due.calls++;
+    due.last += last;
+    if (!last && (due.for_ever || due.calls < 3)) {
+        http_call_in(due.reply, 1, on_due, ctx);
+        return;
+    }
+    http_add(due.reply, "in time", 7);
+    http_finish(due.reply);
+}
+
+static void in_a_moment(void *ctx, const struct http_request *req, struct http_reply *reply)
+{
+    (void)ctx, (void)req;
+    due.reply = reply;
+    due.thread = pthread_self();
+    due.calls = due.last = 0;
+    http_defer(reply, 20000);
+    http_call_in(reply, 1, on_due, &due);
+}
+
 static void ok(void *ctx, const struct http_request *req, struct http_reply *reply)
 {
     (void)ctx, (void)req;
@@ -62,6 +95,7 @@ static void ok(void *ctx, const struct http_request *req, struct http_reply *rep
 static const struct http_route routes[] = {
     {"/later", HTTP_POST, false, later, NULL},
     {"/at-once", HTTP_GET, false, at_once, NULL},
+    {"/in-a-moment", HTTP_GET, false, in_a_moment, NULL},
     {"/ok", HTTP_GET, false, ok, NULL},
 };
 
@@ -149,6 +183,45 @@ static void an_answer_before_the_handler_returns_is_sent(void **state)
         assert_string_equal(raw_hear(fd).body, "at once");
     }
     close(fd);
+    http_server_free(s);
+}
+
+static void a_handler_is_called_again_on_its_thread(void **state)
+{
+    struct http_server *const s = start(20000, 0);
+    const int fd = raw_dial(s), other = raw_dial(s);
+
+    (void)state;
+    due.for_ever = false;
+    for (int i = 0; i < 20; i++) {
+        raw_say(fd, "GET /in-a-moment HTTP/1.1\r\nHost: n\r\n\r\n");
+        expect_ok(other); /* nobody else waits */
+        assert_string_equal(raw_hear(fd).body, "in time");
+        assert_int_equal(due.calls, 3);
+        assert_int_equal(due.last, 0);
+    }
+    close(fd);
+    close(other);
+    http_server_free(s);
+}
+
+/* Its peer is gone, and so is the loop: it is told, and nothing is left behind. */
+static void who_waits_to_be_called_is_called_at_the_end(void **state)
+{
+    struct http_server *const s = start(20000, 50);
+    const int fd = raw_dial(s), other = raw_dial(s);
+
+    (void)state;
+    due.for_ever = true;
+    due.calls = 0;
+    raw_say(fd, "GET /in-a-moment HTTP/1.1\r\nHost: n\r\n\r\n");
+    for (int ms = 0; ms < RAW_PATIENCE_MS && due.calls < 2; ms++)
+        raw_sleep_ms(1);
+    expect_ok(other);
+    close(fd);
+    close(other);
+    http_server_stop(s);
+    assert_int_equal(due.last, 1);
     http_server_free(s);
 }
 
@@ -343,6 +416,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_answer_from_another_thread_keeps_the_connection),
         cmocka_unit_test(an_answer_before_the_handler_returns_is_sent),
+        cmocka_unit_test(a_handler_is_called_again_on_its_thread),
+        cmocka_unit_test(who_waits_to_be_called_is_called_at_the_end),
         cmocka_unit_test(what_is_sent_behind_a_deferred_request_waits_for_it),
         cmocka_unit_test(a_peer_that_has_said_all_gets_its_answer),
         cmocka_unit_test(a_peer_that_hangs_up_leaves_the_request_whole),

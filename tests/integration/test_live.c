@@ -759,6 +759,94 @@ static void a_server_that_went_back_is_followed(void **state)
     buf_free(&before);
 }
 
+/* A pod of four CPUs, of which cpu-1 has none when it is shrunk. */
+static const char of_cpu_1[] =
+    "{\"Pod\":{\"metadata\":{\"name\":\"late\",\"namespace\":\"ml\",\"uid\":\"late\"},\"spec\":{"
+    "\"containers\":[{\"name\":\"c\",\"resources\":{\"limits\":{\"cpu\":\"4\",\"memory\":\"1Gi\"}}}"
+    "]}},"
+    "\"Nodes\":null,\"NodeNames\":[\"cpu-1\"]}";
+
+static void start_with(struct bench *b, const char *extender)
+{
+    char path[TEST_PATH_BYTES + 8];
+    const char *const extra[] = {"--config", path, NULL};
+    struct buf text = {0};
+
+    (void)snprintf(path, sizeof(path), "%s.yaml", b->kubeconfig);
+    buf_printf(&text,
+               "apiVersion: numawise.config.gokore.io/v1alpha1\nkind: NumawiseConfiguration\n"
+               "extender: {%s}\n",
+               extender);
+    test_write(path, buf_view(&text));
+    buf_free(&text);
+    run(b, extra);
+    test_server_wait(&b->server);
+    (void)unlink(path);
+    buf_str(&text, str_of(of_cpu_1));
+    buf_free(&b->question);
+    b->question = text;
+}
+
+static double figure(struct bench *b, const char *series)
+{
+    struct buf page = {0};
+
+    assert_int_equal(test_get(b->server.console, "/metrics", &page), 200);
+    const char *const at = strstr(page.p, series);
+    assert_non_null(at);
+    const double v = atof(at + strlen(series));
+    buf_free(&page);
+    return v;
+}
+
+#define LOOKS(result) figure(b, "numawise_extender_second_looks_total{result=\"" result "\"} ")
+
+/* Asked before the news are there, kube-scheduler gets the answer that they make. */
+static void news_that_come_within_moments_are_waited_for(void **state)
+{
+    struct bench *const b = *state;
+    unsigned passed = 0;
+
+    start_with(b, "secondLook: 5s");
+    for (int i = 0; i < 20 && LOOKS("admitted") == 0; i++) {
+        const int fd = test_connect(b->server.extender);
+        struct test_reply r;
+
+        change_is_followed(b, "cpu-1");
+        assert_true(test_send(fd, "POST", "/scheduler/filter", buf_view(&b->question)));
+        expect_metric(b, "numawise_extender_requests_in_flight{verb=\"filter\"} 1");
+        put_file(b, "nodes/cpu-1");
+        assert_true(test_receive(fd, &r)); /* where all is slow, 5 s may be over before */
+        passed += strstr(r.body.p, "\"NodeNames\":[\"cpu-1\"]") != NULL;
+        test_reply_done(&r);
+        (void)close(fd);
+    }
+    assert_true(LOOKS("admitted") == 1 && passed > 0);
+    expect_metric(b, "numawise_extender_requests_in_flight{verb=\"filter\"} 0");
+}
+
+/* Where there are none the refusal stands; and not more than a tenth of the time is waited. */
+static void a_refusal_is_waited_with_for_a_tenth_of_the_time_at_most(void **state)
+{
+    struct bench *const b = *state;
+    struct buf answer = {0};
+
+    start_with(b, "");
+    const uint64_t from = clock_monotonic_ns();
+    change_is_followed(b, "cpu-1");
+    for (int i = 0; i < 60; i++)
+        filter(b, &answer);
+    const double most = 10 + (double)(clock_monotonic_ns() - from) / 1e8 + 1;
+    assert_non_null(strstr(answer.p, "\"cpu-1\":\"numawise: TopologyAffinityError\""));
+    assert_true(LOOKS("same") >= 1);
+    assert_true(LOOKS("same") + LOOKS("refused") <= most);
+    buf_free(&answer);
+    assert_int_equal(test_server_stop(&b->server, SIGTERM), 0);
+    start_with(b, "secondLook: 0s"); /* or never */
+    change_is_followed(b, "cpu-1");
+    assert_true(LOOKS("same") + LOOKS("refused") + LOOKS("admitted") == 0);
+}
+
 static void sigterm_ends_it_whatever_is_awaited(void **state)
 {
     struct bench *const b = *state;
@@ -810,6 +898,8 @@ int main(void)
         T(answers_do_not_wait_for_the_api_server),
         T(whatever_the_server_did_it_is_followed_afterwards),
         T(a_server_that_went_back_is_followed),
+        T(news_that_come_within_moments_are_waited_for),
+        T(a_refusal_is_waited_with_for_a_tenth_of_the_time_at_most),
         T(sigterm_ends_it_whatever_is_awaited),
         T(without_flags_the_variable_says_where),
     };
