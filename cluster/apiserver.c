@@ -16,8 +16,10 @@
 #include "kube/api.h"
 #include "kube/budget.h"
 #include "kube/deadlock.h"
+#include "kube/limit_range.h"
 #include "kube/lock_policy.h"
 #include "kube/policy.h"
+#include "kube/quota.h"
 #include "kube/reflector.h"
 #include "kube/signal.h"
 
@@ -53,6 +55,12 @@ const struct api_kind api_kinds[APISERVER_KINDS] = {
     {SOURCE_BUDGET, "poddisruptionbudgets", "poddisruptionbudgets-synced", KUBE_BUDGET_KIND,
      "/apis/" KUBE_BUDGET_API "/poddisruptionbudgets", "policy", false,
      "other victims than the proposed ones all count as against a budget"},
+    {SOURCE_QUOTA, "resourcequotas", "resourcequotas-synced", KUBE_QUOTA_KIND,
+     "/api/" KUBE_QUOTA_API "/resourcequotas", "", false,
+     "what is asked for a pod is judged without them"},
+    {SOURCE_LIMIT_RANGE, "limitranges", "limitranges-synced", KUBE_LIMIT_RANGE_KIND,
+     "/api/" KUBE_LIMIT_RANGE_API "/limitranges", "", false,
+     "what is asked for a pod is judged without them"},
     {SOURCE_LOCK_POLICY, "lockpolicies", "lockpolicies-synced", KUBE_LOCK_POLICY_KIND,
      "/apis/" KUBE_LOCK_POLICY_API "/lockpolicies", LOCK_GROUP, false,
      "no order of locks is declared"},
@@ -339,7 +347,7 @@ static bool is_wanted(const struct apiserver_options *o, enum source_kind kind)
 {
     if (kind == SOURCE_BUDGET)
         return o->budgets;
-    return o->operator_kinds || kind < SOURCE_LOCK_POLICY;
+    return o->operator_kinds || kind < SOURCE_BUDGET;
 }
 
 static int open_part(struct apiserver *s, const struct api_kind *kind, uint64_t seed)

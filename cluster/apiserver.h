@@ -39,7 +39,7 @@ int apiserver_new(struct apiserver **out, struct event_base *base, struct kube_a
 void apiserver_free(struct apiserver *s); /* NULL is fine */
 
 /* Each kind is a check of readiness. From any thread; they live as long as the source. */
-enum { APISERVER_KINDS = 10 };
+enum { APISERVER_KINDS = 12 };
 unsigned apiserver_kinds(const struct apiserver *s); /* how many of them are followed */
 struct api_part;
 struct api_part *apiserver_kind(struct apiserver *s, unsigned i);

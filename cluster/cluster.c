@@ -11,9 +11,9 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
-#include "cluster/budgets.h"
 #include "cluster/context.h"
 #include "cluster/node_build.h"
+#include "cluster/shelf.h"
 #include "cluster/snapshot_parts.h"
 #include "cluster/store.h"
 
@@ -34,7 +34,7 @@ struct cluster {
     uint32_t signals_room;
     struct intern layouts;           /* node_build.h */
     struct cluster_context *context; /* never NULL */
-    struct cluster_budgets *budgets; /* NULL: nobody has told of any */
+    struct shelf *shelves[SHELVES];  /* NULL: nobody has told of any */
     char *scratch;
     size_t scratch_room;
     atomic_bool synced;
@@ -382,7 +382,8 @@ static int publish(struct cluster *c)
 
     if (!s)
         return -ENOMEM;
-    s->budgets = cluster_budgets_ref(c->budgets);
+    for (int i = 0; i < SHELVES; i++)
+        s->shelves[i] = shelf_ref(c->shelves[i]);
     s->generation = c->current->generation + 1;
     swap(c, s);
     return 0;
@@ -433,31 +434,39 @@ static bool renew_context(struct cluster *c)
 }
 
 /* True when there is a new list; what it says is no part of any view. */
-static bool renew_budgets(struct cluster *c)
+static bool renew_shelf(struct shelf **shelf, struct store_shelf *from)
 {
-    const struct store_list *const l = &c->store.budgets;
-    struct block **const blocks =
-        c->store.budgets_dirty ? malloc((l->n + 1) * sizeof(struct block *)) : NULL;
+    const struct store_list *const l = &from->list;
+    struct block **const blocks = from->dirty ? malloc((l->n + 1) * sizeof(struct block *)) : NULL;
 
     if (!blocks)
         return false;
     for (uint32_t i = 0; i < l->n; i++)
         blocks[i] = l->at[i].block;
-    struct cluster_budgets *const budgets = cluster_budgets_new(blocks, l->n);
+    struct shelf *const made = shelf_new(blocks, l->n);
     free(blocks);
-    if (!budgets)
+    if (!made)
         return false;
-    cluster_budgets_unref(c->budgets);
-    c->budgets = budgets;
-    c->store.budgets_dirty = false;
+    shelf_unref(*shelf);
+    *shelf = made;
+    from->dirty = false;
     return true;
+}
+
+static bool renew_shelves(struct cluster *c)
+{
+    bool renewed = false;
+
+    for (int i = 0; i < SHELVES; i++)
+        renewed |= renew_shelf(&c->shelves[i], &c->store.shelves[i]);
+    return renewed;
 }
 
 /* One swap for all that came since the last one; none when nothing did. */
 static void settle(struct cluster *c, bool always)
 {
-    const bool renewed = renew_context(c), counted = renew_budgets(c);
-    bool changed = renewed || counted || always || c->nodes_changed || any_shard_dirty(&c->store);
+    const bool renewed = renew_context(c), stocked = renew_shelves(c);
+    bool changed = renewed || stocked || always || c->nodes_changed || any_shard_dirty(&c->store);
 
     for (struct store_node *n; (n = store_next_dirty(&c->store)); changed = true)
         refresh(c, n);
@@ -475,7 +484,7 @@ static int on_delta(void *ctx, const struct source_delta *delta, struct err *err
     struct cluster *const c = ctx;
 
     c->store.now_us = now_us(c);
-    return delta->kind <= SOURCE_BUDGET ? store_apply(&c->store, delta, err) : 0;
+    return delta->kind < SOURCE_LOCK_POLICY ? store_apply(&c->store, delta, err) : 0;
 }
 
 static void on_begin(void *ctx, enum source_kind kind, bool again)
@@ -588,7 +597,8 @@ void cluster_free(struct cluster *c)
     store_done(&c->store);
     intern_done(&c->layouts);
     cluster_context_unref(c->context);
-    cluster_budgets_unref(c->budgets);
+    for (int i = 0; i < SHELVES; i++)
+        shelf_unref(c->shelves[i]);
     free(c->opened);
     free(c->pods);
     free(c->keys);

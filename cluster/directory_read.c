@@ -13,9 +13,11 @@
 #include "kube/budget.h"
 #include "kube/deadlock.h"
 #include "kube/file.h"
+#include "kube/limit_range.h"
 #include "kube/lock_policy.h"
 #include "kube/object.h"
 #include "kube/policy.h"
+#include "kube/quota.h"
 #include "kube/scan.h"
 #include "kube/signal.h"
 
@@ -41,6 +43,8 @@ static bool classify_namespaced(const struct kube_meta *meta, struct index_objec
         {KUBE_ADJUSTMENT_API, KUBE_ADJUSTMENT_KIND, SOURCE_ADJUSTMENT},
         {KUBE_DEADLOCK_API, KUBE_DEADLOCK_KIND, SOURCE_DEADLOCK},
         {KUBE_BUDGET_API, KUBE_BUDGET_KIND, SOURCE_BUDGET},
+        {KUBE_QUOTA_API, KUBE_QUOTA_KIND, SOURCE_QUOTA},
+        {KUBE_LIMIT_RANGE_API, KUBE_LIMIT_RANGE_KIND, SOURCE_LIMIT_RANGE},
     };
 
     for (size_t i = 0; i < ARRAY_LEN(namespaced); i++) {

@@ -25,7 +25,7 @@ bool same_node(const struct kube_node *x, const struct kube_node *y)
 }
 
 /* Whoever adds a field to it looks at same_pod, and at what cluster/pod_record.c keeps apart. */
-_Static_assert(sizeof(struct score_pod) == 200 || sizeof(void *) != 8, "same_pod knows all of it");
+_Static_assert(sizeof(struct score_pod) == 208 || sizeof(void *) != 8, "same_pod knows all of it");
 
 static bool same_containers(const struct score_pod *x, const struct score_pod *y)
 {
@@ -34,7 +34,9 @@ static bool same_containers(const struct score_pod *x, const struct score_pod *y
     for (uint32_t i = 0; same && i < x->n_containers; i++) {
         const struct pod_container *const a = &x->containers[i], *const b = &y->containers[i];
 
-        same = a->kind == b->kind && a->odd_memory == b->odd_memory && str_eq(a->name, b->name) &&
+        same = a->kind == b->kind && a->odd_memory == b->odd_memory &&
+               a->restarts_for_cpu == b->restarts_for_cpu &&
+               a->restarts_for_memory == b->restarts_for_memory && str_eq(a->name, b->name) &&
                same_amounts(a->requests, a->n_requests, b->requests, b->n_requests) &&
                same_amounts(a->limits, a->n_limits, b->limits, b->n_limits);
     }
@@ -71,7 +73,8 @@ bool same_pod_for_node(const struct score_pod *x, const struct score_pod *y)
 
 bool same_pod(const struct score_pod *x, const struct score_pod *y)
 {
-    return x->traits == y->traits && x->owner == y->owner && same_pod_for_node(x, y);
+    return x->traits == y->traits && x->owner == y->owner &&
+           x->priority_class == y->priority_class && same_pod_for_node(x, y);
 }
 
 /* --- the hash --- */
@@ -102,10 +105,19 @@ static void mix_amounts(struct mix *m, const struct pod_amount *at, uint32_t n)
 
 uint64_t same_pod_hash(const uint64_t key[2], const struct score_pod *p)
 {
-    const int64_t numbers[] = {p->phase,        p->deleting, p->priority,
-                               p->created_us,   p->bound_us, p->has_claims,
-                               p->n_containers, p->n_hints,  p->n_pod_requests,
-                               p->n_pod_limits, p->traits,   (int64_t)p->owner};
+    const int64_t numbers[] = {p->phase,
+                               p->deleting,
+                               p->priority,
+                               p->created_us,
+                               p->bound_us,
+                               p->has_claims,
+                               p->n_containers,
+                               p->n_hints,
+                               p->n_pod_requests,
+                               p->n_pod_limits,
+                               p->traits,
+                               (int64_t)p->owner,
+                               (int64_t)p->priority_class};
     const struct str texts[] = {p->ns, p->name, p->uid, p->node, p->reason};
     struct mix m = {key[0], key[1]};
 

@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "base/siphash.h"
-#include "cluster/budgets.h"
 #include "cluster/context.h"
+#include "cluster/shelf.h"
 #include "cluster/snapshot_parts.h"
 
 /* --- parts --- */
@@ -157,7 +157,8 @@ void cluster_snapshot_unref(struct cluster_snapshot *s)
     pod_table_unref(s->pods);
     roster_unref(s->roster);
     cluster_context_unref(s->context);
-    cluster_budgets_unref(s->budgets);
+    for (int i = 0; i < SHELVES; i++)
+        shelf_unref(s->shelves[i]);
     free(s);
 }
 
@@ -169,7 +170,21 @@ struct cluster_context *cluster_snapshot_context(const struct cluster_snapshot *
 const struct kube_budget *const *cluster_snapshot_budgets(const struct cluster_snapshot *s,
                                                           uint32_t *out_n)
 {
-    return cluster_budgets_list(s->budgets, out_n);
+    return (const struct kube_budget *const *)shelf_list(s->shelves[0], out_n);
+}
+
+const struct kube_quota *const *cluster_snapshot_quotas(const struct cluster_snapshot *s,
+                                                        uint32_t *out_n)
+{
+    return (const struct kube_quota *const *)shelf_list(s->shelves[SOURCE_QUOTA - SOURCE_BUDGET],
+                                                        out_n);
+}
+
+const struct kube_limit_range *const *
+cluster_snapshot_limit_ranges(const struct cluster_snapshot *s, uint32_t *out_n)
+{
+    return (const struct kube_limit_range *const *)shelf_list(
+        s->shelves[SOURCE_LIMIT_RANGE - SOURCE_BUDGET], out_n);
 }
 
 uint64_t cluster_snapshot_generation(const struct cluster_snapshot *s)

@@ -18,6 +18,8 @@
 
 struct block;
 struct kube_budget;
+struct kube_limit_range;
+struct kube_quota;
 struct cluster_context;
 struct roster;
 struct cluster_snapshot; /* opaque */
@@ -101,5 +103,11 @@ void cluster_snapshot_pods(const struct cluster_snapshot *s,
 /* All PodDisruptionBudgets; NULL: nobody has told of any, and there may be some. */
 const struct kube_budget *const *cluster_snapshot_budgets(const struct cluster_snapshot *s,
                                                           uint32_t *out_n);
+
+/* All ResourceQuotas, and all LimitRanges, likewise; those of a namespace stand side by side. */
+const struct kube_quota *const *cluster_snapshot_quotas(const struct cluster_snapshot *s,
+                                                        uint32_t *out_n);
+const struct kube_limit_range *const *
+cluster_snapshot_limit_ranges(const struct cluster_snapshot *s, uint32_t *out_n);
 
 #endif

@@ -16,6 +16,7 @@
 #include "cluster/pod_record.h"
 #include "cluster/roster.h"
 #include "cluster/snapshot.h"
+#include "cluster/source.h"
 
 /*
  * Pods and workload templates lie in this many lists by the hash of namespace and name: a change
@@ -43,13 +44,15 @@ struct snapshot_page {
     struct block *views[PAGE_NODES]; /* struct node_view; NULL behind the last one */
 };
 
+enum { SHELVES = SOURCE_LIMIT_RANGE - SOURCE_BUDGET + 1 };
+
 struct cluster_snapshot {
     atomic_uint refs;
     uint64_t generation;
     struct roster *roster;
     struct pod_table *pods;
     struct cluster_context *context;
-    struct cluster_budgets *budgets; /* NULL: not known */
+    struct shelf *shelves[SHELVES]; /* by source_kind from SOURCE_BUDGET on; NULL: not known */
     uint32_t n_pages;
     struct snapshot_page *pages[]; /* [n_pages] views in the roster's order */
 };

@@ -22,7 +22,10 @@ enum source_kind {
     SOURCE_NAMESPACE,
     SOURCE_POLICY, /* ConcurrencyPolicy */
     SOURCE_SIGNAL,
-    SOURCE_BUDGET, /* PodDisruptionBudget */
+    /* The next three are shelves of a snapshot (cluster/shelf.h). */
+    SOURCE_BUDGET,      /* PodDisruptionBudget */
+    SOURCE_QUOTA,       /* ResourceQuota */
+    SOURCE_LIMIT_RANGE, /* LimitRange */
     /* Of the operator; cluster.c passes them over. */
     SOURCE_LOCK_POLICY,
     SOURCE_ADJUSTMENT,

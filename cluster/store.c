@@ -547,6 +547,8 @@ int store_apply(struct store *s, const struct source_delta *delta, struct err *e
     case SOURCE_POLICY:
     case SOURCE_SIGNAL:
     case SOURCE_BUDGET:
+    case SOURCE_QUOTA:
+    case SOURCE_LIMIT_RANGE:
     case SOURCE_LOCK_POLICY:
     case SOURCE_ADJUSTMENT:
     case SOURCE_DEADLOCK:
@@ -659,7 +661,8 @@ void store_done(struct store *s)
     store_list_done(&s->policies);
     store_list_done(&s->namespaces);
     store_list_done(&s->signals);
-    store_list_done(&s->budgets);
+    for (int i = 0; i < SHELVES; i++)
+        store_list_done(&s->shelves[i].list);
     intern_done(&s->cpu_texts);
     free(s->buckets);
     free(s->scratch);

@@ -79,6 +79,12 @@ struct store_list {
     uint32_t n, room;
 };
 
+/* Objects that live in namespaces, kept by "ns/name". */
+struct store_shelf {
+    struct store_list list;
+    bool dirty; /* one changed, or they were listed */
+};
+
 struct store {
     uint64_t key[2];
     struct store_node **buckets; /* [mask + 1] */
@@ -92,9 +98,9 @@ struct store {
     struct buf code; /* for encoding */
     struct pod_shapes shapes;
     struct store_shard shards[POD_SHARDS];
-    struct store_list policies, namespaces, signals, budgets;
-    bool context_dirty; /* a policy or namespace changed */
-    bool budgets_dirty; /* a budget changed, or they were listed */
+    struct store_list policies, namespaces, signals;
+    struct store_shelf shelves[SHELVES];
+    bool context_dirty;                                     /* a policy or namespace changed */
     void (*failed)(void *ctx, const struct score_pod *pod); /* cluster.h; NULL: nobody asks */
     void *failed_ctx;
     int64_t now_us; /* set before each delta: when what comes is received */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Policies, namespaces and signals: few, and kept by name. */
+/* Policies, namespaces, signals, and what lies on shelves: few, and kept by name. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,21 +9,32 @@
 #include "base/err.h"
 #include "cluster/store.h"
 #include "kube/budget.h"
+#include "kube/limit_range.h"
 #include "kube/namespace.h"
 #include "kube/policy.h"
+#include "kube/quota.h"
 #include "kube/signal.h"
 
 /* --- lists --- */
 
-/* A budget is the one that lives in a namespace: kept by "ns/name". */
-struct budget_entry {
-    struct kube_budget budget; /* first: what the block holds for others */
+/* What lives in a namespace is kept by "ns/name". */
+struct shelf_entry {
+    union { /* first: what the block holds for others */
+        struct kube_budget budget;
+        struct kube_quota quota;
+        struct kube_limit_range limit_range;
+    };
     struct str key;
 };
 
+static bool is_on_shelf(enum source_kind kind)
+{
+    return kind >= SOURCE_BUDGET && kind < SOURCE_LOCK_POLICY;
+}
+
 enum { KEY_BYTES = 512 /* a namespace has 63 bytes at most, a name 253 */ };
 
-static struct str budget_key(char room[KEY_BYTES], struct str ns, struct str name)
+static struct str shelf_key(char room[KEY_BYTES], struct str ns, struct str name)
 {
     const int n = snprintf(room, KEY_BYTES, "%.*s/%.*s", STR_ARG(ns), STR_ARG(name));
 
@@ -32,7 +43,7 @@ static struct str budget_key(char room[KEY_BYTES], struct str ns, struct str nam
 
 static struct str key_of(const struct source_delta *delta, char room[KEY_BYTES])
 {
-    return delta->kind == SOURCE_BUDGET ? budget_key(room, delta->ns, delta->name) : delta->name;
+    return is_on_shelf(delta->kind) ? shelf_key(room, delta->ns, delta->name) : delta->name;
 }
 
 /* Where the name is or would be. */
@@ -66,7 +77,9 @@ static struct str name_of(enum source_kind kind, const struct block *b)
     case SOURCE_POLICY:
         return ((const struct score_policy *)b->value)->name;
     case SOURCE_BUDGET:
-        return ((const struct budget_entry *)b->value)->key;
+    case SOURCE_QUOTA:
+    case SOURCE_LIMIT_RANGE:
+        return ((const struct shelf_entry *)b->value)->key;
     case SOURCE_SIGNAL:
     case SOURCE_NODE:
     case SOURCE_NRT:
@@ -130,14 +143,36 @@ struct decode {
     struct err *err;
 };
 
-static int decode_budget(const struct decode *d, struct arena *a, const void **out)
+static int decode_on_shelf(const struct decode *d, struct shelf_entry *e, struct arena *a,
+                           struct str *ns, struct str *name)
 {
-    struct budget_entry *const e = arena_array(a, 1, sizeof(*e));
+    int rc;
+
+    if (d->kind == SOURCE_BUDGET) {
+        rc = kube_budget_decode(&e->budget, d->json, a, d->err);
+        *ns = e->budget.ns, *name = e->budget.name;
+    } else if (d->kind == SOURCE_QUOTA) {
+        rc = kube_quota_decode(&e->quota, d->json, a, d->err);
+        *ns = e->quota.ns, *name = e->quota.name;
+    } else {
+        rc = kube_limit_range_decode(&e->limit_range, d->json, a, d->err);
+        *ns = e->limit_range.ns, *name = e->limit_range.name;
+    }
+    return rc;
+}
+
+static int decode_entry(const struct decode *d, struct arena *a, const void **out)
+{
+    struct shelf_entry *const e = arena_array(a, 1, sizeof(*e));
+    struct str ns, name;
     char room[KEY_BYTES];
 
     *out = e;
-    const int rc = e ? kube_budget_decode(&e->budget, d->json, a, d->err) : -ENOMEM;
-    return rc ? rc : str_copy(&e->key, budget_key(room, e->budget.ns, e->budget.name), a);
+    if (!e)
+        return -ENOMEM;
+    memset(e, 0, sizeof(*e)); /* on failure a decoder writes nothing */
+    const int rc = decode_on_shelf(d, e, a, &ns, &name);
+    return rc ? rc : str_copy(&e->key, shelf_key(room, ns, name), a);
 }
 
 /* Straight into the block: there are few of them, and none is large but signals, which fill it. */
@@ -151,8 +186,8 @@ static int decode_into(void *ctx, struct arena *a, const void **out)
         *out = ns;
         return ns ? kube_namespace_decode(ns, d->json, a, d->err) : -ENOMEM;
     }
-    if (d->kind == SOURCE_BUDGET)
-        return decode_budget(d, a, out);
+    if (is_on_shelf(d->kind))
+        return decode_entry(d, a, out);
     if (d->kind == SOURCE_POLICY) {
         struct score_policy *const p = arena_array(a, 1, sizeof(*p));
 
@@ -240,7 +275,7 @@ static struct store_list *list_of(struct store *s, enum source_kind kind)
 {
     return kind == SOURCE_NAMESPACE ? &s->namespaces
            : kind == SOURCE_POLICY  ? &s->policies
-           : kind == SOURCE_BUDGET  ? &s->budgets
+           : is_on_shelf(kind)      ? &s->shelves[kind - SOURCE_BUDGET].list
                                     : &s->signals;
 }
 
@@ -249,8 +284,8 @@ static void note(struct store *s, enum source_kind kind, const struct store_name
 {
     if (kind == SOURCE_SIGNAL)
         note_signal(s, old, now);
-    else if (kind == SOURCE_BUDGET)
-        s->budgets_dirty = true;
+    else if (is_on_shelf(kind))
+        s->shelves[kind - SOURCE_BUDGET].dirty = true;
     else
         s->context_dirty = true;
 }
@@ -302,7 +337,8 @@ void store_end_named(struct store *s, enum source_kind kind)
 {
     struct store_list *const l = list_of(s, kind);
 
-    s->budgets_dirty |= kind == SOURCE_BUDGET; /* also where there are none: that is known now */
+    if (is_on_shelf(kind))
+        s->shelves[kind - SOURCE_BUDGET].dirty = true; /* also where there are none: it is known */
     for (uint32_t i = l->n; i-- > 0;) {
         if (!l->at[i].known.marked)
             continue;

@@ -18,18 +18,21 @@ static uint32_t find(const struct pod_amount *list, uint32_t n, struct str name)
     return i;
 }
 
-/* The resource under the scanner's current key; null is Go's zero quantity. */
+/* The resource under the scanner's current key; null is Go's zero quantity. `odd_memory` NULL: all
+ * in thousandths. */
 static bool read_one(struct scan *s, struct pod_amount *out, bool *odd_memory, struct arena *a)
 {
+    const bool milli = !odd_memory;
     bool is_int64 = true;
 
     *out = (struct pod_amount){0};
     if (!scan_key_copy(s, &out->resource, a))
         return false;
     out->kind = pod_resource_kind(out->resource);
-    const bool read = out->kind == POD_CPU ? kube_quantity_scan(s, KUBE_MILLI, &out->amount)
-                                           : kube_quantity_scan_int64(s, &out->amount, &is_int64);
-    if (out->kind == POD_MEMORY || out->kind == POD_HUGEPAGES)
+    const bool read = milli || out->kind == POD_CPU
+                          ? kube_quantity_scan(s, KUBE_MILLI, &out->amount)
+                          : kube_quantity_scan_int64(s, &out->amount, &is_int64);
+    if (!milli && (out->kind == POD_MEMORY || out->kind == POD_HUGEPAGES))
         *odd_memory = *odd_memory || !is_int64;
     return read || !scan_failed(s);
 }
@@ -52,11 +55,9 @@ static bool read_entries(struct scan *s, struct pod_amount *list, uint32_t *out_
     return !scan_failed(s);
 }
 
-bool kube_amounts_read(struct scan *s, const struct pod_amount **out, uint32_t *out_n,
-                       bool *odd_memory, struct arena *a)
+static bool read_list(struct scan *s, const struct pod_amount **out, uint32_t *out_n,
+                      bool *odd_memory, struct arena *a)
 {
-    bool unread = false;
-
     uint32_t n = 0;
 
     if (scan_kind(s) == SCAN_OBJECT && !scan_count(s, &n))
@@ -67,7 +68,7 @@ bool kube_amounts_read(struct scan *s, const struct pod_amount **out, uint32_t *
     if (!list)
         return scan_fail(s, -ENOMEM, "no room for %u resources", n);
     if (scan_object(s)) {
-        if (!read_entries(s, list, &n, odd_memory ? odd_memory : &unread, a))
+        if (!read_entries(s, list, &n, odd_memory, a))
             return false;
     } else if (scan_failed(s)) {
         return false;
@@ -75,6 +76,20 @@ bool kube_amounts_read(struct scan *s, const struct pod_amount **out, uint32_t *
     *out = list;
     *out_n = n;
     return true;
+}
+
+bool kube_amounts_read(struct scan *s, const struct pod_amount **out, uint32_t *out_n,
+                       bool *odd_memory, struct arena *a)
+{
+    bool unread = false;
+
+    return read_list(s, out, out_n, odd_memory ? odd_memory : &unread, a);
+}
+
+bool kube_amounts_read_milli(struct scan *s, const struct pod_amount **out, uint32_t *out_n,
+                             struct arena *a)
+{
+    return read_list(s, out, out_n, NULL, a);
 }
 
 bool kube_amounts_default(const struct pod_amount **requests, uint32_t *n_requests,

@@ -24,6 +24,10 @@ enum { KUBE_AMOUNTS_MAX = 128 };
 bool kube_amounts_read(struct scan *s, const struct pod_amount **out, uint32_t *out_n,
                        bool *odd_memory, struct arena *a);
 
+/* The same in thousandths, whatever the resource: proportions. */
+bool kube_amounts_read_milli(struct scan *s, const struct pod_amount **out, uint32_t *out_n,
+                             struct arena *a);
+
 /*
  * The requests with what only `limits` has behind them: what the API server stores. Returns
  * `requests` itself when nothing is missing. False when the arena is full.

@@ -258,6 +258,33 @@ static void read_resources(struct reader *r, struct amounts *out)
     *out = got;
 }
 
+static void read_resize_policy(struct reader *r, struct pod_container *out)
+{
+    bool cpu = false, memory = false, restarts = false;
+    struct str word;
+
+    if (!scan_object(&r->s))
+        return;
+    while (scan_key(&r->s)) {
+        if (scan_at(&r->s, "resourceName") && scan_word(&r->s, &word)) {
+            cpu = str_is(word, "cpu");
+            memory = str_is(word, "memory");
+        } else if (scan_at(&r->s, "restartPolicy") && scan_word(&r->s, &word)) {
+            restarts = str_is(word, "RestartContainer");
+        }
+    }
+    out->restarts_for_cpu |= cpu && restarts;
+    out->restarts_for_memory |= memory && restarts;
+}
+
+static void read_resize_policies(struct reader *r, struct pod_container *out)
+{
+    if (!scan_array(&r->s))
+        return;
+    while (scan_item(&r->s))
+        read_resize_policy(r, out);
+}
+
 static void read_container(struct reader *r, struct pod_container *out, bool init)
 {
     struct amounts amounts = {0};
@@ -271,6 +298,8 @@ static void read_container(struct reader *r, struct pod_container *out, bool ini
             (void)scan_text(&r->s, &out->name, r->a);
         else if (scan_at(&r->s, "resources"))
             read_resources(r, &amounts);
+        else if (scan_at(&r->s, "resizePolicy"))
+            read_resize_policies(r, out);
         else if (init && scan_at(&r->s, "restartPolicy") && scan_word(&r->s, &policy))
             out->kind = str_is(policy, "Always") ? POD_SIDECAR : POD_INIT;
     }
@@ -321,8 +350,10 @@ static void read_priority_class(struct reader *r)
 {
     struct str word;
 
-    if (scan_word(&r->s, &word) &&
-        (str_is(word, "system-cluster-critical") || str_is(word, "system-node-critical")))
+    if (!scan_word(&r->s, &word) || word.n == 0)
+        return;
+    r->pod.priority_class = score_label(STR("PriorityClass"), word);
+    if (str_is(word, "system-cluster-critical") || str_is(word, "system-node-critical"))
         r->pod.traits |= POD_CRITICAL;
 }
 
@@ -384,6 +415,8 @@ static void read_spec(struct reader *r)
             read_priority(r);
         else if (scan_at(s, "priorityClassName"))
             read_priority_class(r);
+        else if (scan_at(s, "activeDeadlineSeconds"))
+            r->pod.traits |= scan_kind(s) == SCAN_NUMBER ? POD_HAS_DEADLINE : 0;
         else if (scan_at(s, "volumes"))
             read_volumes(r);
         else if (scan_at(s, "resources"))

@@ -20,17 +20,18 @@ static int64_t plus(int64_t a, int64_t b)
     return __builtin_add_overflow(a, b, &sum) ? INT64_MAX : sum;
 }
 
-int64_t score_requested(const struct score_pod *pod, struct str resource)
+/* Of init containers at their worst moment, or of what runs for long. */
+static int64_t sum(const struct score_pod *pod, struct str resource, bool limits, bool *out_set)
 {
-    const struct pod_amount *const level = find(pod->pod_requests, pod->n_pod_requests, resource);
     int64_t init = 0, sidecars = 0, apps = 0;
 
-    if (pod->has_pod_level && level)
-        return level->amount;
     for (uint32_t i = 0; i < pod->n_containers; i++) {
         const struct pod_container *const c = &pod->containers[i];
-        const struct pod_amount *const r = find(c->requests, c->n_requests, resource);
+        const struct pod_amount *const r = limits ? find(c->limits, c->n_limits, resource)
+                                                  : find(c->requests, c->n_requests, resource);
         const int64_t amount = r ? r->amount : 0;
+
+        *out_set = *out_set || r;
 
         if (c->kind == POD_APP)
             apps = plus(apps, amount);
@@ -41,6 +42,22 @@ int64_t score_requested(const struct score_pod *pod, struct str resource)
     }
     const int64_t running = plus(apps, sidecars);
     return init > running ? init : running;
+}
+
+int64_t score_requested(const struct score_pod *pod, struct str resource)
+{
+    const struct pod_amount *const level = find(pod->pod_requests, pod->n_pod_requests, resource);
+    bool is_set = false;
+
+    return pod->has_pod_level && level ? level->amount : sum(pod, resource, false, &is_set);
+}
+
+int64_t score_limited(const struct score_pod *pod, struct str resource, bool *out_set)
+{
+    const struct pod_amount *const level = find(pod->pod_limits, pod->n_pod_limits, resource);
+
+    *out_set = pod->has_pod_level && level;
+    return *out_set ? level->amount : sum(pod, resource, true, out_set);
 }
 
 const struct node_fit *score_fit(const struct score_pod *pod, const struct node_view *node,

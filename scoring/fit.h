@@ -21,6 +21,12 @@
 int64_t score_requested(const struct score_pod *pod, struct str resource);
 
 /*
+ * The same of limits, as the API server counts them for quotas; `out_set`: some container, or the
+ * pod, has one.
+ */
+int64_t score_limited(const struct score_pod *pod, struct str resource, bool *out_set);
+
+/*
  * The first resource of the node that the pod does not fit into, and how much it requests of it;
  * NULL when it fits or the node says nothing of its resources. A resource that the Node does not
  * list at all is not held against it here: see score_fit_missing.

@@ -38,6 +38,7 @@ enum pod_container_kind { POD_APP, POD_INIT, POD_SIDECAR /* init with restartPol
 struct pod_container {
     struct str name;
     enum pod_container_kind kind;
+    bool restarts_for_cpu, restarts_for_memory; /* resizePolicy RestartContainer */
     bool odd_memory; /* memory or huge pages that are no whole number to the kubelet ("1.3Gi") */
     /* As the API server would store them: a request that is missing equals the limit. */
     const struct pod_amount *requests, *limits; /* [n_requests], [n_limits] */
@@ -61,6 +62,7 @@ enum pod_trait {
     POD_LOCAL_STORAGE = 1 << 2, /* a volume emptyDir or hostPath */
     POD_CRITICAL = 1 << 3,      /* priority class system-cluster-critical or system-node-critical */
     POD_OF_DAEMON = 1 << 4,     /* its controller is a DaemonSet */
+    POD_HAS_DEADLINE = 1 << 5,  /* spec.activeDeadlineSeconds */
 };
 
 /* A pod, or the template of a workload. Everything is borrowed from the arena it was decoded in. */
@@ -81,6 +83,7 @@ struct score_pod {
     const struct pod_amount *pod_requests, *pod_limits; /* spec.resources */
     uint32_t n_pod_requests, n_pod_limits;
     uint32_t traits;              /* enum pod_trait */
+    uint64_t priority_class;      /* score_label("PriorityClass", its name); 0 = none */
     uint64_t owner;               /* a hash of its controller's kind and name; 0 = it has none */
     const struct pod_hint *hints; /* [n_hints] annotations orchestration.gokore.io/... */
     uint32_t n_hints;

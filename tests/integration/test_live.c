@@ -17,7 +17,6 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "kube/file.h"
 #include "tests/support/data.h"
 #include "tests/support/fake_api.h"
 #include "tests/support/fake_store.h"
@@ -52,38 +51,12 @@ struct bench {
     struct buf question; /* a filter request of the examples */
 };
 
-static int put_document(void *ctx, const struct kube_document *doc)
-{
-    struct history *const h = ctx;
-
-    for (unsigned k = 0; k < KINDS; k++) {
-        if (!str_is(doc->meta.kind, kinds[k].kind))
-            continue;
-        char *const ns = strndup(doc->meta.ns.n ? doc->meta.ns.p : "", doc->meta.ns.n);
-        char *const name = strndup(doc->meta.name.p, doc->meta.name.n);
-
-        (void)history_put_text(h, k, ns, name, doc->json);
-        free(ns);
-        free(name);
-    }
-    return 0;
-}
-
-static void no_problem(void *ctx, const char *path, uint32_t line, uint32_t column,
-                       const char *text)
-{
-    fail_msg("%s:%u:%u: %s", path, line, column, text);
-}
-
 static void put_file(struct bench *b, const char *name)
 {
     char path[TEST_PATH_BYTES];
-    struct history *const h = fake_api_lock(b->api);
-    const struct kube_visitor visitor = {put_document, no_problem, h};
 
     (void)snprintf(path, sizeof(path), "%s/cluster/%s.yaml", TEST_EXAMPLES, name);
-    assert_int_equal(kube_file_visit(path, &visitor, NULL), 0);
-    fake_api_unlock(b->api);
+    fake_store_put_file(b->api, path);
 }
 
 static void put_example(struct bench *b)

@@ -15,13 +15,24 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "kube/file.h"
 #include "tests/support/fake_api.h"
 #include "tests/support/fake_store.h"
 #include "tests/support/server.h"
 
 enum { PATIENCE_MS = 60000 };
-enum { NODES, PODS, TOPOLOGIES, NAMESPACES, POLICIES, SIGNALS, LOCKS, ADJUSTMENTS, DEADLOCKS };
+enum {
+    NODES,
+    PODS,
+    TOPOLOGIES,
+    NAMESPACES,
+    POLICIES,
+    SIGNALS,
+    LOCKS,
+    ADJUSTMENTS,
+    DEADLOCKS,
+    QUOTAS,
+    RANGES,
+};
 
 #define OURS  "orchestration.gokore.io/v1beta1"
 #define LOCKY "concurrency.gokore.io/v1alpha1"
@@ -40,12 +51,15 @@ static const struct {
     {"/apis/" LOCKY "/lockpolicies", LOCKY, "LockPolicy", true},
     {"/apis/" OURS "/resourceadjustments", OURS, "ResourceAdjustment", true},
     {"/apis/" OURS "/deadlockreports", OURS, "DeadlockReport", true},
+    {"/api/v1/resourcequotas", "v1", "ResourceQuota", false},
+    {"/api/v1/limitranges", "v1", "LimitRange", false},
 };
 
 static struct {
     struct fake_api *api;
     struct test_server server;
     char kubeconfig[TEST_PATH_BYTES];
+    const char *forbidden; /* a collection that may not be read; NULL: none */
 } w;
 
 /* --- the API server: everybody is root, and may do everything --- */
@@ -63,38 +77,12 @@ static int serve(void *ctx, const char *method, const char *target, struct str b
     return 201;
 }
 
-static int put_document(void *ctx, const struct kube_document *doc)
-{
-    struct history *const h = ctx;
-
-    for (unsigned k = 0; k < ARRAY_LEN(kinds); k++) {
-        if (!str_is(doc->meta.kind, kinds[k].kind))
-            continue;
-        char *const ns = strndup(doc->meta.ns.n ? doc->meta.ns.p : "", doc->meta.ns.n);
-        char *const name = strndup(doc->meta.name.p, doc->meta.name.n);
-
-        (void)history_put_text(h, k, ns, name, doc->json);
-        free(ns);
-        free(name);
-    }
-    return 0;
-}
-
-static void no_problem(void *ctx, const char *path, uint32_t line, uint32_t column,
-                       const char *text)
-{
-    fail_msg("%s:%u:%u: %s", path, line, column, text);
-}
-
 static void put_file(const char *name)
 {
     char path[TEST_PATH_BYTES];
-    struct history *const h = fake_api_lock(w.api);
-    const struct kube_visitor visitor = {put_document, no_problem, h};
 
     (void)snprintf(path, sizeof(path), "%s/%s", TEST_EXAMPLES, name);
-    assert_int_equal(kube_file_visit(path, &visitor, NULL), 0);
-    fake_api_unlock(w.api);
+    fake_store_put_file(w.api, path);
 }
 
 /* `text` has ' for ", and no resourceVersion. */
@@ -141,6 +129,8 @@ static int start(void **state)
         (void)history_kind(h, kinds[k].path, kinds[k].api_version, kinds[k].kind, kinds[k].sorted);
     fake_api_unlock(w.api);
     fake_api_handle(w.api, serve, w.api);
+    if (w.forbidden)
+        fake_api_fault(w.api, FAKE_STATUS, w.forbidden, FAKE_BOTH, FAKE_ALWAYS, 403, 0);
     put_file("cluster/nodes/cpu-1.yaml");
     put_file("locks/teller.yaml");
     for (int i = 0; i < 4; i++)
@@ -355,6 +345,69 @@ static void adjustments_that_are_applied_are_answered_there(void **state)
     buf_free(&b);
 }
 
+/* Until the answer to this adjustment, which nothing is stored of, has `text` in it. */
+static void await_judgement(const char *body, const char *text)
+{
+    const uint64_t limit = clock_monotonic_ns() + PATIENCE_MS * UINT64_C(1000000);
+    struct buf b = {0};
+
+    while (call("POST", "/v1/resource-adjustments/bank", body, &b) != 200 || !strstr(b.p, text)) {
+        if (clock_monotonic_ns() > limit)
+            fail_msg("%s: no \"%s\" in: %s", body, text, b.p);
+        (void)poll(NULL, 0, 20);
+    }
+    buf_free(&b);
+}
+
+/* A namespace may give less than the node has; what changes there is followed. */
+static void quotas_and_limit_ranges_are_followed(void **state)
+{
+    static const char body[] =
+        "{'target':{'name':'teller-1'},'cpuShares':8192,'negotiate':true,'dryRun':true}";
+
+    await_judgement(body, "\"reason\":\"Fits\"");
+    put(QUOTAS, "bank", "cpus",
+        "{'apiVersion':'v1','kind':'ResourceQuota','metadata':{'name':'cpus','namespace':'bank'},"
+        "'spec':{'hard':{'requests.cpu':'10'}},'status':{'hard':{'requests.cpu':'10'},'used':{"
+        "'requests.cpu':'4'}}}");
+    await_judgement(body, "ResourceQuota cpus: of requests.cpu 4000m are used of 10000m, and "
+                          "7000m more are wanted");
+    await_judgement(body, "\"cpuShares\":7168"); /* 1 + 6 */
+    put(RANGES, "bank", "sizes",
+        "{'apiVersion':'v1','kind':'LimitRange','metadata':{'name':'sizes','namespace':'bank'},"
+        "'spec':{'limits':[{'type':'Container','min':{'cpu':'2'}}]}}");
+    await_judgement("{'target':{'name':'teller-1'},'cpuShares':1025,'dryRun':true}",
+                    "LimitRange sizes: min cpu 2000m, and the request of container main: 1001m");
+    struct history *const h = fake_api_lock(w.api);
+    (void)history_delete(h, QUOTAS, "bank", "cpus");
+    fake_api_unlock(w.api);
+    await_judgement(body, "\"reason\":\"Fits\"");
+}
+
+static int start_without_a_rule(void **state)
+{
+    w.forbidden = kinds[QUOTAS].path;
+    return start(state);
+}
+
+/* Then what is asked is judged without them, and the log says which rule it is. */
+static void a_rule_that_is_missing_takes_only_its_part(void **state)
+{
+    struct buf log = {0}, page = {0};
+
+    await_judgement("{'target':{'name':'teller-1'},'cpuShares':8192,'dryRun':true}",
+                    "\"reason\":\"Fits\"");
+    test_server_log(&w.server, &log);
+    assert_non_null(strstr(log.p, "{apiGroups: [\\\"\\\"], resources: [resourcequotas], verbs: "
+                                  "[list, watch]}; until then what is asked for a pod is judged "
+                                  "without them"));
+    assert_int_equal(test_get(w.server.console, "/metrics", &page), 200);
+    assert_non_null(strstr(page.p, "numawise_cache_degraded{resource=\"resourcequotas\","
+                                   "reason=\"forbidden\"} 1"));
+    buf_free(&log);
+    buf_free(&page);
+}
+
 static void a_signal_goes_there_and_comes_back(void **state)
 {
     assert_int_equal(call("PUT", "/v1/signals/nics",
@@ -397,9 +450,14 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, start, stop)
     const struct CMUnitTest tests[] = {
-        T(policies_come_from_there_and_go_there),           T(a_deadlock_is_told_there),
-        T(adjustments_that_are_applied_are_answered_there), T(a_signal_goes_there_and_comes_back),
+        T(policies_come_from_there_and_go_there),
+        T(a_deadlock_is_told_there),
+        T(adjustments_that_are_applied_are_answered_there),
+        T(a_signal_goes_there_and_comes_back),
         T(what_is_refused_is_told_and_tried_again),
+        T(quotas_and_limit_ranges_are_followed),
+        cmocka_unit_test_setup_teardown(a_rule_that_is_missing_takes_only_its_part,
+                                        start_without_a_rule, stop),
     };
 #undef T
 

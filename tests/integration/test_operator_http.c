@@ -96,6 +96,29 @@ static void a_file_that_changes_is_picked_up(void **state)
     buf_free(&b);
 }
 
+/* A quota in a directory, where nobody counts, is counted. */
+static void a_quota_in_a_file_counts(void **state)
+{
+    static const char body[] =
+        "{\"target\":{\"name\":\"camera-gateway-0\"},\"cpuShares\":3072,\"dryRun\":true}";
+    struct buf b = {0};
+    char path[TEST_PATH_BYTES * 2];
+
+    test_copy_tree(TEST_EXAMPLES "/cluster", dir);
+    (void)snprintf(path, sizeof(path), "%s/quota.yaml", dir);
+    test_write(path, STR("apiVersion: v1\nkind: ResourceQuota\nmetadata: {name: cpus, namespace: "
+                         "edge}\nspec: {hard: {cpu: 2500m}}\n"));
+    for (int i = 0; i < 400; i++) {
+        if (ask("POST", "/v1/resource-adjustments/edge", body, &b) == 200 &&
+            strstr(b.p, "ResourceQuota"))
+            break;
+        (void)usleep(20000);
+    }
+    assert_non_null(strstr(b.p, "ResourceQuota cpus: of cpu 2000m are used of 2500m, and 1000m "
+                                "more are wanted"));
+    buf_free(&b);
+}
+
 static void every_answer_has_its_media_type(void **state)
 {
     static const struct {
@@ -246,6 +269,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(a_policy_survives_a_restart),
         T(a_file_that_changes_is_picked_up),
+        T(a_quota_in_a_file_counts),
         T(every_answer_has_its_media_type),
         T(reports_come_in_and_the_hierarchy_goes_out),
         T(a_body_that_is_too_large_is_refused_before_it_is_read),

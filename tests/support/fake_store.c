@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/support/fake_store.h"
 
+#include "tests/support/test.h"
+
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/buf.h"
+#include "kube/file.h"
 #include "tests/support/fake_api.h"
 #include "tests/support/history.h"
 
@@ -175,4 +178,36 @@ int fake_store_handle(void *ctx, const char *method, const char *target, struct 
     json_decref(w.old);
     fake_api_unlock(f);
     return code;
+}
+
+/* --- manifests --- */
+
+static int put_document(void *ctx, const struct kube_document *doc)
+{
+    struct history *const h = ctx;
+    const int kind = history_find_kind(h, doc->meta.kind);
+
+    if (kind < 0)
+        return 0;
+    char *const ns = strndup(doc->meta.ns.n ? doc->meta.ns.p : "", doc->meta.ns.n);
+    char *const name = strndup(doc->meta.name.p, doc->meta.name.n);
+    (void)history_put_text(h, (unsigned)kind, ns, name, doc->json);
+    free(ns);
+    free(name);
+    return 0;
+}
+
+static void no_problem(void *ctx, const char *path, uint32_t line, uint32_t column,
+                       const char *text)
+{
+    fail_msg("%s:%u:%u: %s", path, line, column, text);
+}
+
+void fake_store_put_file(struct fake_api *f, const char *path)
+{
+    struct history *const h = fake_api_lock(f);
+    const struct kube_visitor visitor = {put_document, no_problem, h};
+
+    assert_int_equal(kube_file_visit(path, &visitor, NULL), 0);
+    fake_api_unlock(f);
 }

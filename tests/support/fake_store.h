@@ -16,4 +16,8 @@ struct fake_api;
 int fake_store_handle(void *ctx, const char *method, const char *target, struct str body,
                       struct buf *out);
 
+/* Put the objects of a manifest that are of kinds it has. Fails the test when one cannot be read.
+ */
+void fake_store_put_file(struct fake_api *f, const char *path);
+
 #endif

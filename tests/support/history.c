@@ -413,6 +413,14 @@ int history_find(const struct history *h, struct str path)
     return -1;
 }
 
+int history_find_kind(const struct history *h, struct str kind)
+{
+    for (unsigned i = 0; i < h->n_kinds; i++)
+        if (str_is(kind, h->kinds[i].name))
+            return (int)i;
+    return -1;
+}
+
 void history_status(struct buf *out, int code, const char *reason, const char *message,
                     const char *cause, unsigned retry_s)
 {

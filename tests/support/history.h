@@ -69,6 +69,7 @@ struct history_query {
 
 /* The kind whose collection is at `path`; -1. */
 int history_find(const struct history *h, struct str path);
+int history_find_kind(const struct history *h, struct str kind); /* "Pod" */
 
 /* The body of a list; returns the status of HTTP: 200, 410, 504. */
 int history_list(struct history *h, unsigned kind, const struct history_query *q, struct buf *out);

@@ -100,14 +100,52 @@ static void static_managers_resize_no_guaranteed_pod(void **state)
     becomes(b, "ml", body, "Infeasible Recreate StaticCPUManager gpu-1");
     /* Even less is refused; but it could be had anew. */
     becomes(b, "ml", "{'target':{'name':'notebook-1'},'memoryMB':1024}",
-            "Infeasible Recreate StaticCPUManager gpu-1");
+            "Infeasible Recreate StaticMemoryManager gpu-1");
     struct answer a = call(b, HTTP_POST, CALL "ml", body);
     assert_string_equal(text_at(&a, "status.message"),
-                        "a Guaranteed pod is not resized in place where the CPU Manager is static "
-                        "(gpu-1); made anew it would be admitted on node gpu-1");
+                        "the CPU of a Guaranteed pod is not changed in place where the CPU Manager "
+                        "is static (gpu-1); made anew it would be admitted on node gpu-1");
     assert_string_equal(text_at(&a, "status.conditions.0.type"), "Feasible");
     assert_string_equal(text_at(&a, "status.conditions.0.status"), "False");
     assert_null(at(&a, "status.conditions.1")); /* nothing would be done */
+    done(&a);
+}
+
+/* A static CPU Manager hands out CPUs, and memory is not its business. */
+static void a_manager_keeps_what_is_its_own(void **state)
+{
+    struct bench *const b = *state;
+
+    add_object(b, SOURCE_NODE, "Node", "", "solo",
+               "{'metadata':{'name':'solo'},'status':{'capacity':{'cpu':'8','memory':'16Gi','pods':"
+               "'9'},'allocatable':{'cpu':'8','memory':'16Gi','pods':'9'},'nodeInfo':{"
+               "'kubeletVersion':'v1.36.0'}}}");
+    add_object(b, SOURCE_NRT, "NodeResourceTopology", "", "solo",
+               "{'metadata':{'name':'solo'},'attributes':[{'name':'topologyManagerPolicy','value':"
+               "'single-numa-node'},{'name':'orchestration.gokore.io/cpu-manager-policy','value':"
+               "'static'},{'name':'orchestration.gokore.io/memory-manager-policy','value':'None'}],"
+               "'zones':[{'name':'node-0','type':'Node','costs':[{'name':'node-0','value':10}],"
+               "'resources':[{'name':'cpu','capacity':'8','allocatable':'8','available':'8'},"
+               "{'name':'memory','capacity':'16Gi','allocatable':'16Gi','available':'16Gi'}]}]}");
+    add_object(b, SOURCE_POD, "Pod", "default", "whole",
+               "{'metadata':{'namespace':'default','name':'whole','uid':'w'},'spec':{'nodeName':"
+               "'solo','containers':[{'name':'m','resizePolicy':[{'resourceName':'memory',"
+               "'restartPolicy':'RestartContainer'}],'resources':{'limits':{'cpu':'2','memory':"
+               "'2Gi'}}}]},'status':{'phase':'Running'}}");
+    becomes(b, "default", "{'target':{'name':'whole'},'cpuShares':3072}",
+            "Infeasible Recreate StaticCPUManager solo");
+    becomes(b, "default", "{'target':{'name':'whole'},'memoryMB':4096}",
+            "Feasible InPlace Fits solo");
+    becomes(b, "default", "{'target':{'name':'whole'},'cpuShares':2048,'memoryMB':4097}",
+            "Feasible InPlace Fits solo");
+    struct answer a =
+        call(b, HTTP_POST, CALL "default", "{'target':{'name':'whole'},'memoryMB':1024}");
+    assert_string_equal(text_at(&a, "status.message"),
+                        "the pod can have it where it is; the kubelet waits with a lower memory "
+                        "limit until less is used");
+    assert_string_equal(text_at(&a, "status.conditions.1.message"),
+                        "would resize container m of pod whole in place (pods/resize): memory "
+                        "1024Mi; its resizePolicy restarts the container");
     done(&a);
 }
 
@@ -162,6 +200,145 @@ static void the_policy_is_a_quota(void **state)
     becomes(b, "edge", "{" GATEWAY ",'lockLimit':101}", "Infeasible None LockLimit edge-1");
     becomes(b, "edge", "{" GATEWAY ",'lockLimit':101,'negotiate':true}",
             "Offered Hints LockLimit edge-1 lockLimit=100");
+}
+
+/* --- ResourceQuotas and LimitRanges --- */
+
+static void add_quota(struct bench *b, const char *name, const char *rest)
+{
+    char json[512];
+
+    (void)snprintf(json, sizeof(json), "{'metadata':{'namespace':'edge','name':'%s'},%s}", name,
+                   rest);
+    add_object(b, SOURCE_QUOTA, "ResourceQuota", "edge", name, json);
+}
+
+static void add_range(struct bench *b, const char *limits)
+{
+    char json[512];
+
+    (void)snprintf(json, sizeof(json),
+                   "{'metadata':{'namespace':'edge','name':'sizes'},'spec':{'limits':[%s]}}",
+                   limits);
+    add_object(b, SOURCE_LIMIT_RANGE, "LimitRange", "edge", "sizes", json);
+}
+
+static const char *why(struct bench *b, const char *body, char out[512])
+{
+    struct answer a = call(b, HTTP_POST, CALL "edge", body);
+
+    (void)snprintf(out, 512, "%s", text_at(&a, "status.message"));
+    done(&a);
+    return out;
+}
+
+/* The gateway asks for 2 CPUs and 4 Gi, with limits of 4 and 8. */
+static void a_quota_gives_what_is_left_of_it(void **state)
+{
+    struct bench *const b = *state;
+    char text[512];
+
+    add_quota(b, "edge",
+              "'status':{'hard':{'requests.cpu':'10','limits.cpu':'12','memory':'12Gi','pods':'1'},"
+              "'used':{'requests.cpu':'8500m','limits.cpu':'12','memory':'10Gi','pods':'1'}}");
+    becomes(b, "edge", "{" GATEWAY ",'cpuShares':3584}", "Feasible InPlace Fits edge-1"); /* 3.5 */
+    becomes(b, "edge", "{" GATEWAY ",'cpuShares':3585}", "Infeasible None ResourceQuota edge-1");
+    assert_string_equal(why(b, "{" GATEWAY ",'cpuShares':3585}", text),
+                        "ResourceQuota edge: of requests.cpu 8500m are used of 10000m, and 1501m "
+                        "more are wanted");
+    becomes(b, "edge", "{" GATEWAY ",'cpuShares':1024}", "Feasible InPlace Fits edge-1");
+    becomes(b, "edge", "{" GATEWAY ",'memoryMB':6144}", "Feasible InPlace Fits edge-1");
+    becomes(b, "edge", "{" GATEWAY ",'memoryMB':6145}", "Infeasible None ResourceQuota edge-1");
+    /* 4.001 is beyond the limit, which would go along, and of limits nothing is left. */
+    becomes(b, "edge", "{" GATEWAY ",'cpuShares':4097,'negotiate':true}",
+            "Offered InPlace ResourceQuota edge-1 cpuShares=3584");
+    becomes(b, "edge", "{" GATEWAY ",'cpuShares':4096,'memoryMB':9000,'negotiate':true}",
+            "Offered InPlace ResourceQuota edge-1 cpuShares=3072 memoryMB=6144");
+    becomes(b, "default", "{" WEB ",'cpuShares':55296}", "Feasible InPlace Fits cpu-1");
+}
+
+static void a_quota_that_nobody_counts_is_counted(void **state)
+{
+    struct bench *const b = *state;
+
+    add_quota(b, "edge", "'spec':{'hard':{'requests.cpu':'5'}}");
+    becomes(b, "edge", "{" GATEWAY ",'cpuShares':5120}", "Feasible InPlace Fits edge-1");
+    add_object(b, SOURCE_POD, "Pod", "edge", "other",
+               "{'metadata':{'namespace':'edge','name':'other','uid':'o'},'spec':{'containers':[{"
+               "'name':'m','resources':{'requests':{'cpu':'1'}}}]}}");
+    becomes(b, "edge", "{" GATEWAY ",'cpuShares':4096}", "Feasible InPlace Fits edge-1");
+    becomes(b, "edge", "{" GATEWAY ",'cpuShares':4097}", "Infeasible None ResourceQuota edge-1");
+}
+
+static void a_quota_of_other_pods_does_not_count(void **state)
+{
+    struct bench *const b = *state;
+
+    add_quota(b, "edge", "'spec':{'hard':{'cpu':'1'},'scopes':['BestEffort']}");
+    add_quota(b, "gold",
+              "'spec':{'hard':{'cpu':'1'},'scopeSelector':{'matchExpressions':[{'scopeName':"
+              "'PriorityClass','operator':'In','values':['gold']}]}}");
+    becomes(b, "edge", "{" GATEWAY ",'cpuShares':3072}", "Feasible InPlace Fits edge-1");
+    add_quota(b, "edge", "'spec':{'hard':{'cpu':'1'},'scopes':['NotBestEffort']}");
+    becomes(b, "edge", "{" GATEWAY ",'cpuShares':3073}", "Infeasible None ResourceQuota edge-1");
+}
+
+static void a_quota_wants_every_container_to_say(void **state)
+{
+    struct bench *const b = *state;
+    char text[512];
+
+    add_object(b, SOURCE_POD, "Pod", "edge", "open",
+               "{'metadata':{'namespace':'edge','name':'open','uid':'o'},'spec':{'nodeName':"
+               "'edge-1','containers':[{'name':'m','resources':{'requests':{'cpu':'1'}}}]},"
+               "'status':{'phase':'Running'}}");
+    becomes(b, "edge", "{'target':{'name':'open'},'cpuShares':2048}",
+            "Feasible InPlace Fits edge-1");
+    add_quota(b, "edge", "'spec':{'hard':{'limits.cpu':'100'}}");
+    becomes(b, "edge", "{'target':{'name':'open'},'cpuShares':2049}",
+            "Infeasible None ResourceQuota edge-1");
+    assert_string_equal(why(b, "{'target':{'name':'open'},'cpuShares':2049}", text),
+                        "ResourceQuota edge: every container must set limits.cpu, and m does not");
+}
+
+static void a_limit_range_has_the_last_word(void **state)
+{
+    struct bench *const b = *state;
+    char text[512];
+
+    add_range(b, "{'type':'Container','max':{'cpu':'5'},'min':{'memory':'1Gi'}}");
+    becomes(b, "edge", "{" GATEWAY ",'cpuShares':5120}", "Feasible InPlace Fits edge-1");
+    becomes(b, "edge", "{" GATEWAY ",'cpuShares':5121}", "Infeasible None LimitRange edge-1");
+    assert_string_equal(why(b, "{" GATEWAY ",'cpuShares':5121}", text),
+                        "LimitRange sizes: max cpu 5000m, and the limit of container "
+                        "gateway: 5001m");
+    becomes(b, "edge", "{" GATEWAY ",'memoryMB':1024}", "Feasible InPlace Fits edge-1");
+    becomes(b, "edge", "{" GATEWAY ",'memoryMB':1023}", "Infeasible None LimitRange edge-1");
+    becomes(b, "edge", "{" GATEWAY ",'cpuShares':8193,'negotiate':true}",
+            "Offered InPlace LimitRange edge-1 cpuShares=5120");
+    add_range(b, "{'type':'Container','maxLimitRequestRatio':{'cpu':'2'}}");
+    becomes(b, "edge", "{" GATEWAY ",'memoryMB':5000}", "Feasible InPlace Fits edge-1");
+    becomes(b, "edge", "{" GATEWAY ",'cpuShares':2047}", "Infeasible None LimitRange edge-1");
+    add_range(b, "{'type':'Pod','max':{'memory':'8Gi'}}");
+    becomes(b, "edge", "{" GATEWAY ",'memoryMB':8192}", "Feasible InPlace Fits edge-1");
+    becomes(b, "edge", "{" GATEWAY ",'memoryMB':8193}", "Infeasible None LimitRange edge-1");
+}
+
+/* What a template does not say, its pods get from the LimitRange when they are made. */
+static void a_template_has_the_defaults_of_its_namespace(void **state)
+{
+    struct bench *const b = *state;
+
+    add_object(b, SOURCE_WORKLOAD, "Deployment", "edge", "api",
+               "{'kind':'Deployment','metadata':{'namespace':'edge','name':'api'},'spec':{"
+               "'template':{'spec':{'containers':[{'name':'m'}]}}}}");
+    add_range(b, "{'type':'Container','max':{'cpu':'2'},'defaultRequest':{'cpu':'1'}}");
+    becomes(b, "edge", "{'target':{'kind':'Deployment','name':'api'},'cpuShares':1024}",
+            "Feasible Recreate Fits cpu-1");
+    becomes(b, "edge", "{'target':{'kind':'Deployment','name':'api'},'cpuShares':2048}",
+            "Feasible Recreate Fits cpu-1");
+    becomes(b, "edge", "{'target':{'kind':'Deployment','name':'api'},'cpuShares':2049}",
+            "Infeasible None LimitRange ");
 }
 
 /* --- negotiation --- */
@@ -239,6 +416,22 @@ static void an_offer_goes_when_what_it_takes_is_gone(void **state)
     /* Asked once more, it is judged as things are now: a thousandth less. */
     becomes(b, "default", NAMED("ask", "'negotiate':true"),
             "Offered InPlace Deferred cpu-1 cpuShares=55294");
+}
+
+static void an_offer_goes_when_others_use_the_quota(void **state)
+{
+    struct bench *const b = *state;
+    char text[128];
+
+    add_quota(b, "edge", "'status':{'hard':{'cpu':'10'},'used':{'cpu':'7'}}");
+    succeeds(b, HTTP_POST, CALL "edge",
+             "{'metadata':{'name':'ask'},'spec':{" GATEWAY ",'cpuShares':8192,'negotiate':true}}",
+             202);
+    tick_s(b, 2);
+    assert_string_equal(outcome_of(b, "edge", "ask", text), "Offered ResourceQuota"); /* 5 CPUs */
+    add_quota(b, "edge", "'status':{'hard':{'cpu':'10'},'used':{'cpu':'7001m'}}");
+    tick_s(b, 2);
+    assert_string_equal(outcome_of(b, "edge", "ask", text), "Withdrawn NodeChanged");
 }
 
 static void an_offer_stands_for_five_minutes(void **state)
@@ -459,10 +652,18 @@ int main(void)
         T(a_burstable_pod_gets_what_its_node_has),
         T(the_qos_class_stays_as_it_is),
         T(static_managers_resize_no_guaranteed_pod),
+        T(a_manager_keeps_what_is_its_own),
         T(what_no_resize_can_change),
         T(the_policy_is_a_quota),
+        T(a_quota_gives_what_is_left_of_it),
+        T(a_quota_that_nobody_counts_is_counted),
+        T(a_quota_of_other_pods_does_not_count),
+        T(a_quota_wants_every_container_to_say),
+        T(a_limit_range_has_the_last_word),
+        T(a_template_has_the_defaults_of_its_namespace),
         T(the_most_is_offered),
         T(an_offer_goes_when_what_it_takes_is_gone),
+        T(an_offer_goes_when_others_use_the_quota),
         T(an_offer_stands_for_five_minutes),
         T(of_a_workload_the_pods_to_come_are_meant),
         T(an_adjustment_that_is_wrong_names_its_field),
