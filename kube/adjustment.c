@@ -6,8 +6,6 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/err.h"
-#include "kube/meta.h"
-#include "kube/scan.h"
 
 #define AT(member) .offset = offsetof(struct kube_adjustment, member)
 
@@ -57,12 +55,7 @@ int64_t adjustment_millicores(int64_t cpu_shares)
     return (cpu_shares * 1000 + 512) / 1024;
 }
 
-bool kube_adjustment_read(struct scan *s, bool strict, struct kube_adjustment *out, struct arena *a)
-{
-    return fields_read(s, &kube_adjustment_fields, "spec", strict, out, a);
-}
-
-int kube_adjustment_check(const struct kube_adjustment *k, struct err *err)
+static int check(const struct kube_adjustment *k, struct err *err)
 {
     if (!fields_is_subdomain(k->target_name))
         return err_set(err, -EINVAL, "spec.target.name: not a name of an object");
@@ -77,25 +70,10 @@ int kube_adjustment_decode(struct kube_adjustment *out, struct str json, bool st
 {
     const size_t mark = arena_mark(a);
     struct kube_adjustment k = {0};
-    bool has_spec = false;
-    struct scan s;
+    int rc = fields_decode(&kube_adjustment_fields, strict, &k.meta, &k, json, a, err);
 
-    scan_init(&s, json, 0);
-    if (scan_kind(&s) == SCAN_NULL)
-        (void)scan_fail(&s, -EINVAL, "expected an object");
-    if (scan_object(&s)) {
-        while (scan_key(&s)) {
-            if (kube_meta_field(&s, &k.meta, a) || !scan_at(&s, "spec"))
-                continue;
-            has_spec = scan_kind(&s) == SCAN_OBJECT;
-            (void)kube_adjustment_read(&s, strict, &k, a);
-        }
-    }
-    int rc = kube_decode_end(&s, a, mark, err);
-    if (rc == 0 && !has_spec)
-        rc = err_set(err, -EINVAL, "spec: missing");
     if (rc == 0)
-        rc = kube_adjustment_check(&k, err);
+        rc = check(&k, err);
     if (rc) {
         arena_rewind(a, mark);
         return rc;

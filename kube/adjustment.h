@@ -14,7 +14,6 @@
 struct arena;
 struct buf;
 struct err;
-struct scan;
 
 #define KUBE_ADJUSTMENT_API  "orchestration.gokore.io/v1beta1"
 #define KUBE_ADJUSTMENT_KIND "ResourceAdjustment"
@@ -53,14 +52,6 @@ extern const struct fields kube_adjustment_fields;
  */
 int kube_adjustment_decode(struct kube_adjustment *out, struct str json, bool strict,
                            struct arena *a, struct err *err) MUST_CHECK;
-
-/*
- * The spec alone, `path` naming it in errors ("spec", or "" for the body of a call), at the value
- * that is due in `s`. The caller ends the scan, then asks kube_adjustment_check.
- */
-bool kube_adjustment_read(struct scan *s, bool strict, struct kube_adjustment *out,
-                          struct arena *a);
-int kube_adjustment_check(const struct kube_adjustment *k, struct err *err) MUST_CHECK;
 
 /* The page docs/reference/resource-adjustment.md. */
 void kube_adjustment_reference(struct buf *out);

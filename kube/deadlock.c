@@ -6,8 +6,6 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/err.h"
-#include "kube/meta.h"
-#include "kube/scan.h"
 
 #define AT(member) .offset = offsetof(struct kube_deadlock, member)
 #define IN(member) .offset = offsetof(struct deadlock_party, member)
@@ -63,23 +61,8 @@ int kube_deadlock_decode(struct kube_deadlock *out, struct str json, bool strict
 {
     const size_t mark = arena_mark(a);
     struct kube_deadlock k = {0};
-    bool has_spec = false;
-    struct scan s;
+    int rc = fields_decode(&kube_deadlock_fields, strict, &k.meta, &k, json, a, err);
 
-    scan_init(&s, json, 0);
-    if (scan_kind(&s) == SCAN_NULL)
-        (void)scan_fail(&s, -EINVAL, "expected an object");
-    if (scan_object(&s)) {
-        while (scan_key(&s)) {
-            if (kube_meta_field(&s, &k.meta, a) || !scan_at(&s, "spec"))
-                continue;
-            has_spec = scan_kind(&s) == SCAN_OBJECT;
-            (void)fields_read(&s, &kube_deadlock_fields, "spec", strict, &k, a);
-        }
-    }
-    int rc = kube_decode_end(&s, a, mark, err);
-    if (rc == 0 && !has_spec)
-        rc = err_set(err, -EINVAL, "spec: missing");
     if (rc == 0)
         rc = check(&k, err);
     if (rc) {

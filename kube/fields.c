@@ -9,7 +9,9 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/config.h"
+#include "base/err.h"
 #include "kube/labels.h"
+#include "kube/meta.h"
 #include "kube/scan.h"
 
 enum { USUAL_ITEMS = 16, LABEL_BYTES = 63, SUBDOMAIN_BYTES = 253, TEXT_BYTES = 1024 };
@@ -514,6 +516,31 @@ bool fields_read(struct scan *s, const struct fields *f, const char *path, bool 
     fields_init(f, path, out);
     read_object(&r, str_of(path), out);
     return !scan_failed(s);
+}
+
+int fields_decode(const struct fields *f, bool strict, struct kube_meta *meta, void *out,
+                  struct str json, struct arena *a, struct err *err)
+{
+    const size_t mark = arena_mark(a);
+    bool has_spec = false;
+    struct scan s;
+
+    scan_init(&s, json, 0);
+    if (scan_kind(&s) == SCAN_NULL)
+        (void)scan_fail(&s, -EINVAL, "expected an object");
+    if (scan_object(&s)) {
+        while (scan_key(&s)) {
+            if (kube_meta_field(&s, meta, a) || !scan_at(&s, "spec"))
+                continue;
+            has_spec = scan_kind(&s) == SCAN_OBJECT;
+            (void)fields_read(&s, f, "spec", strict, out, a);
+        }
+    }
+    const int rc = kube_decode_end(&s, a, mark, err);
+    if (rc || has_spec)
+        return rc;
+    arena_rewind(a, mark);
+    return err_set(err, -EINVAL, "spec: missing");
 }
 
 /* --- the page --- */

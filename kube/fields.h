@@ -17,6 +17,7 @@
 struct arena;
 struct buf;
 struct err;
+struct kube_meta;
 struct scan;
 
 enum field_type {
@@ -73,6 +74,13 @@ struct fields {
  */
 bool fields_read(struct scan *s, const struct fields *f, const char *path, bool strict, void *out,
                  struct arena *a);
+
+/*
+ * Decode a whole object of a kind of ours: its metadata into `meta`, its spec into `out`. 0,
+ * -EINVAL (also: no spec), -E2BIG, -ENOMEM; then the arena is as it was before.
+ */
+int fields_decode(const struct fields *f, bool strict, struct kube_meta *meta, void *out,
+                  struct str json, struct arena *a, struct err *err) MUST_CHECK;
 
 /* Set everything below `path` to its initial value, as if an empty object had been read. */
 void fields_init(const struct fields *f, const char *path, void *out);

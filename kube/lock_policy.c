@@ -7,8 +7,6 @@
 #include "base/buf.h"
 #include "base/config.h"
 #include "base/err.h"
-#include "kube/meta.h"
-#include "kube/scan.h"
 
 #define AT(member)    .offset = offsetof(struct kube_lock_policy, member)
 #define COUNT(member) .count = offsetof(struct kube_lock_policy, member)
@@ -93,23 +91,8 @@ int kube_lock_policy_decode(struct kube_lock_policy *out, struct str json, bool 
 {
     const size_t mark = arena_mark(a);
     struct kube_lock_policy p = {0};
-    bool has_spec = false;
-    struct scan s;
+    int rc = fields_decode(&kube_lock_policy_fields, strict, &p.meta, &p, json, a, err);
 
-    scan_init(&s, json, 0);
-    if (scan_kind(&s) == SCAN_NULL)
-        (void)scan_fail(&s, -EINVAL, "expected an object");
-    if (scan_object(&s)) {
-        while (scan_key(&s)) {
-            if (kube_meta_field(&s, &p.meta, a) || !scan_at(&s, "spec"))
-                continue;
-            has_spec = scan_kind(&s) == SCAN_OBJECT;
-            (void)fields_read(&s, &kube_lock_policy_fields, "spec", strict, &p, a);
-        }
-    }
-    int rc = kube_decode_end(&s, a, mark, err);
-    if (rc == 0 && !has_spec)
-        rc = err_set(err, -EINVAL, "spec: missing");
     if (rc == 0)
         rc = check(&p, err);
     if (rc) {

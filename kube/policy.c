@@ -6,8 +6,8 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "base/err.h"
 #include "kube/meta.h"
-#include "kube/scan.h"
 
 #define AT(member)    .offset = offsetof(struct score_policy, member)
 #define COUNT(member) .count = offsetof(struct score_policy, member)
@@ -190,39 +190,13 @@ static int by_priority(const void *x, const void *y)
 
 /* --- the object --- */
 
-static int decode(struct score_policy *p, struct str json, bool strict, struct arena *a,
-                  size_t mark, struct err *err)
-{
-    struct kube_meta meta = {0};
-    bool has_spec = false;
-    struct scan s;
-
-    scan_init(&s, json, 0);
-    if (scan_kind(&s) == SCAN_NULL)
-        (void)scan_fail(&s, -EINVAL, "expected an object");
-    fields_init(&kube_policy_fields, "spec", p);
-    if (scan_object(&s)) {
-        while (scan_key(&s)) {
-            if (kube_meta_field(&s, &meta, a) || !scan_at(&s, "spec"))
-                continue;
-            has_spec = scan_kind(&s) == SCAN_OBJECT;
-            (void)fields_read(&s, &kube_policy_fields, "spec", strict, p, a);
-        }
-    }
-    p->name = meta.name;
-    p->uid = meta.uid;
-    p->created_us = meta.created_us;
-    p->generation = meta.generation;
-    const int rc = kube_decode_end(&s, a, mark, err);
-    return rc || has_spec ? rc : err_set(err, -EINVAL, "spec: missing");
-}
-
 int kube_policy_decode(struct score_policy *out, struct str json, bool strict, struct arena *a,
                        struct err *err)
 {
     const size_t mark = arena_mark(a);
     struct score_policy p = {0};
-    int rc = decode(&p, json, strict, a, mark, err);
+    struct kube_meta meta = {0};
+    int rc = fields_decode(&kube_policy_fields, strict, &meta, &p, json, a, err);
 
     if (rc == 0)
         rc = check(&p, err);
@@ -234,6 +208,10 @@ int kube_policy_decode(struct score_policy *out, struct str json, bool strict, s
     if (p.n_classes)
         qsort((struct policy_class *)(uintptr_t)p.classes, p.n_classes, sizeof(*p.classes),
               by_priority);
+    p.name = meta.name;
+    p.uid = meta.uid;
+    p.created_us = meta.created_us;
+    p.generation = meta.generation;
     *out = p;
     return 0;
 }

@@ -157,23 +157,8 @@ int kube_signal_decode(struct kube_signal *out, struct str json, bool strict, st
     const size_t mark = arena_mark(a);
     struct kube_signal signal = {0};
     struct kube_meta meta = {0};
-    bool has_spec = false;
-    struct scan s;
+    int rc = fields_decode(&kube_signal_fields, strict, &meta, &signal, json, a, err);
 
-    scan_init(&s, json, 0);
-    if (scan_kind(&s) == SCAN_NULL)
-        (void)scan_fail(&s, -EINVAL, "expected an object");
-    if (scan_object(&s)) {
-        while (scan_key(&s)) {
-            if (kube_meta_field(&s, &meta, a) || !scan_at(&s, "spec"))
-                continue;
-            has_spec = scan_kind(&s) == SCAN_OBJECT;
-            (void)fields_read(&s, &kube_signal_fields, "spec", strict, &signal, a);
-        }
-    }
-    int rc = kube_decode_end(&s, a, mark, err);
-    if (rc == 0 && !has_spec)
-        rc = err_set(err, -EINVAL, "spec: missing");
     if (rc == 0 && signal.kind != signal.unit)
         rc = err_set(err, -EINVAL, "spec.unit: %s is measured in %s", kinds[signal.kind],
                      units[signal.kind]);
