@@ -72,7 +72,8 @@ struct config_prometheus {
 struct numawise_config {
     struct config_listener listeners[CONFIG_ROLES];
     struct config_text cluster, kubeconfig; /* both empty: whatever is found, see serve --help */
-    int mode;                               /* enum config_mode */
+    bool events;
+    int mode; /* enum config_mode */
     bool bind, preempt;
     int64_t max_score;
     int64_t shortlist; /* 0 = none */

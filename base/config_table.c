@@ -80,6 +80,10 @@ const struct config_setting config_settings[] = {
     {"source.cluster", "Directory of manifests that is the cluster.", CONFIG_TEXT, AT(cluster)},
     {"source.kubeconfig", "File that says how to reach the API server that is the cluster.",
      CONFIG_TEXT, AT(kubeconfig)},
+    {"source.events",
+     "Write Events about nodes where a person may have to act, at the API server that is the "
+     "cluster, if its rules allow it.",
+     CONFIG_BOOL, .max = 1, .initial = 1, AT(events)},
 
     {"extender.mode", "Shadow: filter passes every node and counts what it would have refused.",
      CONFIG_CHOICE, .words = modes, .initial = CONFIG_ENFORCE, .reloadable = true, AT(mode)},

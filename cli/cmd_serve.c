@@ -15,6 +15,7 @@
 #include "cli/args.h"
 #include "cli/certificate_watch.h"
 #include "cli/commands.h"
+#include "cli/node_events.h"
 #include "cli/operator_loop.h"
 #include "cli/roles.h"
 #include "cli/serve_source.h"
@@ -60,6 +61,7 @@ struct serve {
     struct cluster *cluster;
     struct serve_source source;
     struct operator_loop *op_loop; /* NULL: off */
+    struct node_events node_events;
     bool started, synced, announced;
     int rc; /* what ended the loop */
     struct err err;
@@ -155,6 +157,9 @@ static void on_tick(evutil_socket_t fd, short what, void *ctx)
     struct serve *const s = ctx;
 
     cluster_tick(s->cluster);
+    struct cluster_snapshot *const snapshot = cluster_get(s->cluster);
+    node_events_look(&s->node_events, snapshot, s->source.recorder, clock_monotonic_ns());
+    cluster_snapshot_unref(snapshot);
 }
 
 static uint64_t scramble(uint64_t x)
@@ -190,7 +195,14 @@ static void on_failed(void *ctx, const struct score_pod *pod)
     const struct serve *const s = ctx;
 
     if (s->roles.ext)
-        ext_pod_failed(s->roles.ext, pod);
+        ext_pod_failed(s->roles.ext, pod, s->source.recorder);
+}
+
+static void on_unusable(void *ctx, const struct node_view *view)
+{
+    struct serve *const s = ctx;
+
+    node_events_add(&s->node_events, view, clock_monotonic_ns());
 }
 
 static int open_cluster(struct serve *s, struct err *err)
@@ -199,6 +211,7 @@ static int open_cluster(struct serve *s, struct err *err)
         .max_age_us = s->config.topology_max_age_ms * 1000,
         .since_us = s->config.cluster.p[0] ? 0 : clock_realtime_us(), /* a directory has no order */
         .failed = on_failed,
+        .unusable = on_unusable,
         .ctx = s,
         /* Unknown outside: the clock in nanoseconds and where the loader put us. */
         .hash_key = {scramble(clock_monotonic_ns()), scramble((uint64_t)(uintptr_t)s)},

@@ -19,6 +19,7 @@
 #include "decide/ring.h"
 #include "extender/extender.h"
 #include "kube/emit.h"
+#include "kube/recorder.h"
 #include "net/http.h"
 
 enum { MAX_ROUTES = HEALTH_ROUTES + CONSOLE_ROUTES };
@@ -135,6 +136,8 @@ int roles_start(struct roles *r, const struct numawise_config *config, struct cl
 
     if (rc == 0 && source->server)
         tell_of_source(r, source->server);
+    if (rc == 0 && source->recorder)
+        console_add_metrics(r->console, (struct console_metrics){recorder_text, source->recorder});
     if (rc == 0 && source->prometheus)
         console_add_metrics(r->console,
                             (struct console_metrics){prometheus_metrics, source->prometheus});

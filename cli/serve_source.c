@@ -11,6 +11,7 @@
 #include "cluster/directory.h"
 #include "cluster/prometheus.h"
 #include "kube/api.h"
+#include "kube/recorder.h"
 
 static void on_problem(void *ctx, const char *text)
 {
@@ -75,6 +76,10 @@ static int open_server(struct serve_source *s, const struct numawise_config *con
         rc = kube_api_new(&s->api, base, &s->access, &usual, err);
     if (rc)
         return rc;
+    if (config->events)
+        rc = recorder_new(&s->recorder, s->api, err);
+    if (rc)
+        return rc;
     log_line(LOG_LEVEL_INFO, "cluster", "%s: reading, as %s says", s->access.server,
              s->access.from);
     return apiserver_new(&s->server, base, s->api, sink, options, err);
@@ -122,6 +127,7 @@ void serve_source_done(struct serve_source *s)
     prometheus_free(s->prometheus);
     directory_close(s->directory);
     apiserver_free(s->server);
+    recorder_free(s->recorder);
     kube_api_free(s->api);
     kube_access_done(&s->access);
 }

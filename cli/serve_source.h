@@ -18,12 +18,14 @@ struct err;
 struct event_base;
 struct kube_api;
 struct prometheus;
+struct recorder;
 
 struct serve_source {
     struct directory *directory; /* NULL: an API server */
     struct kube_access access;
     struct kube_api *api;
     struct apiserver *server;
+    struct recorder *recorder;     /* NULL: no Events are written */
     struct prometheus *prometheus; /* NULL: nobody is asked for signals */
 };
 

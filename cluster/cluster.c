@@ -208,6 +208,17 @@ static int64_t earlier(int64_t a, int64_t b)
     return a == 0 ? b : b == 0 || a < b ? a : b;
 }
 
+static void tell_unusable(const struct cluster *c, const struct block *before,
+                          const struct node_view *view)
+{
+    const struct node_view *const was = before ? before->value : NULL;
+
+    if (c->options.unusable &&
+        (view->knowledge == NODE_STALE || view->knowledge == NODE_NOT_MODELLED) &&
+        (!was || was->knowledge != view->knowledge))
+        c->options.unusable(c->options.ctx, view);
+}
+
 /* Build one node's view again; without memory for it the old one stays. */
 static void refresh(struct cluster *c, struct store_node *n)
 {
@@ -227,6 +238,7 @@ static void refresh(struct cluster *c, struct store_node *n)
         return;
     }
     c->nodes_changed = c->nodes_changed || !n->view;
+    tell_unusable(c, n->view, view->value);
     block_unref(n->view);
     n->view = view;
     n->recheck_us = earlier(next_check(c, view->value), ends_us);

@@ -24,6 +24,8 @@ struct cluster_options {
     int64_t since_us; /* of pods bound earlier it was not seen who else was there; 0 = it was */
     /* A pod on a node has failed that had not when it was last heard of. Feeding thread; or NULL */
     void (*failed)(void *ctx, const struct score_pod *pod);
+    /* The report of a node does not count (STALE, NOT_MODELLED), and did, or for another reason. */
+    void (*unusable)(void *ctx, const struct node_view *view);
     void *ctx;
 };
 

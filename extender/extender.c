@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/arena.h"
@@ -25,6 +26,7 @@
 #include "extender/preempt.h"
 #include "kube/extender_wire.h"
 #include "kube/preempt_wire.h"
+#include "kube/recorder.h"
 
 enum {
     LOOK_EVERY_MS = 1,     /* while a refusal waits for newer state */
@@ -467,7 +469,26 @@ static enum score_reason refusal(struct str reason)
     return SCORE_REASON_NONE;
 }
 
-void ext_pod_failed(struct ext *e, const struct score_pod *pod)
+static void tell_event(struct recorder *recorder, const struct score_pod *pod,
+                       enum score_reason reason, const char *id)
+{
+    struct err note;
+
+    (void)snprintf(note.text, sizeof(note.text),
+                   "%.*s/%.*s: the kubelet says %s, decision %s had admitted it: is the "
+                   "NodeResourceTopology right?",
+                   STR_ARG(pod->ns), STR_ARG(pod->name), score_reason_text(reason), id);
+    const struct recorder_event event = {.reason = "AdmissionMispredicted",
+                                         .action = "PredictAdmission",
+                                         .node = pod->node,
+                                         .pod_ns = pod->ns,
+                                         .pod = pod->name,
+                                         .pod_uid = pod->uid,
+                                         .note = str_of(note.text)};
+    recorder_tell(recorder, &event, clock_monotonic_ns());
+}
+
+void ext_pod_failed(struct ext *e, const struct score_pod *pod, struct recorder *recorder)
 {
     const enum score_reason reason = refusal(pod->reason);
     char id[RECORD_ID_BYTES + 1];
@@ -482,6 +503,7 @@ void ext_pod_failed(struct ext *e, const struct score_pod *pod)
              "back for %d s",
              STR_ARG(pod->ns), STR_ARG(pod->name), STR_ARG(pod->node), score_reason_text(reason),
              id, LIMIT_DOUBT_MS / 1000);
+    tell_event(recorder, pod, reason, id);
 }
 
 size_t ext_routes(struct ext *e, struct http_route out[EXT_ROUTES])

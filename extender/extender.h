@@ -17,6 +17,7 @@ struct buf;
 struct cluster;
 struct err;
 struct kube_access;
+struct recorder;
 struct ring;
 struct score_pod;
 
@@ -65,10 +66,10 @@ void ext_add_preempt(struct ext *e);
 
 /*
  * A pod on a node has failed. Where its kubelet has refused it, though a decision had admitted it
- * there, that is counted, noted with the decision, and the node is in doubt for a while. From any
- * thread.
+ * there, that is counted, noted with the decision, told as an Event (`recorder` NULL: it is not),
+ * and the node is in doubt for a while. On the recorder's thread.
  */
-void ext_pod_failed(struct ext *e, const struct score_pod *pod);
+void ext_pod_failed(struct ext *e, const struct score_pod *pod, struct recorder *recorder);
 
 /* The listener has stopped: what is not answered yet is answered now. */
 void ext_stop(struct ext *e);

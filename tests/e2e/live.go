@@ -135,7 +135,7 @@ func (cp *controlPlane) startControllers() error {
 // grant gives numawise the rules that are shipped, by their own bindings, and kube-controller-manager
 // all rights, for its controllers have no accounts of their own here.
 func (l *live) grant(ctx context.Context) error {
-	for _, file := range []string{"extender-rbac.yaml", "bind/rbac.yaml", "preempt/rbac.yaml"} {
+	for _, file := range []string{"extender-rbac.yaml", "bind/rbac.yaml", "events/rbac.yaml", "preempt/rbac.yaml"} {
 		objects, err := loadObjects(filepath.Join(l.source, "deploy", "manifests", file))
 		if err != nil {
 			return err

@@ -9,12 +9,15 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include <jansson.h>
 
 #include "base/clock.h"
 #include "tests/support/data.h"
@@ -820,6 +823,118 @@ static void a_refusal_is_waited_with_for_a_tenth_of_the_time_at_most(void **stat
     assert_true(LOOKS("same") + LOOKS("refused") + LOOKS("admitted") == 0);
 }
 
+/* ---- Events ---- */
+
+static struct {
+    pthread_mutex_t lock;
+    int answer; /* to a POST */
+    unsigned posts, patches;
+    char path[256], body[2048]; /* of the last one */
+} events = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static int take_event(void *ctx, const char *method, const char *target, struct str body,
+                      struct buf *out)
+{
+    const bool is_patch = strcmp(method, "PATCH") == 0;
+    int status = 404;
+
+    (void)ctx;
+    pthread_mutex_lock(&events.lock);
+    if (strncmp(target, "/apis/events.k8s.io/v1/namespaces/default/events", 48) == 0) {
+        status = is_patch ? 200 : events.answer;
+        events.posts += !is_patch;
+        events.patches += is_patch;
+        (void)snprintf(events.path, sizeof(events.path), "%s", target);
+        (void)snprintf(events.body, sizeof(events.body), "%.*s", STR_ARG(body));
+    }
+    pthread_mutex_unlock(&events.lock);
+    history_status(out, status, status < 300 ? "" : "Odd", "the reason of the server", "", 0);
+    return status;
+}
+
+/* Filter admits it on the node, and the node's kubelet refuses it. */
+static void mispredict(struct bench *b, const char *pod, const char *node)
+{
+    struct buf answer = {0};
+
+    b->question.n = 0;
+    buf_printf(&b->question,
+               "{\"Pod\":{\"metadata\":{\"name\":\"%s\",\"namespace\":\"ml\",\"uid\":\"uid-%s\"},"
+               "\"spec\":{\"containers\":[{\"name\":\"c\",\"resources\":{\"limits\":{\"cpu\":\"2\","
+               "\"memory\":\"1Gi\"}}}]}},\"Nodes\":null,\"NodeNames\":[\"%s\"]}",
+               pod, pod, node);
+    filter(b, &answer);
+    assert_non_null(strstr(answer.p, "\"FailedAndUnresolvableNodes\":{}"));
+    buf_free(&answer);
+    char uid[64], rest[256];
+    (void)snprintf(uid, sizeof(uid), "uid-%s", pod);
+    (void)snprintf(rest, sizeof(rest),
+                   "'spec':{'nodeName':'%s','containers':[{'name':'c'}]},"
+                   "'status':{'phase':'Failed','reason':'TopologyAffinityError'}",
+                   node);
+    (void)history_put(fake_api_lock(b->api), PODS, "ml", pod, uid, rest);
+    fake_api_unlock(b->api);
+}
+
+#define EVENTS(result, n) "numawise_events_total{result=\"" result "\"} " #n
+
+static void an_event_tells_where_a_kubelet_says_otherwise(void **state)
+{
+    struct bench *const b = *state;
+
+    fake_api_handle(b->api, take_event, NULL);
+    events.answer = 201;
+    events.posts = events.patches = 0;
+    start(b);
+    mispredict(b, "one", "cpu-1");
+    expect_metric(b, EVENTS("sent", 1));
+    pthread_mutex_lock(&events.lock);
+    json_t *const e = json_loads(events.body, JSON_REJECT_DUPLICATES, NULL);
+    pthread_mutex_unlock(&events.lock);
+    assert_string_equal(json_string_value(json_object_get(e, "reason")), "AdmissionMispredicted");
+    assert_string_equal(json_string_value(json_object_get(json_object_get(e, "regarding"), "name")),
+                        "cpu-1");
+    assert_string_equal(json_string_value(json_object_get(json_object_get(e, "related"), "name")),
+                        "one");
+    const char *const note = json_string_value(json_object_get(e, "note"));
+    assert_non_null(strstr(note, "ml/one: the kubelet says TopologyAffinityError, decision "));
+    json_decref(e);
+    mispredict(b, "two", "cpu-1"); /* the same within a minute */
+    expect_metric(b, EVENTS("repeated", 1));
+    assert_int_equal(events.posts, 1);
+
+    /* another replica has told it: one more of the series */
+    pthread_mutex_lock(&events.lock);
+    events.answer = 409;
+    pthread_mutex_unlock(&events.lock);
+    mispredict(b, "three", "cpu-2");
+    expect_metric(b, EVENTS("sent", 2));
+    pthread_mutex_lock(&events.lock);
+    assert_int_equal(events.patches, 1);
+    assert_non_null(strstr(events.path, "/events/cpu-2."));
+    assert_non_null(strstr(events.body, "{\"series\":{\"count\":2,\"lastObservedTime\":\"20"));
+    pthread_mutex_unlock(&events.lock);
+}
+
+/* Everything else works, and it is not tried again and again. */
+static void without_the_rule_no_events_are_written(void **state)
+{
+    struct bench *const b = *state;
+
+    fake_api_handle(b->api, take_event, NULL);
+    events.answer = 403;
+    events.posts = events.patches = 0;
+    start(b);
+    mispredict(b, "one", "cpu-1");
+    expect_metric(b, EVENTS("forbidden", 1));
+    expect_log(b, "no Events are written; the rule for them is {apiGroups: [events.k8s.io], "
+                  "resources: [events], verbs: [create, patch]}");
+    mispredict(b, "two", "cpu-2");
+    expect_metric(b, EVENTS("forbidden", 2));
+    assert_int_equal(events.posts, 1);
+    expect_metric(b, "numawise_mispredictions_total{reason=\"TopologyAffinityError\"} 2");
+}
+
 static void sigterm_ends_it_whatever_is_awaited(void **state)
 {
     struct bench *const b = *state;
@@ -873,6 +988,8 @@ int main(void)
         T(a_server_that_went_back_is_followed),
         T(news_that_come_within_moments_are_waited_for),
         T(a_refusal_is_waited_with_for_a_tenth_of_the_time_at_most),
+        T(an_event_tells_where_a_kubelet_says_otherwise),
+        T(without_the_rule_no_events_are_written),
         T(sigterm_ends_it_whatever_is_awaited),
         T(without_flags_the_variable_says_where),
     };
