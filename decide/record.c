@@ -350,6 +350,14 @@ static uint32_t next_cell(const struct record *r, const struct report *report, u
     return at;
 }
 
+/* Of a record with a roster. */
+static bool is_cell_of(const struct decide_row *row, uint32_t cell)
+{
+    return !(row->marks & DECIDE_REPEATED) && row->position < RECORD_NO_PLACE &&
+           record_cell(row->position, (enum score_reason)row->reason, row->score) == cell;
+}
+
+/* Is the decision about cells of the record? Write: their scores become those of the decision. */
 static bool walk(struct record *r, const struct report *report, bool write)
 {
     uint32_t at = 0;
@@ -357,6 +365,8 @@ static bool walk(struct record *r, const struct report *report, bool write)
     for (uint32_t i = 0; i < report->decision->n; i++, at++) {
         const struct decide_row *const row = &report->decision->rows[i];
 
+        if (at < r->n_cells && r->roster && is_cell_of(row, r->cells[at]))
+            continue; /* mostly prioritize asks about what filter has said, and that is still so */
         at = next_cell(r, report, i, at);
         if (at == r->n_cells || (row->marks & DECIDE_REPEATED) ||
             record_cell_reason(r->cells[at]) != (enum score_reason)row->reason)
