@@ -86,6 +86,7 @@ func (l *live) play(only string) {
 		{"numawise behind TLS, with certificates on both sides", l.playTLS},
 		{"Shadow", l.playShadow},
 		{"preemption", l.playPreempt},
+		{"a kubelet that says otherwise", l.playOtherwise},
 		{fmt.Sprintf("%d pods come and go on %d nodes (seed %d)", l.pods, l.nodes, l.seed), l.playStorms},
 		{"numawise is killed again and again meanwhile", l.playKilled},
 		{"the API server is killed meanwhile", l.playRestartedServer},
