@@ -74,7 +74,7 @@ struct numawise_config {
     struct config_text cluster, kubeconfig; /* both empty: whatever is found, see serve --help */
     bool events;
     int mode; /* enum config_mode */
-    bool bind, preempt;
+    bool bind, preempt, decide;
     int64_t max_score;
     int64_t shortlist; /* 0 = none */
     bool sparse_scores;

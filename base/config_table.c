@@ -98,8 +98,10 @@ const struct config_setting config_settings[] = {
      "The best score on the wire; 10 with the extender's usual weights, up to 100 for finer steps "
      "with a weight of 1.",
      CONFIG_INTEGER, .min = 1, .max = 100, .initial = 10, .reloadable = true, AT(max_score)},
-    {"extender.decide", "Give one node the strict maximum and keep its zones for the pod.",
-     CONFIG_BOOL, .max = 1, .later = true},
+    {"extender.decide",
+     "Prioritize gives the best node maxScore and all others 0, so that kube-scheduler takes it: "
+     "with a weight of 13 or more (of 2 where maxScore is 100).",
+     CONFIG_BOOL, .max = 1, .reloadable = true, AT(decide)},
     {"extender.shortlist", "Hand back only the best so many nodes; 0 = all that admit the pod.",
      CONFIG_INTEGER, .max = 5000, .reloadable = true, AT(shortlist)},
     {"extender.sparseScores",

@@ -15,6 +15,7 @@
 #include "cli/check_cluster.h"
 #include "cli/commands.h"
 #include "cli/source.h"
+#include "decide/one.h"
 #include "kube/adjustment.h"
 #include "kube/config_file.h"
 #include "kube/deadlock.h"
@@ -224,6 +225,11 @@ static void check_config(struct check *c, const char *path)
     const int rc = kube_config_read(&config, path, &report, &err);
     if (rc == 0 && config_check(&config, &err))
         problem(c, path, 1, 1, err.text);
+    else if (rc == 0 && config.decide)
+        (void)printf(
+            "%s: note: extender.decide: with a weight below %lld in kube-scheduler's configuration "
+            "its own plugins outvote it\n",
+            path, (long long)DECIDE_LEAST_WEIGHT(config.max_score));
 }
 
 static void check_file(struct check *c, const char *path)

@@ -33,6 +33,7 @@ static struct ext_settings settings_of(const struct numawise_config *c)
         .max_score = (uint32_t)c->max_score,
         .max_age_us = c->topology_max_age_ms * 1000,
         .shortlist = (uint32_t)c->shortlist,
+        .decide = c->decide,
         .sparse_scores = c->sparse_scores,
     };
 }

@@ -14,6 +14,7 @@
 #include "decide/judge.h"
 #include "decide/memo.h"
 #include "decide/offer.h"
+#include "decide/one.h"
 #include "decide/shortlist.h"
 #include "kube/hints.h"
 #include "scoring/freshness.h"
@@ -446,6 +447,11 @@ static int ask_scoring(struct decision *d, struct decide_row *rows,
     if (rc == 0) {
         weigh(d, rows, options->max_score);
         rc = decide_beside(d, rows, ask, options, key, a);
+    }
+    if (rc == 0 && options->one) {
+        d->one = decide_one(rows, d->n, cluster_snapshot_hash(d->snapshot, ask->pod->uid),
+                            options->max_score);
+        d->decides = d->one < d->n;
     }
     return rc ? err_set(err, rc, "no memory to judge %u nodes", ask->n) : 0;
 }

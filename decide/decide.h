@@ -35,6 +35,7 @@ struct decide_options {
     uint32_t max_score; /* of the wire, 1..DECIDE_LIMIT_MAX_SCORE */
     bool offers;        /* ask also what kube-scheduler asks before it asks us: for `explain` */
     struct score_context context;
+    bool one;           /* the best node alone gets a score on the wire: decide/one.h */
     uint32_t shortlist; /* hand back only the best so many; 0 = all that admit the pod */
     uint64_t turn;      /* grows by one a decision: where equal ones of the shortlist begin */
     struct memo *memo;  /* of earlier answers, NULL: each is computed */
@@ -96,6 +97,8 @@ struct decision {
                                               snapshot has them */
     const struct offer_lack *const *lacks; /* [n] why kube-scheduler would not offer the node; NULL:
                                               it was not asked, or every node is offered */
+    bool decides;                          /* options.one, and some node admits: */
+    uint32_t one;                          /* its row */
     uint32_t n_held;
     const struct decide_held *held; /* [n_held] rows that are marked so, in their order */
 };

@@ -266,6 +266,8 @@ static void fill(struct draft *f, bool whole)
             continue;
         if (chosen)
             r->details[s->by_place[next++]] = (struct record_detail){n, view_of(f->d, i)};
+        if (f->d->decides && i == f->d->one)
+            atomic_store(&r->decided, n + 1);
         keep_held(f, i, n);
         r->cells[n++] = cell_of(f, i);
     }
@@ -371,6 +373,8 @@ static bool walk(struct record *r, const struct report *report, bool write)
         if (at == r->n_cells || (row->marks & DECIDE_REPEATED) ||
             record_cell_reason(r->cells[at]) != (enum score_reason)row->reason)
             return false;
+        if (write && report->decision->decides && i == report->decision->one)
+            atomic_store(&r->decided, at + 1);
         if (write)
             r->cells[at] = record_cell(record_cell_place(r->cells[at]),
                                        (enum score_reason)row->reason, row->score);
@@ -533,6 +537,19 @@ static const struct record_held *held_of(const struct record *r, uint32_t i)
     return NULL;
 }
 
+/* What prioritize said of the node at `i`. */
+static uint32_t wire_of(const struct record *r, uint32_t i, uint32_t cell, bool admits,
+                        const struct record_held *held)
+{
+    const unsigned decided = atomic_load(&r->decided);
+
+    if (decided)
+        return decided == i + 1 ? r->max_score : 0;
+    if (held)
+        return held->wire;
+    return admits ? score_wire(record_cell_score(cell), r->max_score) : 0;
+}
+
 /* The node of the cell at `i`; `t` NULL: none is told in full. */
 static void put_cell(struct emit *e, const struct record *r, const uint32_t *cells, uint32_t i,
                      const struct told *t, struct arena *scratch)
@@ -547,9 +564,9 @@ static void put_cell(struct emit *e, const struct record *r, const uint32_t *cel
     if (!told)
         put_short(e, r, cell);
     report_score_json(e, told && admits ? &t->rules : NULL, score,
-                      held     ? held->wire
-                      : admits ? score_wire(score, r->max_score)
-                               : 0);
+                      wire_of(r, i, cell, admits, held));
+    if (atomic_load(&r->decided) == i + 1)
+        emit_key(e, "decided"), emit_bool(e, true);
     if (held && held->pods)
         emit_key(e, "heldFor"), emit_uint(e, held->pods);
     else if (held)

@@ -64,9 +64,9 @@ struct record_held {
 };
 
 /*
- * All but `verbs`, `cells`, `contradicted` and the links stays as it is made. Everything that an
- * answer depends on is here, by value or by reference: whoever makes answers depend on more adds it
- * here.
+ * All but `verbs`, `cells`, `decided`, `contradicted` and the links stays as it is made. Everything
+ * that an answer depends on is here, by value or by reference: whoever makes answers depend on more
+ * adds it here.
  */
 struct record {
     struct record *older, *newer; /* the ring's */
@@ -91,6 +91,7 @@ struct record {
     const struct str *names; /* [n_names] */
     uint32_t n_cells;
     uint32_t *cells;          /* [n_cells] in the order the nodes were sent */
+    atomic_uint decided;      /* 0, or 1 + index of the cell that alone got a score on the wire */
     atomic_uint contradicted; /* 0, or reason + (place << 5): that kubelet refused the pod */
     uint32_t n_held;
     const struct record_held *held; /* [n_held] by cell */

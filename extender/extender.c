@@ -54,7 +54,7 @@ struct ext {
     uint64_t turn;
     struct patience patience;
     atomic_uint mode, max_score, shortlist;
-    atomic_bool sparse_scores;
+    atomic_bool sparse_scores, decide;
     atomic_int_fast64_t max_age_us;
     struct ext_counters counters;
 };
@@ -100,6 +100,7 @@ void ext_set(struct ext *e, const struct ext_settings *settings)
     atomic_store(&e->mode, (unsigned)settings->mode);
     atomic_store(&e->max_score, settings->max_score);
     atomic_store(&e->shortlist, settings->shortlist);
+    atomic_store(&e->decide, settings->decide);
     atomic_store(&e->sparse_scores, settings->sparse_scores);
     atomic_store(&e->max_age_us, settings->max_age_us);
 }
@@ -161,6 +162,7 @@ static struct decide_options options_now(struct ext *e, enum ext_verb verb)
         .mode = (enum decide_mode)atomic_load(&e->mode),
         .max_score = atomic_load(&e->max_score),
         .context = {.now_us = clock_realtime_us(), .max_age_us = atomic_load(&e->max_age_us)},
+        .one = verb == EXT_PRIORITIZE && atomic_load(&e->decide),
         .shortlist = verb == EXT_FILTER ? atomic_load(&e->shortlist) : 0,
         .turn = verb == EXT_FILTER ? e->turn++ : 0,
         .memo = e->memo,

@@ -30,6 +30,7 @@ struct ext_settings {
     uint32_t max_score; /* 1..DECIDE_LIMIT_MAX_SCORE */
     int64_t max_age_us; /* topology.maxAge */
     uint32_t shortlist; /* 0 = none */
+    bool decide;        /* prioritize gives one node a score */
     bool sparse_scores; /* prioritize leaves out the nodes with the lowest score */
 };
 

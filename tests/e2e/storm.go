@@ -38,7 +38,8 @@ var modes = []mode{
 	{name: "numawise, plain topologies", numawise: true, scheduler: "config.yaml", plain: true, large: true},
 	{name: "... and bind", numawise: true, settings: withBind, scheduler: "bind.yaml", plain: true, large: true},
 	{name: "numawise, agent data", numawise: true, scheduler: "config.yaml"},
-	{name: "... and bind", numawise: true, settings: withBind, scheduler: "bind.yaml", zero: true},
+	{name: "... and decide", numawise: true, settings: "extender: {decide: true}\n", scheduler: "config.yaml", large: true},
+	{name: "numawise, agent data and bind", numawise: true, settings: withBind, scheduler: "bind.yaml", zero: true},
 }
 
 // What came of one storm.

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/buf.h"
 #include "tests/support/server.h"
@@ -221,6 +222,33 @@ static void policies_and_signals_are_checked_field_by_field(void **state)
 
 #define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
+static void a_weight_that_is_too_low_for_decide_is_noted(void **state)
+{
+    static const struct {
+        const char *extender, *says;
+    } cases[] = {
+        {"{decide: true}", "note: extender.decide: with a weight below 13 in kube-scheduler's "},
+        {"{decide: true, maxScore: 100}", "note: extender.decide: with a weight below 2 in "},
+        {"{maxScore: 100}", NULL},
+    };
+    char text[256], path[TEST_PATH_BYTES];
+
+    (void)state;
+    (void)snprintf(path, sizeof(path), "%s/config.yaml", dir);
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        (void)snprintf(text, sizeof(text),
+                       "apiVersion: numawise.config.gokore.io/v1alpha1\n"
+                       "kind: NumawiseConfiguration\nextender: %s\n",
+                       cases[i].extender);
+        write_file("config.yaml", text);
+        check_of(path, 0);
+        assert_int_equal(strstr(out.p, "note: ") != NULL, cases[i].says != NULL);
+        if (cases[i].says)
+            assert_non_null(strstr(out.p, cases[i].says));
+    }
+    (void)unlink(path);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -231,6 +259,7 @@ int main(void)
         T(a_directory_without_nodes_has_nothing_to_tell),
         T(a_policy_that_does_not_count_is_told_where_it_stands),
         T(policies_and_signals_are_checked_field_by_field),
+        T(a_weight_that_is_too_low_for_decide_is_noted),
     };
 
     return cmocka_run_group_tests_name("check", tests, NULL, NULL);

@@ -94,27 +94,40 @@ static void put_failed(const char *name, const char *node, const char *reason)
 
 #define REFUSED "numawise_mispredictions_total{reason=\"TopologyAffinityError\"} "
 
-static int start(void **state)
+static int start_with(const char *extender)
 {
     const char *const tmp = getenv("TMPDIR");
     char config[TEST_PATH_BYTES + 16];
     const char *const extra[] = {"--config", config, NULL};
     struct buf text = {0};
 
-    (void)state;
     (void)snprintf(w.dir, sizeof(w.dir), "%s/numawise-way-XXXXXX", tmp ? tmp : "/tmp");
     assert_non_null(mkdtemp(w.dir));
     put_node("one", 1);
     put_node("two", 2);
     (void)snprintf(config, sizeof(config), "%s.conf", w.dir);
-    buf_text(&text, "apiVersion: numawise.config.gokore.io/v1alpha1\n"
-                    "kind: NumawiseConfiguration\nextender: {maxScore: 100}\n");
+    buf_printf(&text,
+               "apiVersion: numawise.config.gokore.io/v1alpha1\n"
+               "kind: NumawiseConfiguration\nextender: {%s}\n",
+               extender);
     test_write(config, buf_view(&text));
     buf_free(&text);
     test_server_start(&w.server, w.dir, extra);
     (void)unlink(config);
     w.fd = test_connect(w.server.extender);
     return 0;
+}
+
+static int start(void **state)
+{
+    (void)state;
+    return start_with("maxScore: 100");
+}
+
+static int start_decide(void **state)
+{
+    (void)state;
+    return start_with("decide: true");
 }
 
 static int stop(void **state)
@@ -391,6 +404,47 @@ static void a_misprediction_is_a_case_for_kubelet_vectors(void **state)
     json_decref(v);
 }
 
+/* ---- and where numawise decides ---- */
+
+/* One node has all there is, and the next pod sees that somebody is on the way to it. */
+static void one_node_gets_all_and_is_kept_for_the_pod(void **state)
+{
+    static const char *const pods[] = {"a", "b", "c"};
+    json_t *const schema = schema_read("explain.schema.json");
+    unsigned places[2] = {0, 0};
+    json_t *node;
+    size_t k;
+
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        long long score[2];
+        int decided = 0;
+
+        assert_int_equal(survivors(pods[i], BOTH), 2);
+        prioritize(pods[i], score);
+        assert_int_equal(score[0] + score[1], 10);
+        assert_int_equal(score[0] * score[1], 0);
+        places[score[1] > 0]++;
+        json_t *const d = decision(pods[i]);
+        schema_expect(d, schema);
+        json_array_foreach(json_object_get(d, "nodes"), k, node)
+        {
+            const bool one = strcmp(json_string_value(json_object_get(node, "name")), "one") == 0;
+            const bool is = json_is_true(json_object_get(node, "decided"));
+
+            assert_int_equal(json_integer_value(json_object_get(node, "wireScore")), score[!one]);
+            assert_int_equal(is, score[!one] == 10);
+            decided += is;
+        }
+        assert_int_equal(decided, 1);
+        json_decref(d);
+    }
+    assert_int_equal(places[0], 1); /* of one zone */
+    assert_int_equal(places[1], 2); /* of two */
+    assert_true(metric("\nnumawise_extender_holds ") == 3);
+    json_decref(schema);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -401,5 +455,10 @@ int main(void)
         cmocka_unit_test(a_kubelet_that_says_otherwise_is_counted_and_its_node_stands_back),
         cmocka_unit_test(a_misprediction_is_a_case_for_kubelet_vectors),
     };
-    return cmocka_run_group_tests(tests, start, stop);
+    const struct CMUnitTest where_it_decides[] = {
+        cmocka_unit_test(one_node_gets_all_and_is_kept_for_the_pod),
+    };
+
+    return cmocka_run_group_tests(tests, start, stop) +
+           cmocka_run_group_tests(where_it_decides, start_decide, stop);
 }

@@ -108,12 +108,11 @@ static void off_needs_no_quotes(void **state)
 
 static void every_error_is_told_with_its_place(void **state)
 {
-    refused(HEAD
-            "extender:\n  maxscore: 10\n  mode: enforce\n  decide: true\nlisteners:\n  console:\n"
-            "    address: nowhere\nfoo: 1\n",
+    refused(HEAD "extender:\n  maxscore: 10\n  mode: enforce\n  decide: 1\nlisteners:\n  console:\n"
+                 "    address: nowhere\nfoo: 1\n",
             "c.yaml:4:3: extender.maxscore: unknown field (did you mean maxScore?)\n"
             "c.yaml:5:9: extender.mode: \"enforce\" (did you mean Enforce?)\n"
-            "c.yaml:6:11: extender.decide: not available in this version\n"
+            "c.yaml:6:11: extender.decide: expected true or false\n"
             "c.yaml:9:14: listeners.console.address: \"nowhere\" is not a numeric address with a "
             "port (127.0.0.1:8787) or off\n"
             "c.yaml:10:1: foo: unknown field\n");
@@ -153,8 +152,8 @@ static void names_with_dots_are_no_paths(void **state)
 
 static void features_of_later_versions_are_refused_never_ignored(void **state)
 {
-    refused(HEAD "extender: {decide: true}\n",
-            "c.yaml:3:20: extender.decide: not available in this version\n");
+    refused(HEAD "limits: {jsonNesting: 32}\n",
+            "c.yaml:3:23: limits.jsonNesting: not available in this version\n");
     (void)accepted(HEAD "source: {kubeconfig: ''}\nextender: {shortlist: 0, decide: false}\n"
                         "listeners: {extender: {tls: {allowedNames: []}}}\n");
 }
@@ -282,7 +281,7 @@ static void flags_and_environment_set_one_setting(void **state)
         int rc;
     } cases[] = {
         {"extender.maxScore", "20", 0},          {"extender.maxScore", "x", -EINVAL},
-        {"extender.maxScore", "1000", -ERANGE},  {"extender.decide", "true", -ENOTSUP},
+        {"extender.maxScore", "1000", -ERANGE},  {"limits.jsonNesting", "32", -ENOTSUP},
         {"extender.bind", "false", 0},           {"extender.bind", "1", -EINVAL},
         {"topology.maxAge", "10m", 0},           {"decisions.maxBytes", "16Mi", 0},
         {"decisions.maxBytes", "x", -EINVAL},    {"extender.mode", "Shadow", 0},
