@@ -71,6 +71,7 @@ struct config_prometheus {
 /* Every setting that this version acts on. A plain value: copy it as you like. */
 struct numawise_config {
     struct config_listener listeners[CONFIG_ROLES];
+    struct config_text operator_lease, operator_advertise;
     struct config_text cluster, kubeconfig; /* both empty: whatever is found, see serve --help */
     bool events;
     int mode; /* enum config_mode */

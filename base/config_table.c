@@ -118,6 +118,16 @@ const struct config_setting config_settings[] = {
      "that the process may use, at most 4.",
      CONFIG_INTEGER, .max = 4, AT(threads)},
 
+    {"operator.lease",
+     "The Lease, NAMESPACE/NAME, by which several replicas over an API server know who leads; "
+     "empty: there is one.",
+     CONFIG_TEXT, AT(operator_lease)},
+    {"operator.advertise",
+     "The URL of this replica alone, \"https://10.0.0.7:8788\": where "
+     "the "
+     "others send callers while it leads.",
+     CONFIG_TEXT, AT(operator_advertise)},
+
     {"decisions.maxBytes", "Memory for decisions that can be read back.", CONFIG_BYTES,
      .min = 64 * KI, .max = 1024 * MI, .initial = 8 * MI, AT(decisions_max_bytes)},
 

@@ -14,6 +14,8 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "cli/health.h"
+#include "cli/operator_lease.h"
 #include "cluster/api_writer.h"
 #include "kube/adjustment.h"
 #include "kube/api.h"
@@ -25,7 +27,7 @@
 #include "operator/operator.h"
 #include "operator/who.h"
 
-enum { CALL_MS = 10000, CHECK_ARENA = 256 * 1024 };
+enum { CALL_MS = 10000, CHECK_ARENA = 256 * 1024, RELEASE_MS = 2000 };
 
 enum job_what { JOB_CHANGE, JOB_BEGIN, JOB_BEGIN_AGAIN, JOB_END };
 
@@ -55,7 +57,9 @@ struct operator_loop {
     struct event *send;
     struct event_base *base;
     struct event *wake, *tick;
-    int fd; /* eventfd: there are jobs, or it is to end */
+    struct operator_lease lease;
+    struct event *released; /* waits for the lease to be given up */
+    int fd;                 /* eventfd: there are jobs, or it is to end */
     pthread_t thread;
     bool started, has_lock;
     pthread_mutex_t lock; /* over the next three */
@@ -115,6 +119,8 @@ static void add_fields(struct http_reply *reply, const struct op_call *c)
                   "default-src 'none'; style-src 'unsafe-inline'");
     if (c->status == 401)
         add_field(reply, "WWW-Authenticate", "Bearer realm=\"" WHO_AUDIENCE "\"");
+    if (c->location.n)
+        http_field(reply, "Location", c->location);
     if (c->retry_after_s) {
         (void)snprintf(text, sizeof(text), "%u", c->retry_after_s);
         add_field(reply, "Retry-After", text);
@@ -384,6 +390,34 @@ static void take(struct operator_loop *l, struct job *j)
     free(j);
 }
 
+static void on_released(void *ctx)
+{
+    struct operator_loop *const l = ctx;
+
+    (void)event_base_loopbreak(l->base);
+}
+
+static void on_not_released(evutil_socket_t fd, short what, void *ctx)
+{
+    (void)fd, (void)what;
+    on_released(ctx);
+}
+
+/* Give the lease up first, so that another replica need not wait for it to run out. */
+static void end(struct operator_loop *l)
+{
+    const struct timeval patience = {RELEASE_MS / 1000, 0};
+
+    if (l->lease.leader && !l->released) {
+        l->released = event_new(l->base, -1, 0, on_not_released, l);
+        if (l->released && event_add(l->released, &patience) == 0) {
+            leader_release(l->lease.leader, on_released, l);
+            return;
+        }
+    }
+    on_released(l);
+}
+
 static void on_wake(evutil_socket_t fd, short what, void *ctx)
 {
     struct operator_loop *const l = ctx;
@@ -398,7 +432,7 @@ static void on_wake(evutil_socket_t fd, short what, void *ctx)
     const bool ending = l->ending;
     (void)pthread_mutex_unlock(&l->lock);
     if (ending)
-        (void)event_base_loopbreak(l->base);
+        end(l);
 }
 
 static void on_tick(evutil_socket_t fd, short what, void *ctx)
@@ -511,6 +545,8 @@ static int open_op(struct operator_loop *l, const struct numawise_config *config
                                                            : directory_writer(l->directory),
                                        .hash_key = {hash_key[0], hash_key[1]},
                                        .who = l->who,
+                                       .leads = l->lease.name[0] ? operator_lease_leads : NULL,
+                                       .leads_ctx = &l->lease,
                                        .clock = read_clock};
     l->room = malloc(CHECK_ARENA);
     rc = l->room ? op_new(&l->op, &options, err) : err_set(err, -ENOMEM, "no memory");
@@ -530,6 +566,8 @@ int operator_loop_new(struct operator_loop **out, const struct numawise_config *
     l->last = &l->first;
     int rc = check_callers(l, config, err);
     if (rc == 0)
+        rc = operator_lease_read(&l->lease, config, err);
+    if (rc == 0)
         l->has_lock = pthread_mutex_init(&l->lock, NULL) == 0;
     if (rc == 0)
         rc = l->has_lock ? open_op(l, config, cluster, hash_key, err)
@@ -541,13 +579,22 @@ int operator_loop_new(struct operator_loop **out, const struct numawise_config *
     return rc;
 }
 
+bool operator_loop_is_healthy(void *ctx, char *why)
+{
+    const struct operator_loop *const l = ctx;
+
+    return !l->lease.leader || leader_is_healthy(l->lease.leader, why, HEALTH_WHY_BYTES);
+}
+
 int operator_loop_ask(struct operator_loop *l, const struct kube_access *access, struct err *err)
 {
     static const struct kube_api_options usual;
-    const int rc = kube_api_new(&l->api, l->base, access, &usual, err);
+    int rc = kube_api_new(&l->api, l->base, access, &usual, err);
 
     if (rc == 0)
         api_writer_connect(l->server, l->api);
+    if (rc == 0)
+        rc = operator_lease_run(&l->lease, l->api, l->base, l->op, err);
     return rc;
 }
 
@@ -564,6 +611,7 @@ void operator_loop_stop(struct operator_loop *l)
         l->started = false;
     }
     who_stop(l->who);
+    operator_lease_done(&l->lease);
     kube_api_free(l->api); /* nobody hears any more of what is out */
     l->api = NULL;
     for (struct job *j; l->has_lock && (j = pop(l));) {
@@ -588,6 +636,8 @@ void operator_loop_free(struct operator_loop *l)
         event_free(l->tick);
     if (l->send)
         event_free(l->send);
+    if (l->released)
+        event_free(l->released);
     if (l->base)
         event_base_free(l->base);
     if (l->fd >= 0)
@@ -609,4 +659,6 @@ void operator_loop_metrics(void *ctx, struct buf *out)
     op_metrics(l->op, out);
     if (l->who)
         who_metrics(l->who, out);
+    if (l->lease.leader)
+        leader_metrics(l->lease.leader, out);
 }

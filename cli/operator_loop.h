@@ -49,6 +49,9 @@ void operator_loop_free(struct operator_loop *l); /* stops first; NULL is fine *
 /* /v1/..., /openapi.json. The routes borrow `l`. */
 void operator_loop_routes(struct operator_loop *l, struct http_route out[OPERATOR_ROUTES]);
 
+/* A check of life (cli/health.h): false, and why, when it leads and the loop is stuck. */
+bool operator_loop_is_healthy(void *ctx, char *why);
+
 /* Families in the Prometheus text format; `ctx` is the struct operator_loop; from any thread. */
 void operator_loop_metrics(void *ctx, struct buf *out);
 

@@ -144,6 +144,9 @@ int roles_start(struct roles *r, const struct numawise_config *config, struct cl
                             (struct console_metrics){prometheus_metrics, source->prometheus});
     if (rc == 0 && op_loop) {
         console_add_metrics(r->console, (struct console_metrics){operator_loop_metrics, op_loop});
+        if (config->operator_lease.p[0])
+            health_add(&r->health, (struct health_check){"operator-lease", true,
+                                                         operator_loop_is_healthy, op_loop});
         rc = operator_loop_start(op_loop, err);
     }
     for (int i = 0; rc == 0 && i < CONFIG_ROLES; i++)

@@ -69,6 +69,11 @@ int32_t leader_epoch(const struct leader *l)
     return (int32_t)atomic_load(&l->epoch);
 }
 
+const char *leader_holder(const struct leader *l)
+{
+    return l->lease.seen.holder;
+}
+
 bool leader_is_healthy(const struct leader *l, char *why, size_t room)
 {
     const uint64_t until = atomic_load(&l->acts_until_ns), now = clock_boottime_ns();

@@ -66,6 +66,10 @@ int32_t leader_epoch(const struct leader *l);
  */
 bool leader_is_healthy(const struct leader *l, char *why, size_t room);
 
+/* Whose lease it is, as far as is known; empty: nobody's. Of the loop's thread, until its next
+ * turn. */
+const char *leader_holder(const struct leader *l);
+
 /* leader_election_master_status and leader_election_slowpath_total, as client-go names them. */
 void leader_metrics(const struct leader *l, struct buf *out);
 

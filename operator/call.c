@@ -28,20 +28,11 @@ static const char *reason_of(int status)
         int status;
         const char *reason;
     } reasons[] = {
-        {400, "BadRequest"},
-        {401, "Unauthorized"},
-        {403, "Forbidden"},
-        {404, "NotFound"},
-        {405, "MethodNotAllowed"},
-        {406, "NotAcceptable"},
-        {409, "Conflict"},
-        {413, "RequestEntityTooLarge"},
-        {422, "Invalid"},
-        {429, "TooManyRequests"},
-        {500, "InternalError"},
-        {501, "MethodNotAllowed"},
-        {503, "ServiceUnavailable"},
-        {504, "Timeout"},
+        {307, "TemporaryRedirect"}, {400, "BadRequest"},         {401, "Unauthorized"},
+        {403, "Forbidden"},         {404, "NotFound"},           {405, "MethodNotAllowed"},
+        {406, "NotAcceptable"},     {409, "Conflict"},           {413, "RequestEntityTooLarge"},
+        {422, "Invalid"},           {429, "TooManyRequests"},    {500, "InternalError"},
+        {501, "MethodNotAllowed"},  {503, "ServiceUnavailable"}, {504, "Timeout"},
     };
 
     for (size_t i = 0; i < ARRAY_LEN(reasons); i++) {

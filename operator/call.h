@@ -46,6 +46,7 @@ struct op_call {
     char why[ERR_TEXT_BYTES]; /* of a failure */
     const char *content_type; /* a literal; NULL: JSON */
     struct buf out;
+    struct str location;    /* of a Location header, in the arena; empty = none */
     struct buf warning;     /* text of a Warning header; empty = none */
     unsigned retry_after_s; /* 0 = not said */
     /* Called once, when the answer is whole: before the function that answers returns, or later. */

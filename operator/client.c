@@ -426,7 +426,13 @@ static int post(struct lock_client *c, struct answer *a, long *status)
     (void)curl_easy_setopt(c->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)c->report.n);
     (void)curl_easy_setopt(c->curl, CURLOPT_HTTPHEADER, headers);
     (void)curl_easy_setopt(c->curl, CURLOPT_PROTOCOLS_STR, "http,https");
-    (void)curl_easy_setopt(c->curl, CURLOPT_FOLLOWLOCATION, 0L);
+    /* To the replica that leads, with the token, which is of use to no one else; never without TLS
+     * where there was TLS. The method stays with a 307. */
+    (void)curl_easy_setopt(c->curl, CURLOPT_FOLLOWLOCATION, 1L);
+    (void)curl_easy_setopt(c->curl, CURLOPT_MAXREDIRS, 2L);
+    (void)curl_easy_setopt(c->curl, CURLOPT_UNRESTRICTED_AUTH, 1L);
+    (void)curl_easy_setopt(c->curl, CURLOPT_REDIR_PROTOCOLS_STR,
+                           strncmp(c->url, "https:", 6) == 0 ? "https" : "http,https");
     (void)curl_easy_setopt(c->curl, CURLOPT_NOSIGNAL, 1L);
     (void)curl_easy_setopt(c->curl, CURLOPT_TIMEOUT_MS, (long)ANSWER_MS);
     (void)curl_easy_setopt(c->curl, CURLOPT_WRITEFUNCTION, on_body);

@@ -84,6 +84,8 @@ void op_enter(struct op *op, struct op_call *c)
                 "is 127.0.0.1, [::1] or localhost");
         return;
     }
+    if (op_redirect(op, c))
+        return;
     if (c->caller.everybody || c->caller.user.n) {
         go_in(op, c);
         return;

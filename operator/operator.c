@@ -21,6 +21,7 @@
 #include "operator/parts.h"
 
 enum { POLICY_ARENA = 256 * 1024, REPORTS_PER_S = 50, REPORTS_AT_ONCE = 200 };
+enum { NO_LEADER_RETRY_S = 2 };
 enum { LOOK_NS = 1000000000 }; /* how often pods are looked at */
 
 /* Reporters of pods that nobody knows are believed so long after their last word. */
@@ -119,6 +120,23 @@ int op_delta(struct op *op, const struct source_delta *delta, struct err *err)
         return 0;
     const int rc = kind == OP_LOCK_POLICY ? declare(op, delta, err) : 0;
     return rc ? rc : op_objects_put(&op->objects, kind, delta->ns, delta->name, delta->json, err);
+}
+
+/* The policies are still declared: they come from the source. */
+void op_resign(struct op *op)
+{
+    op_cases_done(op);
+    lock_book_done(&op->book);
+    lock_book_init(&op->book, op->options.hash_key);
+    for (uint32_t i = 0; i < op->objects.n[OP_LOCK_POLICY]; i++) {
+        const struct op_object *const x = op->objects.at[OP_LOCK_POLICY][i];
+        const struct source_delta delta = {.ns = x->ns, .name = x->name, .json = x->json};
+        struct err err = {0};
+
+        if (declare(op, &delta, &err))
+            log_line(LOG_LEVEL_ERROR, "operator", "LockPolicy %.*s/%.*s: %s", STR_ARG(x->ns),
+                     STR_ARG(x->name), err.text);
+    }
 }
 
 void op_list(struct op *op, enum source_kind kind, bool again)
@@ -396,6 +414,34 @@ void op_answer(struct op *op, struct op_call *c)
         op_fail(c, 404, "no such call: /v1/%.*s", STR_ARG(first));
 }
 
+/* Reports live with the leader, and what is drawn of them; and one replica alone writes. */
+static bool is_leaders(const struct op_call *c)
+{
+    return c->method != HTTP_GET || str_is(c->path, "/v1/lock-hierarchy");
+}
+
+bool op_redirect(struct op *op, struct op_call *c)
+{
+    struct str url = {0};
+    struct buf to = {0};
+
+    if (!op->options.leads || !is_leaders(c) || op->options.leads(op->options.leads_ctx, &url))
+        return false;
+    c->retry_after_s = url.n ? 0 : NO_LEADER_RETRY_S;
+    if (url.n == 0) {
+        op_fail(c, 503, "no replica leads now");
+        return true;
+    }
+    buf_printf(&to, "%.*s%.*s%s%.*s", STR_ARG(url), STR_ARG(c->path), c->query.n ? "?" : "",
+               STR_ARG(c->query));
+    if (to.failed || str_copy(&c->location, buf_view(&to), c->arena))
+        op_fail(c, 503, "no memory");
+    else
+        op_fail(c, 307, "the replica that leads answers this: %.*s", STR_ARG(url));
+    buf_free(&to);
+    return true;
+}
+
 bool op_within_rate(struct op *op, struct op_call *c, struct str ns, struct str pod,
                     struct str container)
 {
@@ -474,7 +520,11 @@ static void detect(struct op *op, uint64_t now_ns)
 
 void op_tick(struct op *op, uint64_t now_ns, int64_t now_us)
 {
+    struct str url;
+
     op->ticked_ns = now_ns;
+    if (op->options.leads && !op->options.leads(op->options.leads_ctx, &url))
+        return; /* there is nothing to look at, and another one writes */
     if (now_ns - op->looked_ns >= LOOK_NS) {
         op->looked_ns = now_ns;
         look_at_pods(op);

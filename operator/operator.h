@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "base/attr.h"
+#include "base/str.h"
 #include "cluster/source.h"
 #include "cluster/writer.h"
 #include "net/http.h"
@@ -28,6 +29,12 @@ struct op_options {
     struct writer writer;    /* where objects are stored */
     uint64_t hash_key[2];    /* unknown outside */
     struct who *who;         /* borrowed; NULL: only callers of `everybody` may do anything */
+    /*
+     * Which of several replicas answers what only one can answer: NULL, or whether this one does,
+     * now; else `*out_url` is where the one is that does, empty = nobody knows.
+     */
+    bool (*leads)(void *ctx, struct str *out_url);
+    void *leads_ctx;
     /* What time it is, for a call that had to wait; NULL: as when it came. */
     void (*clock)(uint64_t *out_ns, int64_t *out_us);
 };
@@ -63,6 +70,9 @@ int op_delta(struct op *op, const struct source_delta *delta, struct err *err);
 /* As begin and end of struct source_sink: what is not told between them is gone. */
 void op_list(struct op *op, enum source_kind kind, bool again);
 void op_listed(struct op *op, enum source_kind kind);
+
+/* Another replica leads from now on: what reporters told this one is theirs to tell that one. */
+void op_resign(struct op *op);
 
 /* Look at what changes by itself: deadlocks, pods that ended, offers that ran out. */
 void op_tick(struct op *op, uint64_t now_ns, int64_t now_us);

@@ -70,6 +70,9 @@ typedef void (*op_answerer)(struct op *op, struct op_call *c, struct str ns, str
 void op_permit(struct op *op, struct op_call *c, const struct op_access *a, bool own,
                op_answerer then);
 
+/* True: answered, for another replica has to, or nobody knows which. */
+bool op_redirect(struct op *op, struct op_call *c);
+
 /* --- answers --- */
 
 void op_policy_put(struct op *op, struct op_call *c, struct str ns, struct str name);

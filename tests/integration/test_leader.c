@@ -26,100 +26,17 @@
 #include "kube/kubeconfig.h"
 #include "kube/leader.h"
 #include "tests/support/fake_api.h"
+#include "tests/support/fake_lease.h"
 
 enum { PATIENCE_MS = 60000 };
 
-#define LEASES "/apis/coordination.k8s.io/v1/namespaces/sys/leases"
+#define LEASES FAKE_LEASES
 
 /*
  * Short, for tests that wait until a lease has run out; and one that does not run out while a slow
  * machine is busy with something else, and is tried for as often.
  */
 static const struct lease_times short_times = {3000, 2400, 400}, long_times = {120000, 90000, 400};
-
-/* ---- the server: one Lease, and versions as an API server keeps them ---- */
-
-static struct {
-    pthread_mutex_t lock;
-    json_t *lease; /* NULL: there is none */
-    int version;
-    _Atomic int patches;
-} store = {.lock = PTHREAD_MUTEX_INITIALIZER};
-
-static int answer(json_t *lease, struct buf *out)
-{
-    char version[16];
-
-    (void)snprintf(version, sizeof(version), "%d", ++store.version);
-    json_object_set_new(json_object_get(lease, "metadata"), "resourceVersion",
-                        json_string(version));
-    if (store.lease != lease)
-        json_decref(store.lease);
-    store.lease = lease;
-    char *const text = json_dumps(lease, JSON_COMPACT);
-    buf_text(out, text);
-    free(text);
-    return 200;
-}
-
-static int patch(json_t *body, struct buf *out)
-{
-    const char *const wanted =
-        json_string_value(json_object_get(json_object_get(body, "metadata"), "resourceVersion"));
-    const char *const have = json_string_value(
-        json_object_get(json_object_get(store.lease, "metadata"), "resourceVersion"));
-
-    store.patches++;
-    if (!store.lease)
-        return 404;
-    if (!wanted || strcmp(wanted, have) != 0)
-        return 409;
-    json_object_update_new(json_object_get(store.lease, "spec"),
-                           json_deep_copy(json_object_get(body, "spec")));
-    return answer(store.lease, out);
-}
-
-static int serve(void *ctx, const char *method, const char *target, struct str body,
-                 struct buf *out)
-{
-    json_t *const json = body.n ? json_loadb(body.p, body.n, 0, NULL) : NULL;
-    int status = 404;
-
-    (void)ctx;
-    pthread_mutex_lock(&store.lock);
-    if (strcmp(method, "GET") == 0 && store.lease && strcmp(target, LEASES "/numawise") == 0) {
-        char *const text = json_dumps(store.lease, JSON_COMPACT);
-        buf_text(out, text);
-        free(text);
-        status = 200;
-    } else if (strcmp(method, "POST") == 0 && json && strcmp(target, LEASES) == 0) {
-        status = store.lease ? 409 : answer(json_incref(json), out);
-        status = status == 200 ? 201 : status;
-    } else if (strcmp(method, "PATCH") == 0 && json && strcmp(target, LEASES "/numawise") == 0) {
-        status = patch(json, out);
-    }
-    json_decref(json); /* the store may have it, too: whoever ends it has to hold the lock */
-    pthread_mutex_unlock(&store.lock);
-    return status;
-}
-
-static void clear_store(void)
-{
-    pthread_mutex_lock(&store.lock);
-    json_decref(store.lease);
-    store.lease = NULL;
-    store.patches = 0;
-    pthread_mutex_unlock(&store.lock);
-}
-
-static void holder(char out[64])
-{
-    pthread_mutex_lock(&store.lock);
-    const json_t *const spec = json_object_get(store.lease, "spec");
-    const char *const text = json_string_value(json_object_get(spec, "holderIdentity"));
-    (void)snprintf(out, 64, "%s", text ? text : "(none)");
-    pthread_mutex_unlock(&store.lock);
-}
 
 /* ---- a candidate in this process ---- */
 
@@ -210,7 +127,7 @@ static void turn_until_renewed(struct candidate *c, struct fake_api *f, int patc
         buf_free(head);
         buf_free(body);
         fake_api_last(f, head, body);
-    } while ((store.patches < patches || strncmp(head->p, "PATCH ", 6) != 0) &&
+    } while ((fake_lease_patches() < patches || strncmp(head->p, "PATCH ", 6) != 0) &&
              clock_monotonic_ns() < end);
 }
 
@@ -221,12 +138,12 @@ static void who_is_alone_leads_and_renews(void **state)
     struct buf head = {0}, body = {0};
     char who[64];
 
-    clear_store();
+    fake_lease_clear();
     open_candidate(&c, fake_api_url(f), "a", &long_times);
     assert_false(leader_may_act(c.leader));
     turn_until(&c, &c.leads, true);
     assert_true(leader_may_act(c.leader));
-    holder(who);
+    fake_lease_holder(who);
     assert_string_equal(who, "a");
     turn_until_renewed(&c, f, 3, &head, &body);
     assert_non_null(strstr(head.p, "PATCH " LEASES "/numawise "));
@@ -248,7 +165,7 @@ static void what_is_released_goes_to_the_next(void **state)
     struct candidate a, b;
     char who[64];
 
-    clear_store();
+    fake_lease_clear();
     open_candidate(&a, fake_api_url(f), "a", &long_times);
     turn_until(&a, &a.leads, true);
     open_candidate(&b, fake_api_url(f), "b", &long_times);
@@ -256,7 +173,7 @@ static void what_is_released_goes_to_the_next(void **state)
     assert_false(leader_may_act(a.leader));
     turn_until(&a, &a.released, true);
     assert_false(a.leads);
-    holder(who);
+    fake_lease_holder(who);
     assert_string_equal(who, "");
     turn_until(&b, &b.leads, true);
     assert_int_equal(leader_epoch(b.leader), 1);
@@ -269,7 +186,7 @@ static void without_the_server_it_stops_acting_and_says_so_once(void **state)
     struct fake_api *const f = *state;
     struct candidate c;
 
-    clear_store();
+    fake_lease_clear();
     open_candidate(&c, fake_api_url(f), "a", &short_times);
     turn_until(&c, &c.leads, true);
     fake_api_down(f);
@@ -290,7 +207,7 @@ static void what_the_server_refuses_is_told(void **state)
     struct candidate c;
     bool told = false;
 
-    clear_store();
+    fake_lease_clear();
     fake_api_fault(f, FAKE_STATUS, LEASES, FAKE_BOTH, FAKE_ALWAYS, 403, 0);
     open_candidate(&c, fake_api_url(f), "a", &long_times);
     const uint64_t end = clock_monotonic_ns() + PATIENCE_MS * UINT64_C(1000000);
@@ -311,7 +228,7 @@ static void it_may_be_freed_at_any_moment(void **state)
     struct candidate c;
 
     for (int turns = 0; turns < 30; turns++) {
-        clear_store();
+        fake_lease_clear();
         open_candidate(&c, fake_api_url(f), "a", &short_times);
         for (int i = 0; i < turns; i++)
             (void)event_base_loop(c.base, EVLOOP_NONBLOCK | EVLOOP_ONCE), (void)poll(NULL, 0, 1);
@@ -468,7 +385,7 @@ static void a_stopped_process_does_nothing_when_it_goes_on(void **state)
     struct fake_api *const f = *state;
     struct process a, b;
 
-    clear_store();
+    fake_lease_clear();
     start_process(&a, fake_api_url(f), "a");
     wait_for_act(&a, 0);
     start_process(&b, fake_api_url(f), "b");
@@ -492,7 +409,7 @@ static int start(void **state)
     static const struct fake_api_options options;
     struct fake_api *const f = fake_api_new(&options);
 
-    fake_api_handle(f, serve, NULL);
+    fake_api_handle(f, fake_lease_handle, NULL);
     *state = f;
     return 0;
 }
@@ -500,7 +417,7 @@ static int start(void **state)
 static int stop(void **state)
 {
     fake_api_free(*state);
-    clear_store();
+    fake_lease_clear();
     return 0;
 }
 

@@ -175,6 +175,29 @@ static void the_operator_reads_the_same_and_keeps_its_own(void **state)
     assert_false(allows("numawise-operator", "", "pods/eviction", "create"));
 }
 
+/* One replica leads; each has a name of its own, by which the other one sends callers to it. */
+static void the_replicas_of_the_operator_know_who_leads(void **state)
+{
+    json_t *const rules = json_object_get(find("Role", "numawise-operator"), "rules");
+    json_t *const set = find("StatefulSet", "numawise-operator");
+    const char *const text =
+        word(json_object_get(find("ConfigMap", "numawise-operator"), "data"), "numawise.yaml");
+    struct numawise_config c;
+    struct err err = {0};
+
+    assert_true(names(json_object_get(json_array_get(rules, 0), "verbs"), "create"));
+    assert_true(names(json_object_get(json_array_get(rules, 1), "verbs"), "get"));
+    assert_true(names(json_object_get(json_array_get(rules, 1), "verbs"), "patch"));
+    assert_true(
+        names(json_object_get(json_array_get(rules, 1), "resourceNames"), "numawise-operator"));
+    config_init(&c);
+    assert_int_equal(kube_config_read_text(&c, str_of(text), "operator", NULL, &err), 0);
+    assert_string_equal(c.operator_lease.p, "numawise-system/numawise-operator");
+    const char *const service = word(json_object_get(set, "spec"), "serviceName");
+    assert_string_equal(word(json_object_get(find("Service", service), "spec"), "clusterIP"),
+                        "None");
+}
+
 static void every_role_is_bound_to_its_account(void **state)
 {
     static const char *const bound[][2] = {{"numawise-extender", "numawise-extender"},
@@ -242,7 +265,7 @@ static void own_pods_are_passed_and_plain(void **state)
 
     arena_init(&a, room, ROOM);
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-        const struct score_pod pod = pod_of(find("Deployment", names[i]), &a);
+        const struct score_pod pod = pod_of(find(i ? "StatefulSet" : "Deployment", names[i]), &a);
 
         assert_true(kube_hints_ignore(&pod));
         assert_true(pod_is_plain(&pod));
@@ -258,6 +281,7 @@ int main(void)
         T(the_extender_reads_what_it_follows_and_writes_nothing),
         T(bind_adds_bindings_only_and_preempt_reads_budgets),
         T(the_operator_reads_the_same_and_keeps_its_own),
+        T(the_replicas_of_the_operator_know_who_leads),
         T(every_role_is_bound_to_its_account),
         T(settings_are_settings_of_the_program),
         T(own_pods_are_passed_and_plain),
