@@ -212,6 +212,14 @@ const struct node_view *cluster_snapshot_node(const struct cluster_snapshot *s, 
     return view_of(cluster_snapshot_node_block(s, i));
 }
 
+void cluster_snapshot_prefetch(const struct cluster_snapshot *s, uint32_t i)
+{
+    const char *const block = (const char *)cluster_snapshot_node_block(s, i);
+
+    for (size_t at = 0; at < sizeof(struct block) + sizeof(struct node_view); at += 64)
+        __builtin_prefetch(block + at);
+}
+
 const struct node_view *cluster_snapshot_find(const struct cluster_snapshot *s, struct str name)
 {
     const uint32_t i = roster_find(s->roster, name);

@@ -36,6 +36,9 @@ struct cluster_context *cluster_snapshot_context(const struct cluster_snapshot *
 /* The i-th node in byte order of the names. */
 const struct node_view *cluster_snapshot_node(const struct cluster_snapshot *s, uint32_t i);
 
+/* The caches may fetch what stands first of it: the struct itself. It costs nothing to be wrong. */
+void cluster_snapshot_prefetch(const struct cluster_snapshot *s, uint32_t i);
+
 /* The block it lies in, and the names of all, for those who keep them longer than the snapshot. */
 struct block *cluster_snapshot_node_block(const struct cluster_snapshot *s, uint32_t i);
 struct roster *cluster_snapshot_roster(const struct cluster_snapshot *s);

@@ -300,6 +300,20 @@ static uint32_t recall_rows(const struct judging *j)
     return open;
 }
 
+/*
+ * The views of a large cluster lie in memory far away: while a row is judged, that of the next one
+ * and the struct of the one behind it are on their way.
+ */
+static void fetch_ahead(const struct judging *j, uint32_t i)
+{
+    const struct decide_row *const rows = j->rows;
+
+    if (i + 2 < j->d->n && rows[i + 2].marks & OPEN)
+        cluster_snapshot_prefetch(j->d->snapshot, rows[i + 2].position);
+    if (i + 1 < j->d->n && rows[i + 1].marks & OPEN)
+        node_view_prefetch(cluster_snapshot_node(j->d->snapshot, rows[i + 1].position));
+}
+
 /* Open rows from..to-1: their timeless answers. By several threads, each with its own `a`. */
 static int compute_rows(void *ctx, uint32_t from, uint32_t to, struct arena *a)
 {
@@ -311,6 +325,7 @@ static int compute_rows(void *ctx, uint32_t from, uint32_t to, struct arena *a)
 
         if (!(row->marks & OPEN))
             continue;
+        fetch_ahead(j, i);
         const int rc = score_node_timeless(&r, j->d->request,
                                            cluster_snapshot_node(j->d->snapshot, row->position), a);
         if (rc)

@@ -268,6 +268,36 @@ int node_view_complete(struct node_view *v, struct arena *a)
     return rc;
 }
 
+static void prefetch(const void *from, size_t bytes)
+{
+    for (size_t at = 0; at < bytes; at += 64)
+        __builtin_prefetch((const char *)from + at);
+}
+
+void node_view_prefetch(const struct node_view *v)
+{
+    const size_t types = (size_t)v->machine.n_zones * v->n_memory_types * sizeof(uint64_t);
+
+    if (v->knowledge != NODE_KNOWN)
+        return;
+    prefetch(v->state.cpu_free, v->cpu_words * sizeof(uint64_t));
+    prefetch(v->state.memory_free, types);
+    prefetch(v->state.memory_reserved, types);
+    prefetch(v->state.assignments, v->machine.n_zones * sizeof(uint32_t));
+    prefetch(v->state.cells, v->machine.n_zones * sizeof(uint64_t));
+    prefetch(v->cpu_reserved, v->cpu_words * sizeof(uint64_t));
+    prefetch(v->memory_allocatable, types);
+    prefetch(v->resources, v->n_resources * sizeof(*v->resources));
+    prefetch(v->devices, v->n_devices * sizeof(*v->devices));
+    prefetch(v->nics, v->n_nics * sizeof(*v->nics));
+    prefetch(v->device_largest, 1);
+    prefetch(v->device_healthy, 1);
+    prefetch(v->device_zone_set, 1);
+    prefetch(v->access.d, 1);
+    prefetch(v->machine.zones, 1);
+    prefetch(v->memory_types, 1);
+}
+
 /* `n` words of `from` at `*at`, which moves behind them. */
 static uint64_t *copied(uint64_t **at, const uint64_t *from, size_t n)
 {

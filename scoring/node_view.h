@@ -271,6 +271,9 @@ int node_view_complete(struct node_view *v, struct arena *a) MUST_CHECK;
 int node_cpus_init(struct node_cpus *out, const struct topo_machine *m, struct arena *a) MUST_CHECK;
 int node_view_finish(struct node_view *v, struct arena *a) MUST_CHECK;
 
+/* The caches may fetch what of a node is read to judge it and lies outside the struct. */
+void node_view_prefetch(const struct node_view *v);
+
 /* A copy of the node's state that may be changed; lives in `a`. 0, -ENOMEM. */
 int node_state_copy(struct node_state *out, const struct node_view *v, struct arena *a) MUST_CHECK;
 
