@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/siphash.h"
 
+#include <endian.h>
 #include <string.h>
 
 static uint64_t rotl(uint64_t x, unsigned by)
@@ -8,7 +9,7 @@ static uint64_t rotl(uint64_t x, unsigned by)
     return x << by | x >> (64 - by);
 }
 
-static void round_once(uint64_t v[4])
+static inline void round_once(uint64_t v[4])
 {
     v[0] += v[1];
     v[2] += v[3];
@@ -34,9 +35,8 @@ static uint64_t load(const char *p, size_t n)
 {
     uint64_t word = 0;
 
-    for (size_t i = 0; i < n; i++)
-        word |= (uint64_t)(unsigned char)p[i] << (8 * i);
-    return word;
+    memcpy(&word, p, n);
+    return le64toh(word);
 }
 
 uint64_t siphash13(const uint64_t key[2], struct str text)

@@ -19,24 +19,33 @@ struct code {
     struct str cpus; /* what of the CPU texts is left */
     struct arena *a;
     bool failed;
+    char staged[256]; /* [n_staged] written, and not in `out` yet: most of it are single bytes */
+    size_t n_staged;
     struct str recent[RECENT];
+    unsigned char marks[RECENT]; /* mark_of each of them */
     unsigned n_recent;
 };
 
 /* --- what it is made of --- */
 
+static void flush(struct code *c)
+{
+    buf_add(c->out, c->staged, c->n_staged);
+    c->n_staged = 0;
+}
+
 static void put(struct code *c, uint64_t v)
 {
-    char bytes[10];
-    size_t n = 0;
+    enum { MOST = 10 };
 
     if (c->failed)
         return;
+    if (c->n_staged > sizeof(c->staged) - MOST)
+        flush(c);
     do {
-        bytes[n++] = (char)((v & 0x7f) | (v > 0x7f ? 0x80 : 0));
+        c->staged[c->n_staged++] = (char)((v & 0x7f) | (v > 0x7f ? 0x80 : 0));
         v >>= 7;
     } while (v);
-    buf_add(c->out, bytes, n);
 }
 
 static uint64_t get(struct code *c)
@@ -86,8 +95,15 @@ static void flag(struct code *c, bool *v)
     *v = wide;
 }
 
+/* What tells most texts apart. */
+static unsigned char mark_of(struct str s)
+{
+    return (unsigned char)(s.n ? s.n * 37 + (unsigned char)s.p[s.n - 1] : 0);
+}
+
 static void remember(struct code *c, struct str s)
 {
+    c->marks[c->n_recent % RECENT] = mark_of(s);
     c->recent[c->n_recent++ % RECENT] = s;
 }
 
@@ -95,8 +111,14 @@ static void remember(struct code *c, struct str s)
 static void put_text(struct code *c, struct str s)
 {
     const unsigned known = c->n_recent < RECENT ? c->n_recent : RECENT;
+    const unsigned char mark = mark_of(s);
 
     for (unsigned i = 0; i < known; i++) {
+        const unsigned char *const at = memchr(c->marks + i, mark, known - i);
+
+        if (!at)
+            break;
+        i = (unsigned)(at - c->marks);
         if (str_eq(c->recent[i], s)) {
             put(c, 1 + i);
             return;
@@ -104,6 +126,7 @@ static void put_text(struct code *c, struct str s)
     }
     put(c, 0);
     put(c, s.n);
+    flush(c);
     buf_str(c->out, s);
     remember(c, s);
 }
@@ -382,6 +405,7 @@ int nrt_encode(struct buf *out, const struct kube_nrt *nrt, struct arena *a)
     struct kube_nrt n = *nrt;
 
     walk(&c, &n);
+    flush(&c);
     arena_rewind(a, mark);
     return c.failed || out->failed ? -ENOMEM : 0;
 }

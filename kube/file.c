@@ -12,6 +12,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/limits.h"
+#include "kube/meta.h"
 #include "kube/positions.h"
 #include "kube/scan.h"
 #include "kube/yaml.h"
@@ -155,6 +156,15 @@ static void tell_field(const struct walk *w, struct str json, const struct origi
 static int visit(struct walk *w, struct str json, const struct origin *o,
                  const struct kube_meta *list);
 
+static bool is_plain_word(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        if (s.p[i] == '"' || s.p[i] == '\\' || (unsigned char)s.p[i] < 0x20)
+            return false;
+    }
+    return true;
+}
+
 /* From the value of the first "items" of an object that is valid to the object's end; or empty. */
 static struct str items_of(struct str json)
 {
@@ -169,6 +179,30 @@ static struct str items_of(struct str json)
                 return (struct str){at, (size_t)(json.p + json.n - at)};
         }
     return STR("");
+}
+
+/*
+ * Whether an object begins with what a list says of itself: then that is known without going
+ * through all of its items, as kube_meta_decode does in search of metadata.
+ */
+static bool begins_as_list(struct kube_meta *out, struct str json, struct arena *a)
+{
+    const size_t mark = arena_mark(a);
+    struct kube_meta meta = {0};
+    bool begins = true;
+    struct scan s;
+
+    scan_init(&s, json, 0);
+    if (!scan_object(&s))
+        return false;
+    while (begins && scan_key(&s) && !scan_at(&s, "items"))
+        begins = kube_meta_field(&s, &meta, a);
+    if (!begins || scan_failed(&s) || !meta.api_version.n || !str_ends(meta.kind, "List")) {
+        arena_rewind(a, mark);
+        return false;
+    }
+    *out = meta;
+    return true;
 }
 
 static int visit_items(struct walk *w, struct str items, const struct origin *o,
@@ -226,15 +260,6 @@ static int visit_object(struct walk *w, struct str json, struct origin o, struct
     return w->visitor->object(w->visitor->ctx, &doc);
 }
 
-static bool is_plain_word(struct str s)
-{
-    for (size_t i = 0; i < s.n; i++) {
-        if (s.p[i] == '"' || s.p[i] == '\\' || (unsigned char)s.p[i] < 0x20)
-            return false;
-    }
-    return true;
-}
-
 /* `list`: the list that the object is an item of, or NULL. */
 static int visit(struct walk *w, struct str json, const struct origin *o,
                  const struct kube_meta *list)
@@ -244,7 +269,8 @@ static int visit(struct walk *w, struct str json, const struct origin *o,
     struct err err;
     int rc = 0;
 
-    if (kube_meta_decode(&meta, json, &w->arena, &err) < 0) {
+    if ((list || !begins_as_list(&meta, json, &w->arena)) &&
+        kube_meta_decode(&meta, json, &w->arena, &err) < 0) {
         tell_field(w, json, o, err.code == -ENOMEM ? "metadata: too long" : err.text);
         return 0;
     }
@@ -353,10 +379,11 @@ static void walk_free(struct walk **w)
 int kube_text_visit(struct str text, const char *path, const struct kube_visitor *visitor,
                     struct err *err)
 {
-    CLEANUP(walk_free) struct walk *w = calloc(1, sizeof(*w));
+    CLEANUP(walk_free) struct walk *w = malloc(sizeof(*w));
     int rc = -ENOMEM;
 
     if (w) {
+        memset(w, 0, offsetof(struct walk, meta));
         w->path = path;
         w->visitor = visitor;
         arena_init(&w->arena, w->meta, sizeof(w->meta));

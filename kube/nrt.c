@@ -43,23 +43,35 @@ struct raw_nrt {
 
 /* --- reading --- */
 
-/* Room for the elements of the array that is due, which is entered; NULL: null or failed. */
-static void *enter_array(struct scan *s, uint32_t *out_room, size_t size, struct arena *a)
-{
-    uint32_t n = 0;
+/*
+ * A list whose length is known at its end: it is not counted ahead, for that would be going
+ * through all that is in it twice. It doubles where it is full.
+ */
+struct growing {
+    char *at; /* NULL: nothing, or failed */
+    uint32_t n, room;
+    size_t size; /* of an element */
+};
 
-    *out_room = 0;
-    if (!scan_count(s, &n))
-        return NULL;
-    if (!scan_array(s))
-        return NULL;
-    void *const p = arena_array(a, n, size);
-    if (!p) {
-        (void)scan_fail(s, -ENOMEM, "no room in the arena");
-        return NULL;
+/* Room for one more, zeroed; NULL: there is none, and the scanner says so. */
+static void *grow(struct growing *g, struct scan *s, struct arena *a)
+{
+    enum { FIRST = 8 };
+
+    if (g->n == g->room) {
+        const uint32_t room = g->room ? g->room * 2 : FIRST;
+        char *const at = arena_array(a, room, g->size);
+
+        if (!at) {
+            (void)scan_fail(s, -ENOMEM, "no room in the arena");
+            return NULL;
+        }
+        if (g->n)
+            memcpy(at, g->at, g->n * g->size);
+        g->at = at;
+        g->room = room;
     }
-    *out_room = n;
-    return p;
+    return g->at + g->n++ * g->size;
 }
 
 static void read_attribute(struct scan *s, struct nrt_attribute *out, struct arena *a)
@@ -76,15 +88,14 @@ static void read_attribute(struct scan *s, struct nrt_attribute *out, struct are
 
 static void read_attributes(struct scan *s, struct nrt_attributes *out, struct arena *a)
 {
-    uint32_t room;
-    struct nrt_attribute *const at = enter_array(s, &room, sizeof(*at), a);
-    uint32_t n = 0;
+    struct growing list = {.size = sizeof(struct nrt_attribute)};
+    struct nrt_attribute *one;
 
-    if (!at)
+    if (!scan_array(s))
         return;
-    while (scan_item(s) && n < room)
-        read_attribute(s, &at[n++], a);
-    *out = (struct nrt_attributes){at, n};
+    while (scan_item(s) && (one = grow(&list, s, a)))
+        read_attribute(s, one, a);
+    *out = (struct nrt_attributes){(const struct nrt_attribute *)(const void *)list.at, list.n};
 }
 
 static void read_cost(struct scan *s, struct raw_cost *out, struct arena *a)
@@ -103,16 +114,15 @@ static void read_cost(struct scan *s, struct raw_cost *out, struct arena *a)
 
 static void read_costs(struct scan *s, struct raw_zone *z, struct arena *a)
 {
-    uint32_t room;
-    struct raw_cost *const costs = enter_array(s, &room, sizeof(*costs), a);
-    uint32_t n = 0;
+    struct growing list = {.size = sizeof(struct raw_cost)};
+    struct raw_cost *one;
 
-    if (!costs)
+    if (!scan_array(s))
         return;
-    while (scan_item(s) && n < room)
-        read_cost(s, &costs[n++], a);
-    z->costs = costs;
-    z->n_costs = n;
+    while (scan_item(s) && (one = grow(&list, s, a)))
+        read_cost(s, one, a);
+    z->costs = (const struct raw_cost *)(const void *)list.at;
+    z->n_costs = list.n;
 }
 
 /* The unit of a resource's quantities hangs on its name, which kubectl prints behind them. */
@@ -122,7 +132,7 @@ static struct str peek_name(const struct scan *s)
     struct str name = {0};
 
     if (scan_object(&ahead)) {
-        while (scan_key(&ahead)) {
+        while (!name.n && scan_key(&ahead)) {
             if (scan_at(&ahead, "name"))
                 (void)scan_string(&ahead, &name);
         }
@@ -168,16 +178,15 @@ static void read_resource(struct scan *s, struct kube_nrt_resource *out, struct 
 
 static void read_resources(struct scan *s, struct kube_nrt_zone *z, struct arena *a)
 {
-    uint32_t room;
-    struct kube_nrt_resource *const r = enter_array(s, &room, sizeof(*r), a);
-    uint32_t n = 0;
+    struct growing list = {.size = sizeof(struct kube_nrt_resource)};
+    struct kube_nrt_resource *one;
 
-    if (!r)
+    if (!scan_array(s))
         return;
-    while (scan_item(s) && n < room)
-        read_resource(s, &r[n++], a);
-    z->resources = r;
-    z->n_resources = n;
+    while (scan_item(s) && (one = grow(&list, s, a)))
+        read_resource(s, one, a);
+    z->resources = (const struct kube_nrt_resource *)(const void *)list.at;
+    z->n_resources = list.n;
 }
 
 static bool parse_zone_name(struct str name, uint32_t *out_id)
@@ -191,14 +200,14 @@ static bool parse_zone_name(struct str name, uint32_t *out_id)
     return true;
 }
 
-/* The type of the zone that is due; empty when it says none. */
+/* The type of the zone that is due, the first that it names; empty when it says none. */
 static struct str peek_type(const struct scan *s)
 {
     struct scan ahead = *s;
     struct str type = {0};
 
     if (scan_object(&ahead)) {
-        while (scan_key(&ahead)) {
+        while (!type.n && scan_key(&ahead)) {
             if (scan_at(&ahead, "type"))
                 (void)scan_string(&ahead, &type);
         }
@@ -240,17 +249,23 @@ static void read_zone(struct scan *s, struct raw_zone *z, struct arena *a)
 /* More zones than a set can hold are only counted: the node is one that nobody can judge. */
 static void read_zones(struct scan *s, struct raw_nrt *raw, struct arena *a)
 {
-    uint32_t n = 0, room;
+    uint32_t n = 0;
 
     raw->zones = NULL;
     raw->n_zones = 0;
-    if (scan_kind(s) == SCAN_ARRAY && scan_count(s, &n) && n > TOPO_MAX_ZONES) {
+    if (!scan_count(s, &n))
+        return;
+    if (n > TOPO_MAX_ZONES) {
         raw->n_zones = n;
         (void)scan_skip(s);
         return;
     }
-    raw->zones = enter_array(s, &room, sizeof(*raw->zones), a);
-    while (raw->zones && scan_item(s) && raw->n_zones < room) {
+    if (!scan_array(s))
+        return;
+    raw->zones = arena_array(a, n, sizeof(*raw->zones));
+    if (!raw->zones)
+        (void)scan_fail(s, -ENOMEM, "no room in the arena");
+    while (raw->zones && scan_item(s) && raw->n_zones < n) {
         read_zone(s, &raw->zones[raw->n_zones], a);
         raw->n_zones += !raw->zones[raw->n_zones].is_other;
     }

@@ -14,8 +14,6 @@
 #include "kube/nrt_internal.h"
 #include "topology/cpuset.h"
 
-enum { FIELD_BYTES = 160 };
-
 /* What the readers of one object's attributes share. */
 struct settings {
     struct kube_nrt *nrt;
@@ -289,14 +287,31 @@ int nrt_read_settings(struct kube_nrt *nrt, const struct nrt_attributes *attribu
 struct zone_settings {
     struct kube_nrt_zone *zone;
     const struct nrt_zone_ids *ids;
-    const char *field; /* "zones[node-0].attributes[...]" */
+    struct str attribute; /* the one that is read */
     struct err *err;
 };
 
+/* "zones[node-0].attributes[...]: ", and what is wrong there. */
+static int wrong_in_zone(const struct zone_settings *z, const char *what)
+{
+    return err_set(z->err, -EINVAL, "zones[node-%u].attributes[%.*s]: %s", z->zone->id,
+                   STR_ARG(z->attribute), what);
+}
+
 static int bad_zone(const struct zone_settings *z, struct str value, const char *expected)
 {
-    return err_set(z->err, -EINVAL, "%s: \"%.*s\" is not %s", z->field,
-                   (int)(value.n < 60 ? value.n : 60), value.n ? value.p : "", expected);
+    char what[128];
+
+    (void)snprintf(what, sizeof(what), "\"%.*s\" is not %s", (int)(value.n < 60 ? value.n : 60),
+                   value.n ? value.p : "", expected);
+    return wrong_in_zone(z, what);
+}
+
+static int check_zone_cpus(const struct zone_settings *z, struct str list)
+{
+    struct err why;
+
+    return cpuset_span(list, &why) < 0 ? wrong_in_zone(z, why.text) : 0;
 }
 
 static int read_u32(const struct zone_settings *z, struct str value, uint32_t max, uint32_t *out)
@@ -315,7 +330,7 @@ static int read_cpu_sets(const struct zone_settings *z, struct str value, struct
     int rc = 0;
 
     while (rest.n && rc == 0)
-        rc = nrt_check_cpus(str_cut(&rest, ';'), z->field, z->err);
+        rc = check_zone_cpus(z, str_cut(&rest, ';'));
     if (rc == 0)
         *out = value;
     return rc;
@@ -323,7 +338,7 @@ static int read_cpu_sets(const struct zone_settings *z, struct str value, struct
 
 static int read_cpu_list(const struct zone_settings *z, struct str value, struct str *out)
 {
-    const int rc = nrt_check_cpus(value, z->field, z->err);
+    const int rc = check_zone_cpus(z, value);
 
     if (rc == 0)
         *out = value;
@@ -406,8 +421,7 @@ int nrt_read_zone_settings(struct kube_nrt_zone *zone, const struct nrt_attribut
                            const struct nrt_zone_ids *ids, struct arena *a, struct err *err)
 {
     struct kube_nrt_free *const frees = arena_array(a, attributes->n, sizeof(*frees));
-    char field[FIELD_BYTES];
-    const struct zone_settings z = {zone, ids, field, err};
+    struct zone_settings z = {.zone = zone, .ids = ids, .err = err};
 
     if (!frees)
         return err_set(err, -ENOMEM, "no room in the arena");
@@ -418,8 +432,7 @@ int nrt_read_zone_settings(struct kube_nrt_zone *zone, const struct nrt_attribut
 
         if (!own_name(at->name, &name))
             continue;
-        (void)snprintf(field, sizeof(field), "zones[node-%u].attributes[%.*s]", zone->id,
-                       STR_ARG(at->name));
+        z.attribute = at->name;
         const struct str type = free_type(name);
         if (type.n) {
             frees[zone->n_free].type = type;

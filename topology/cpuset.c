@@ -64,6 +64,37 @@ static struct str shown(struct str s)
     return (struct str){s.p, s.n < SHOWN_BYTES ? s.n : SHOWN_BYTES};
 }
 
+/* Digits from `*p` on, at most 8 of them; false: there is none, or one more. */
+static bool quick_id(const char **p, const char *end, uint32_t *out)
+{
+    const char *const from = *p, *const most = end - from > 8 ? from + 8 : end;
+    uint32_t v = 0;
+
+    for (; *p < most && **p >= '0' && **p <= '9'; (*p)++)
+        v = v * 10 + (uint32_t)(**p - '0');
+    *out = v;
+    return *p > from && (*p == end || **p < '0' || **p > '9');
+}
+
+/* As next_range, where the range is written as the kernel does: most are, and there are many. */
+static bool quick_range(struct str *rest, bool *more, uint32_t limit, struct range *out)
+{
+    const char *p = rest->p, *const end = rest->p + rest->n;
+    struct range r;
+
+    if (!quick_id(&p, end, &r.first))
+        return false;
+    r.last = r.first;
+    if (p < end && *p == '-' && (p++, !quick_id(&p, end, &r.last)))
+        return false;
+    if (r.last < r.first || r.last >= limit || (p < end && *p != ','))
+        return false;
+    *more = p < end;
+    *rest = (struct str){p + *more, (size_t)(end - p) - *more};
+    *out = r;
+    return true;
+}
+
 /*
  * Take the next range off `*rest`. Returns 1, 0 at the end, -EINVAL, or -E2BIG for an id that is
  * not below `limit`. `*more` says whether another range must follow; it starts as false.
@@ -73,6 +104,8 @@ static int next_range(struct str *rest, bool *more, uint32_t limit, struct range
 {
     if (rest->n == 0 && !*more)
         return 0;
+    if (rest->n && quick_range(rest, more, limit, out))
+        return 1;
     *more = rest->n && memchr(rest->p, ',', rest->n);
     const struct str part = str_trim(str_cut(rest, ','));
 
