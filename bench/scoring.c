@@ -21,7 +21,9 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/clock.h"
+#include "scoring/demand.h"
 #include "scoring/evaluate.h"
+#include "scoring/kubelet_request.h"
 #include "scoring/kubelet_run.h"
 #include "scoring/mask_set.h"
 #include "tests/vectors/vector_case.h"
@@ -67,6 +69,8 @@ struct bench {
     struct node_view node;
     struct score_pod pod;
     struct score_request *req;
+    struct score_demand demand;
+    struct score_rules rules;
     struct node_state state;
     struct kubelet_answer answer;
     struct kubelet_run run;
@@ -118,6 +122,29 @@ static const char *pod_text(uint32_t providers, bool large)
     return text;
 }
 
+/* As many kinds of pods as are told apart, of each some in the cluster. */
+static void want(struct bench *b)
+{
+    static const char *const names[] = {"nvidia.com/gpu", "rdma/hca"};
+    struct score_demand *const d = &b->demand;
+
+    *d = (struct score_demand){.serial = 1, .n = DEMAND_KINDS, .n_resources = 2};
+    for (uint32_t i = 0; i < d->n_resources; i++) {
+        d->resources[i].n = (uint8_t)strlen(names[i]);
+        memcpy(d->resources[i].p, names[i], strlen(names[i]));
+    }
+    for (uint32_t i = 0; i < d->n; i++) {
+        d->kinds[i].weight = 2;
+        demand_put(&d->kinds[i], DEMAND_CPUS, 2 * (i + 1));
+        demand_put(&d->kinds[i], DEMAND_MEMORY, 256 * (i + 1)); /* 4 GiB */
+        for (uint32_t k = 0; k < i % 3; k++)
+            demand_put(&d->kinds[i], DEMAND_DEVICES + k, 1);
+    }
+    b->rules = *b->req->rules;
+    b->rules.demand = d;
+    score_request_rule(b->req, &b->rules);
+}
+
 static void setup(struct bench *b, uint32_t zones, uint32_t providers, const char *policy)
 {
     const bool large = strcmp(policy, "best-effort") == 0;
@@ -130,6 +157,8 @@ static void setup(struct bench *b, uint32_t zones, uint32_t providers, const cha
     b->node.kubelet.memory_static = providers > 1;
     vector_pod_text(&b->pod, pod_text(providers, large), &b->pod_json, &b->a);
     int rc = score_request_init(&b->req, &b->pod, &b->a, NULL);
+    if (rc == 0)
+        want(b);
     if (rc == 0)
         rc = node_state_copy(&b->state, &b->node, &b->a);
     b->run = (struct kubelet_run){.node = &b->node,

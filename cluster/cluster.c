@@ -18,6 +18,7 @@
 #include "cluster/store.h"
 
 enum { FIRST_SCRATCH = 1 << 20 };
+enum { DEMANDS = 8 };
 static const size_t max_scratch = (size_t)1 << 31;
 
 struct cluster {
@@ -32,9 +33,11 @@ struct cluster {
     uint32_t pods_room;
     struct node_signal *signals; /* scratch for the signals about one node */
     uint32_t signals_room;
-    struct intern layouts;           /* node_build.h */
-    struct cluster_context *context; /* never NULL */
-    struct shelf *shelves[SHELVES];  /* NULL: nobody has told of any */
+    struct intern layouts;                /* node_build.h */
+    struct cluster_context *context;      /* never NULL */
+    struct score_demand demands[DEMANDS]; /* the last ones, by their serial */
+    uint64_t n_demands;
+    struct shelf *shelves[SHELVES]; /* NULL: nobody has told of any */
     char *scratch;
     size_t scratch_room;
     atomic_bool synced;
@@ -425,22 +428,73 @@ static struct cluster_context *make_context(const struct store *s)
     return context;
 }
 
+static bool same_demand(const struct score_demand *x, const struct score_demand *y)
+{
+    return x->n == y->n && x->n_resources == y->n_resources &&
+           memcmp(x->kinds, y->kinds, sizeof(x->kinds)) == 0 &&
+           memcmp(x->resources, y->resources, sizeof(x->resources)) == 0;
+}
+
 /*
- * Policies and namespaces as they are now. Which pods must be alone is part of the views; all else
- * of a policy is the request's. True when there is a new context.
+ * What pods want now. One of the last demands that has come back has its serial again, and the
+ * answers that are remembered of it still count.
+ */
+static const struct score_demand *current_demand(struct cluster *c)
+{
+    struct score_demand now;
+
+    demand_rank(&now, &c->store.demand);
+    for (uint32_t i = 0; i < DEMANDS; i++) {
+        if (same_demand(&c->demands[i], &now))
+            return &c->demands[i]; /* of none at all: the serial is 0 */
+    }
+    now.serial = ++c->n_demands;
+    c->demands[now.serial % DEMANDS] = now;
+    return &c->demands[now.serial % DEMANDS];
+}
+
+/* Other policies: which pods must be alone is part of views, and of what pods want. */
+static void follow_exclusive(struct cluster *c, const struct cluster_context *context)
+{
+    c->store.context = context;
+    if (!cluster_context_has_exclusive(c->context) && !cluster_context_has_exclusive(context))
+        return;
+    mark_all(c);
+    if (store_count_demand(&c->store))
+        log_line(LOG_LEVEL_ERROR, "cluster", "no memory to count what some pods want");
+}
+
+static bool is_demand_new(struct cluster *c)
+{
+    const struct score_demand *const is = cluster_context_demand(c->context);
+    const bool changed = c->store.demand.changed && current_demand(c)->serial != is->serial;
+
+    c->store.demand.changed = false;
+    return changed;
+}
+
+/*
+ * Policies, namespaces and what pods want, as they are now. All of it but who must be alone is the
+ * request's, no part of views. True when there is a new context.
  */
 static bool renew_context(struct cluster *c)
 {
-    struct cluster_context *const context = c->store.context_dirty ? make_context(&c->store) : NULL;
+    const bool is_new = c->store.context_dirty || is_demand_new(c);
+    struct cluster_context *const context = is_new ? make_context(&c->store) : NULL;
 
-    if (c->store.context_dirty && !context)
+    if (is_new && !context) {
         log_line(LOG_LEVEL_ERROR, "cluster", "no memory for the policies: the last ones stay");
+        c->store.demand.changed = true;
+    }
     if (!context)
         return false;
-    if (cluster_context_has_exclusive(c->context) || cluster_context_has_exclusive(context))
-        mark_all(c);
+    if (c->store.context_dirty)
+        follow_exclusive(c, context);
+    cluster_context_set_demand(context, current_demand(c));
+    c->store.demand.changed = false;
     cluster_context_unref(c->context);
     c->context = context;
+    c->store.context = context;
     c->store.context_dirty = false;
     return true;
 }

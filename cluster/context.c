@@ -12,6 +12,7 @@ struct cluster_context {
     atomic_uint refs;
     bool has_exclusive;
     size_t bytes;
+    struct score_demand demand;
     uint32_t n_policies, n_namespaces;
     const struct score_policy **policies; /* [n_policies] in the order in which they win */
     struct block **namespaces;            /* [n_namespaces] by name */
@@ -83,6 +84,16 @@ struct cluster_context *cluster_context_new(struct block *const *policies, uint3
     c->namespaces = c->policy_blocks + n_policies;
     fill(c, policies, namespaces);
     return c;
+}
+
+void cluster_context_set_demand(struct cluster_context *c, const struct score_demand *demand)
+{
+    c->demand = *demand;
+}
+
+const struct score_demand *cluster_context_demand(const struct cluster_context *c)
+{
+    return &c->demand;
 }
 
 struct cluster_context *cluster_context_ref(struct cluster_context *c)
@@ -195,4 +206,5 @@ void cluster_context_rules(const struct cluster_context *c, struct score_rules *
     const struct score_hints hints = kube_hints_read(pod);
 
     score_rules_of(out, c ? cluster_context_policy(c, pod->ns) : NULL, pod, qos, &hints);
+    out->demand = c ? &c->demand : NULL;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What decisions depend on that belongs to no node: the policies, in the order in which they win,
- * and the labels of the namespaces. Immutable; snapshots share it as long as it does not change.
+ * the labels of the namespaces, and what pods want of zones. Immutable; snapshots share it as long
+ * as it does not change.
  */
 #ifndef CLUSTER_CONTEXT_H
 #define CLUSTER_CONTEXT_H
@@ -23,6 +24,9 @@ struct cluster_context;
  */
 struct cluster_context *cluster_context_new(struct block *const *policies, uint32_t n_policies,
                                             struct block *const *namespaces, uint32_t n_namespaces);
+/* Of a context that nobody else has yet. Copied. */
+void cluster_context_set_demand(struct cluster_context *c, const struct score_demand *demand);
+const struct score_demand *cluster_context_demand(const struct cluster_context *c); /* never NULL */
 struct cluster_context *cluster_context_ref(struct cluster_context *c);
 void cluster_context_unref(struct cluster_context *c);         /* from any thread; NULL is fine */
 size_t cluster_context_bytes(const struct cluster_context *c); /* what it keeps alive */

@@ -405,6 +405,7 @@ static void remove_pod(struct store *s, struct store_shard *shard, struct store_
     struct pod_record *const r = p->record;
 
     detach(s, r);
+    demand_drop(&s->demand, p->wants);
     *p = shard->at[--shard->n];
     shard->dirty = true;
     pod_record_unref(r);
@@ -439,7 +440,8 @@ static void learn_of_pods(struct store *s)
 
 /* `r` in the place of what `p` has, or as a new one. Takes `r`, unless it fails: 0, -ENOMEM. */
 static int put_pod(struct store *s, struct store_shard *shard, struct store_pod *p,
-                   struct pod_record *r, const struct source_delta *delta)
+                   struct pod_record *r, const struct demand_pod *want,
+                   const struct source_delta *delta)
 {
     struct store_node *n;
     int rc = make_place(s, r, &n);
@@ -455,6 +457,8 @@ static int put_pod(struct store *s, struct store_shard *shard, struct store_pod 
         pod_record_unref(p->record);
     }
     p->record = r;
+    demand_drop(&s->demand, p->wants);
+    p->wants = demand_add(&s->demand, want);
     store_note_version(&p->known, delta);
     shard->dirty = true;
     if (n) {
@@ -481,8 +485,10 @@ static int trade_pod(struct store *s, struct store_shard *shard, struct store_po
 
 /* What was decoded into the scratch becomes a record. */
 static int take_pod(struct store *s, struct store_shard *shard, struct store_pod *p, uint64_t hash,
-                    const struct score_pod *pod, const struct source_delta *delta, struct err *err)
+                    const struct score_pod *pod, const struct source_delta *delta, struct arena *a,
+                    struct err *err)
 {
+    struct demand_pod want = {.counts = false};
     struct pod_record *r;
     struct cluster_pod was;
 
@@ -493,12 +499,15 @@ static int take_pod(struct store *s, struct store_shard *shard, struct store_pod
         return 0;
     }
     const bool quiet = p && same_pod_for_node(&was.pod, pod);
-    int rc = pod_record_new(&r, &s->shapes, s->key, pod, hash, rank_of(delta));
+    int rc = quiet || rank_of(delta) ? 0 : demand_pod_of(&want, pod, s->context, a);
+    if (rc)
+        return rc;
+    rc = pod_record_new(&r, &s->shapes, s->key, pod, hash, rank_of(delta));
     if (rc == -E2BIG)
         return err_set(err, rc, "metadata: a name or uid is too long");
     if (rc)
         return rc;
-    rc = quiet ? trade_pod(s, shard, p, r, delta) : put_pod(s, shard, p, r, delta);
+    rc = quiet ? trade_pod(s, shard, p, r, delta) : put_pod(s, shard, p, r, &want, delta);
     if (rc)
         pod_record_unref(r);
     if (rc == 0 && s->failed && pod->phase == POD_FAILED && pod->node.n &&
@@ -528,10 +537,42 @@ static int apply_pod(struct store *s, const struct source_delta *delta, struct e
         arena_init(&a, s->scratch, s->scratch_room);
         rc = decode_into(&d, delta->json, &a, err);
         if (rc == 0)
-            rc = take_pod(s, shard, p, hash, &d.pod, delta, err);
+            rc = take_pod(s, shard, p, hash, &d.pod, delta, &a, err);
         arena_rewind(&a, 0);
     } while (rc == -ENOMEM && grow_scratch(s) == 0);
     return rc == -ENOMEM ? err_set(err, rc, "no memory") : rc;
+}
+
+/* One pod again; the scratch grows until it is enough. 0, -ENOMEM. */
+static int count_pod(struct store *s, struct store_pod *p)
+{
+    struct demand_pod want;
+    struct cluster_pod pod;
+    struct arena a;
+    int rc;
+
+    pod_record_open(p->record, &pod);
+    do {
+        arena_init(&a, s->scratch, s->scratch_room);
+        rc = demand_pod_of(&want, &pod.pod, s->context, &a);
+        arena_rewind(&a, 0);
+    } while (rc == -ENOMEM && grow_scratch(s) == 0);
+    demand_drop(&s->demand, p->wants);
+    p->wants = rc ? 0 : demand_add(&s->demand, &want);
+    return rc;
+}
+
+int store_count_demand(struct store *s)
+{
+    int rc = 0;
+
+    for (uint32_t i = 0; i < POD_SHARDS; i++) {
+        for (uint32_t k = 0; k < s->shards[i].n; k++) {
+            if (s->shards[i].at[k].record->rank == 0 && count_pod(s, &s->shards[i].at[k]))
+                rc = -ENOMEM;
+        }
+    }
+    return rc;
 }
 
 int store_apply(struct store *s, const struct source_delta *delta, struct err *err)
@@ -645,6 +686,7 @@ static void free_node(struct store_node *n)
 
 void store_done(struct store *s)
 {
+    demand_table_done(&s->demand);
     for (uint32_t i = 0; i < POD_SHARDS; i++) {
         for (uint32_t k = 0; k < s->shards[i].n; k++)
             pod_record_unref(s->shards[i].at[k].record);

@@ -14,6 +14,7 @@
 #include "base/buf.h"
 #include "base/str.h"
 #include "cluster/block.h"
+#include "cluster/demand.h"
 #include "cluster/intern.h"
 #include "cluster/snapshot_parts.h"
 #include "cluster/source.h"
@@ -56,6 +57,7 @@ struct store_node {
 struct store_pod {
     struct pod_record *record;
     struct store_known known;
+    uint32_t wants; /* of demand_add */
 };
 
 struct store_shard {
@@ -98,6 +100,8 @@ struct store {
     struct buf code; /* for encoding */
     struct pod_shapes shapes;
     struct store_shard shards[POD_SHARDS];
+    struct demand_table demand;            /* of the pods */
+    const struct cluster_context *context; /* borrowed: who must be alone; NULL: nobody */
     struct store_list policies, namespaces, signals;
     struct store_shelf shelves[SHELVES];
     bool context_dirty;                                     /* a policy or namespace changed */
@@ -133,6 +137,9 @@ int store_apply_named(struct store *s, const struct source_delta *delta,
 void store_begin_named(struct store *s, enum source_kind kind);
 void store_end_named(struct store *s, enum source_kind kind);
 void store_list_done(struct store_list *l);
+
+/* Count anew what pods want: the context is another one. 0; -ENOMEM, then some are not counted. */
+int store_count_demand(struct store *s) MUST_CHECK;
 
 /* The node of this name; NULL. */
 struct store_node *store_find_node(const struct store *s, struct str name);

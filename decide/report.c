@@ -11,6 +11,7 @@
 #include "cluster/context.h"
 #include "cluster/snapshot.h"
 #include "decide/offer.h"
+#include "decide/room.h"
 #include "decide/spread.h"
 #include "kube/emit.h"
 #include "kube/hints.h"
@@ -309,6 +310,10 @@ static void put_node(struct emit *e, const struct report *r, uint32_t i,
     emit_key(e, "staleSignals"), put_texts(e, v ? v->stale : NULL, v ? v->n_stale : 0);
     emit_key(e, "containers"), put_containers(e, r, v, detail);
     emit_key(e, "terms"), put_terms(e, &detail->result);
+    if (detail->fragmentation) {
+        emit_key(e, "fragmentation");
+        room_json(e, detail->fragmentation, r->decision->rules->demand);
+    }
     emit_key(e, "wouldFitWithout");
     put_texts(e, detail->would_fit_without, detail->n_would_fit_without);
 }

@@ -10,6 +10,7 @@
 #include "cluster/context.h"
 #include "decide/offer.h"
 #include "decide/report.h"
+#include "decide/room.h"
 #include "decide/spread.h"
 #include "kube/hints.h"
 #include "scoring/pairs.h"
@@ -209,6 +210,17 @@ static void say_odds(struct buf *out, const struct node_view *v, const struct sc
     buf_free(&line);
 }
 
+static void say_room(struct buf *out, const struct frag_tale *tale, const struct score_rules *rules)
+{
+    struct buf line = {0};
+
+    room_text(&line, tale, rules->demand);
+    buf_printf(out, "%*s", LABEL + 2, "");
+    wrap(out, buf_view(&line), LABEL + 2, LABEL + 2 + INDENT);
+    out->failed |= line.failed;
+    buf_free(&line);
+}
+
 static int say_best(struct buf *out, const struct report *r, const uint32_t *order, uint32_t n,
                     struct arena *scratch)
 {
@@ -235,6 +247,8 @@ static int say_best(struct buf *out, const struct report *r, const uint32_t *ord
         say_container(out, v, &r->ask->pod->containers[i], &detail.containers[i]);
         say_odds(out, v, &detail.devices[i], r->decision->rules);
     }
+    if (detail.fragmentation)
+        say_room(out, detail.fragmentation, r->decision->rules);
     arena_rewind(scratch, mark);
     return 0;
 }

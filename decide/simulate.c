@@ -105,8 +105,8 @@ uint32_t simulate_least_allocated(const struct score_pod *pod, const struct node
 }
 
 struct live {
-    uint32_t ends; /* the arrival before which it does */
-    bool runs;
+    uint32_t ends;     /* the arrival before which it does */
+    bool there, runs; /* not gone yet; and on a node */
     uint16_t shape;
 };
 
@@ -240,7 +240,7 @@ static void copy_member(struct emit *e, struct str object, const char *key)
         emit_key(e, key), emit_raw(e, value);
 }
 
-/* The template as a pod that runs on the node. */
+/* The template as a pod that runs on the node, or, without one, waits. */
 static void put_pod(struct simulation *s, const struct simulate_shape *shape, struct str name,
                     struct str node)
 {
@@ -263,7 +263,8 @@ static void put_pod(struct simulation *s, const struct simulate_shape *shape, st
     emit_end(&e);
     emit_key(&e, "spec");
     emit_object(&e);
-    emit_key(&e, "nodeName"), emit_text(&e, node);
+    if (node.n)
+        emit_key(&e, "nodeName"), emit_text(&e, node);
     for (size_t at = 0; spec.n && kube_json_step(spec, &at, &key, &value);) {
         key = (struct str){key.p + 1, key.n - 2};
         if (!str_is(key, "nodeName"))
@@ -272,7 +273,7 @@ static void put_pod(struct simulation *s, const struct simulate_shape *shape, st
     emit_end(&e);
     emit_key(&e, "status");
     emit_object(&e);
-    emit_key(&e, "phase"), emit_words(&e, "Running");
+    emit_key(&e, "phase"), emit_words(&e, node.n ? "Running" : "Pending");
     emit_end(&e);
     emit_end(&e);
 }
@@ -314,14 +315,14 @@ static int end_pods(struct simulation *s, uint32_t now, struct err *err)
     bool any = false;
 
     for (uint32_t i = now > longest ? now - longest : 0; longest && i < now; i++) {
-        if (!s->pods[i].runs || s->pods[i].ends > now)
+        if (!s->pods[i].there || s->pods[i].ends > now)
             continue;
         const int rc = deliver(s, SOURCE_DELETE, i, (struct str){0}, err);
         if (rc)
             return rc;
-        s->pods[i].runs = false;
-        s->running--;
-        s->out->ended++;
+        s->running -= s->pods[i].runs;
+        s->out->ended += s->pods[i].runs;
+        s->pods[i].there = s->pods[i].runs = false;
         any = true;
     }
     if (any)
@@ -377,9 +378,21 @@ static int place(struct simulation *s, uint32_t i, const struct node_view *node,
         s->n_distances++;
     }
     s->used[at] = true;
-    s->pods[i].runs = true;
+    s->pods[i].there = s->pods[i].runs = true;
     s->running++;
     note_zones(s, i, s->names[at]);
+    return 0;
+}
+
+/* It stays pending: no node has it, but it is there. */
+static int leave(struct simulation *s, uint32_t i, struct err *err)
+{
+    const int rc = deliver(s, SOURCE_UPSERT, i, (struct str){0}, err);
+
+    if (rc)
+        return rc;
+    settle(s);
+    s->pods[i].there = true;
     return 0;
 }
 
@@ -426,7 +439,8 @@ static int arrive(struct simulation *s, uint32_t i, struct err *err)
     const struct str name = placed ? s->names[position_of(s, node->name)] : (struct str){0};
     s->out->pending += !node;
     s->out->given_up += node && !placed;
-    if (placed && (rc = place(s, i, node, &r, err)))
+    rc = placed ? place(s, i, node, &r, err) : leave(s, i, err);
+    if (rc)
         return rc;
     if (o->arrived)
         o->arrived(o->ctx, i, shape, placed ? cluster_snapshot_find(s->snapshot, name) : NULL,

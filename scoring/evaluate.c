@@ -12,6 +12,7 @@
 #include "scoring/outcome.h"
 #include "scoring/pairs.h"
 #include "scoring/proof.h"
+#include "scoring/stock.h"
 #include "scoring/terms.h"
 
 /* Why the emulation has no say, or SCORE_REASON_NONE. */
@@ -237,6 +238,22 @@ static int tell_devices(struct score_detail *d, const struct outcome *o, struct 
     return 0;
 }
 
+/* For whom there is room before and after, in the zones that the pod takes from. */
+static int tell_fragmentation(struct score_detail *d, const struct outcome *o, struct arena *a)
+{
+    struct frag_tale *const tale = o->zones ? arena_array(a, 1, sizeof(*tale)) : NULL;
+    struct stock stock;
+
+    if (o->zones == 0)
+        return 0;
+    if (!tale)
+        return -ENOMEM;
+    stock_of(&stock, o);
+    score_fragmentation(&tale->answer, tale->slots, &stock.ask);
+    d->fragmentation = tale;
+    return 0;
+}
+
 int score_node_explain(struct score_detail *out, const struct score_request *req,
                        const struct node_view *node, const struct score_context *ctx,
                        struct arena *a)
@@ -249,7 +266,7 @@ int score_node_explain(struct score_detail *out, const struct score_request *req
     age(&d.result, node, ctx);
     if (d.result.verdict == SCORE_ADMITTED) {
         d.containers = t.answer.containers;
-        if (tell_devices(&d, &t.outcome, a))
+        if (tell_devices(&d, &t.outcome, a) || tell_fragmentation(&d, &t.outcome, a))
             return -ENOMEM;
     } else if (d.result.reason == SCORE_TOO_MANY_ZONES && t.answer.message[0]) {
         if (str_copy(&d.message, str_of(t.answer.message), a))

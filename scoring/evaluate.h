@@ -19,6 +19,7 @@
 struct arena;
 struct buf;
 struct err;
+struct frag_tale;
 struct score_device_tale;
 struct score_rules;
 
@@ -95,6 +96,7 @@ struct score_detail {
     struct score_result result;
     const struct score_container *containers; /* [pod->n_containers], NULL unless admitted */
     const struct score_device_tale *devices;  /* likewise */
+    const struct frag_tale *fragmentation;    /* NULL unless admitted, and it takes something */
     struct str message; /* proof in the grammar of contract.md 2; "" when admitted */
     const struct str *would_fit_without; /* "ns/name" of one running pod whose end lets it in */
     uint32_t n_would_fit_without;

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "base/str.h"
+#include "scoring/demand.h"
 #include "scoring/devices.h"
 #include "scoring/labels.h"
 #include "scoring/request.h"
@@ -142,6 +143,7 @@ struct score_rules {
     uint64_t network[2];
     int64_t locks, goroutines;         /* what the pod says it needs; POLICY_NONE */
     int64_t max_locks, max_goroutines; /* what its QoS class may have; POLICY_NONE */
+    const struct score_demand *demand; /* of the cluster; NULL: nobody wants anything */
 };
 
 /* No policy, no hints: what a pod of this QoS class gets. */

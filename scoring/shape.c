@@ -61,6 +61,8 @@ static void put_rules(struct bytes *b, const struct score_request *req)
     put_u64(b, r->network[1]);
     put_u64(b, r->n_preferred_zones);
     put(b, r->preferred_zones, r->n_preferred_zones * sizeof(*r->preferred_zones));
+    /* Who takes nothing leaves all of it to the others, whoever they are. */
+    put_u64(b, r->demand && score_request_is_placed(req) ? r->demand->serial : 0);
 }
 
 static void put_all(struct bytes *b, const struct score_request *req)

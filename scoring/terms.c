@@ -2,15 +2,13 @@
 /* From the facts of an admission to the formulas: what of it each term is asked about. */
 #include "scoring/terms.h"
 
-#include <string.h>
-
 #include "scoring/compute.h"
-#include "scoring/fragmentation.h"
 #include "scoring/interference.h"
 #include "scoring/kubelet_request.h"
 #include "scoring/locality.h"
 #include "scoring/network.h"
 #include "scoring/outcome.h"
+#include "scoring/stock.h"
 #include "topology/cpuset.h"
 
 /* Means over what runs for long, weighted by CPU request. */
@@ -102,73 +100,17 @@ static bool devices(uint32_t *out, const struct outcome *o)
 
 /* --- fragmentation --- */
 
-static uint32_t cpu_fragmentation(const struct outcome *o)
-{
-    const struct node_view *const node = o->node;
-    uint32_t whole[TOPO_MAX_ZONES], before[TOPO_MAX_ZONES], after[TOPO_MAX_ZONES];
-
-    for (uint32_t z = 0; z < node->machine.n_zones; z++) {
-        const uint64_t *const in = &node->cpus.zone_set[(size_t)z * node->cpu_words];
-
-        whole[z] = before[z] = after[z] = 0;
-        for (uint32_t w = 0; w < node->cpu_words; w++) {
-            const uint64_t usable = in[w] & ~node->cpu_reserved[w];
-
-            whole[z] += (uint32_t)__builtin_popcountll(usable);
-            before[z] += (uint32_t)__builtin_popcountll(usable & node->state.cpu_free[w]);
-            after[z] += (uint32_t)__builtin_popcountll(usable & o->after->cpu_free[w]);
-        }
-    }
-    return score_fragmentation(&(struct score_stock){whole, before, after}, node->machine.n_zones);
-}
-
-static uint32_t device_fragmentation(const struct outcome *o, const struct node_resource *r)
-{
-    const struct node_view *const node = o->node;
-    uint32_t whole[TOPO_MAX_ZONES], before[TOPO_MAX_ZONES], after[TOPO_MAX_ZONES];
-    const size_t bytes = node->machine.n_zones * sizeof(*whole);
-
-    memset(whole, 0, bytes);
-    memset(before, 0, bytes);
-    memset(after, 0, bytes);
-    for (uint32_t d = r->first; d < r->first + r->n; d++) {
-        const uint64_t zones = node->devices[d].zones;
-
-        for (uint64_t z = node->devices[d].healthy ? zones : 0; z; z &= z - 1) {
-            whole[__builtin_ctzll(z)]++;
-            before[__builtin_ctzll(z)] += !cpuset_has(node->state.device_held, d);
-            after[__builtin_ctzll(z)] += !cpuset_has(o->after->device_held, d);
-        }
-    }
-    return score_fragmentation(&(struct score_stock){whole, before, after}, node->machine.n_zones);
-}
-
-static bool takes(const struct kubelet_wants *w, const struct node_resource *r)
-{
-    for (uint32_t i = 0; i < w->n_devices; i++) {
-        if (w->devices[i].amount > 0 && str_eq(w->devices[i].name, r->name))
-            return true;
-    }
-    return false;
-}
-
-/* The mean over the resources that the pod takes for itself; nothing taken breaks nothing. */
+/* A pod that takes nothing for itself breaks nothing. */
 static uint32_t fragmentation(const struct outcome *o)
 {
-    const struct kubelet_wants *const whole = &o->req->whole;
-    uint32_t sum = 0, n = 0;
+    struct frag_answer answer;
+    struct stock stock;
 
-    if (whole->cpus && o->node->kubelet.cpu_static) {
-        sum += cpu_fragmentation(o);
-        n++;
-    }
-    for (uint32_t i = 0; i < o->node->n_resources; i++) {
-        if (o->node->resources[i].zones == 0 || !takes(whole, &o->node->resources[i]))
-            continue;
-        sum += device_fragmentation(o, &o->node->resources[i]);
-        n++;
-    }
-    return n ? sum / n : SCORE_MAX;
+    if (o->zones == 0)
+        return SCORE_MAX;
+    stock_of(&stock, o);
+    score_fragmentation(&answer, NULL, &stock.ask);
+    return answer.value;
 }
 
 /* --- network --- */

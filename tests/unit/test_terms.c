@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The score terms that are pure formulas: locality, fragmentation, freshness. */
+/* The score terms that are pure formulas: locality, freshness. */
 #include "base/attr.h"
-#include "scoring/fragmentation.h"
 #include "scoring/freshness.h"
 #include "scoring/locality.h"
 #include "scoring/node_view.h"
@@ -111,34 +110,6 @@ static void measured_figures_stay_on_the_scale(void **state)
     assert_int_equal(d[2], 255);
 }
 
-static uint32_t broken(const uint32_t *whole, const uint32_t *before, const uint32_t *after)
-{
-    return score_fragmentation(&(struct score_stock){whole, before, after}, 2);
-}
-
-static void fragmentation_costs_least_where_it_fills_what_is_broken(void **state)
-{
-    static const uint32_t whole[] = {4, 4}; /* W = 32 */
-
-    /* one unit out of a whole zone: (16 + 16) - (9 + 16) = 7; 1000 * 25 / 32 = 781.2 */
-    assert_int_equal(broken(whole, (uint32_t[]){4, 4}, (uint32_t[]){3, 4}), 781);
-    /* out of the broken zone of {4, 2}: 20 - 17 = 3; 29/32 = 906.2 */
-    assert_int_equal(broken(whole, (uint32_t[]){4, 2}, (uint32_t[]){4, 1}), 906);
-    /* the last one of a zone: 1 - 0; 31/32 = 968.7 */
-    assert_int_equal(broken(whole, (uint32_t[]){1, 0}, (uint32_t[]){0, 0}), 968);
-}
-
-static void fragmentation_has_its_ends(void **state)
-{
-    static const uint32_t whole[] = {4, 4}, none[] = {0, 0};
-
-    assert_int_equal(broken(whole, whole, none), 0);
-    assert_int_equal(broken(whole, whole, whole), 1000);
-    assert_int_equal(broken(none, none, none), 1000);
-    /* a unit counted free that is beyond the whole cannot push it below 0 */
-    assert_int_equal(broken(whole, (uint32_t[]){9, 0}, none), 0);
-}
-
 static void freshness_falls_with_age_and_with_every_assumption(void **state)
 {
     const int64_t minute = 60000000;
@@ -168,8 +139,6 @@ int main(void)
         cmocka_unit_test(measured_latencies_replace_distances),
         cmocka_unit_test(latency_and_bandwidth_count_alike),
         cmocka_unit_test(measured_figures_stay_on_the_scale),
-        cmocka_unit_test(fragmentation_costs_least_where_it_fills_what_is_broken),
-        cmocka_unit_test(fragmentation_has_its_ends),
         cmocka_unit_test(freshness_falls_with_age_and_with_every_assumption),
     };
 
