@@ -70,9 +70,9 @@ static void an_admitted_pod_has_its_terms_worked_by_hand(void **state)
     assert_int_equal(score_node(&r, f.req, &f.node, &no_clock, &f.a), 0);
     assert_int_equal(r.verdict, SCORE_ADMITTED);
     assert_int_equal(r.term[SCORE_LOCALITY], 1000); /* one zone for CPUs and memory */
-    /* CPUs: whole {3,4}, W = 25; {3,4} -> {1,4}: 25 - 17 = 8; 1000*17/25 = 680.
-       GPUs: whole {1,1}, W = 2; one taken: 1000*1/2 = 500. Mean 590. */
-    assert_int_equal(r.term[SCORE_FRAGMENTATION], 590);
+    /* CPUs of zone 0: 3 -> 1 of 3, (9 - 1) / (2 * 2 * 3) = 666; its GPU: 1 -> 0, 1 / 2 = 500;
+       1000 - 1166 / 2 */
+    assert_int_equal(r.term[SCORE_FRAGMENTATION], 417);
     assert_int_equal(r.term[SCORE_FRESHNESS], 500); /* it does not say when it was observed */
     assert_int_equal(r.term[SCORE_DEVICES], 1000);  /* the GPU of the zone that the CPUs are of */
     assert_int_equal(r.known, 1 << SCORE_LOCALITY | 1 << SCORE_DEVICES | 1 << SCORE_FRAGMENTATION |

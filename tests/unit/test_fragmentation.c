@@ -8,21 +8,22 @@
 
 enum { GPU = DEMAND_DEVICES };
 
-static struct frag_zone *zone(uint32_t column, uint32_t whole, uint32_t before, uint32_t after)
-{
-    static struct frag_zone z;
-
-    z = (struct frag_zone){
-        .whole[column] = whole, .before[column] = before, .after[column] = after};
-    return &z;
-}
-
 static void also(struct frag_zone *z, uint32_t column, uint32_t whole, uint32_t before,
                  uint32_t after)
 {
     z->whole[column] = whole;
     z->before[column] = before;
     z->after[column] = after;
+}
+
+/* One zone with one resource; the next call has the same room. */
+static struct frag_zone *zone(uint32_t column, uint32_t whole, uint32_t before, uint32_t after)
+{
+    static struct frag_zone z;
+
+    memset(&z, 0, sizeof(z));
+    also(&z, column, whole, before, after);
+    return &z;
 }
 
 static struct frag_answer ask(const struct frag_zone *zones, uint32_t n,

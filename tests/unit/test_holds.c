@@ -53,7 +53,8 @@ static void deliver(enum source_verb verb, enum source_kind kind, const char *ty
         fail_msg("%s %s: %s", type, name, err.text);
 }
 
-static void put_node(const char *name, unsigned zones)
+/* Zones of so many CPUs. */
+static void put_zones(const char *name, unsigned zones, unsigned cpus)
 {
     char text[4096];
     size_t n;
@@ -61,7 +62,7 @@ static void put_node(const char *name, unsigned zones)
     (void)snprintf(text, sizeof(text),
                    "{'metadata':{'name':'%s'},'status':{'allocatable':{'cpu':'%u','memory':'64Gi',"
                    "'pods':'110'},'capacity':{'cpu':'%u','memory':'64Gi','pods':'110'}}}",
-                   name, 4 * zones, 4 * zones);
+                   name, cpus * zones, cpus * zones);
     deliver(SOURCE_UPSERT, SOURCE_NODE, "Node", "", name, text);
     n = (size_t)snprintf(text, sizeof(text),
                          "{'apiVersion':'topology.node.k8s.io/v1alpha2','kind':"
@@ -73,10 +74,15 @@ static void put_node(const char *name, unsigned zones)
     for (unsigned z = 0; z < zones; z++)
         n += (size_t)snprintf(text + n, sizeof(text) - n,
                               "%s{'name':'node-%u','type':'Node','resources':[{'name':'cpu',"
-                              "'capacity':'4','allocatable':'4','available':'4'}]}",
-                              z ? "," : "", z);
+                              "'capacity':'%u','allocatable':'%u','available':'%u'}]}",
+                              z ? "," : "", z, cpus, cpus, cpus);
     (void)snprintf(text + n, sizeof(text) - n, "]}");
     deliver(SOURCE_UPSERT, SOURCE_NRT, "NodeResourceTopology", "", name, text);
+}
+
+static void put_node(const char *name, unsigned zones)
+{
+    put_zones(name, zones, 4);
 }
 
 /* "" = on no node yet. */
@@ -206,10 +212,11 @@ static void assert_held(const char *uid, const char *node)
     assert_true(str_is(holds_node(holds, str_of(uid)), node));
 }
 
-/* A node with one zone, which a pod of 4 CPUs fills, and one with two, one of which is in use. */
+/* A node with one zone, which a pod of 4 CPUs all but fills, and one with two, of which one is in
+   use, and it fills the other. */
 static void put_pair(void)
 {
-    put_node("one", 1);
+    put_zones("one", 1, 6);
     put_node("two", 2);
     put_pod("lodger", "lodger", 2, "two", "Running");
     settle();
@@ -400,6 +407,8 @@ static void beside_a_pod_is_as_with_it(void **state)
     const struct score_guest guests[] = {{&guest.pod, false}};
     for (unsigned cpus = 1; cpus <= 4; cpus++) {
         const size_t mark = arena_mark(&arena);
+        put_pod("guest", "guest", 2, "", "Pending"); /* it is counted among those who want zones */
+        settle();
         ask_with(&q, "new", cpus, pair, 2, 0, NULL);
         assert_int_equal(
             score_beside(&beside, q.d.request, decide_node(&q.d, 1), guests, 1, &arena), 0);

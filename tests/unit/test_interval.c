@@ -81,10 +81,10 @@ static void give_unplaced(struct fixture *f, struct node_pod *pod, uint32_t cpus
 }
 
 /*
- * 2 CPUs go to zone 0: of {3,4} free {1,4} are left. At worst a/lost has one of zone 0's: {2,4}
- * free, and the pod takes the last two.
- *   best   1000 * (1 - ((9+16) - (1+16)) / 25) = 680
- *   worst  1000 * (1 - ((4+16) - (0+16)) / 25) = 840: the zone was broken before
+ * 2 CPUs go to zone 0: of its 3 free 1 is left. At worst a/lost has one of them, and the pod takes
+ * the last two.
+ *   best   1000 - 1000 * (9 - 1) / (2 * 2 * 3) = 334
+ *   worst  1000 - 1000 * (4 - 0) / (2 * 2 * 3) = 667: the zone was broken before
  * The lower one counts.
  */
 static void the_worst_case_raises_no_term(void **state)
@@ -97,14 +97,14 @@ static void the_worst_case_raises_no_term(void **state)
     const struct score_result r = judge(&f);
     assert_int_equal(r.verdict, SCORE_ADMITTED);
     assert_true(r.interval);
-    assert_int_equal(r.term[SCORE_FRAGMENTATION], 680);
+    assert_int_equal(r.term[SCORE_FRAGMENTATION], 334);
     assert_int_equal(r.term[SCORE_LOCALITY], 1000);
     end(&f);
 }
 
 /*
- * With 2 of zone 0's CPUs gone the pod goes to zone 1 at worst, free {1,4} -> {1,2}:
- * 1000 * (1 - ((1+16) - (1+4)) / 25) = 520.
+ * With 2 of zone 0's CPUs gone the pod goes to zone 1 at worst, of its 4 free 2 are left:
+ * 1000 - 1000 * (16 - 4) / (2 * 2 * 4) = 250.
  */
 static void at_worst_the_pod_finds_its_zone_taken(void **state)
 {
@@ -113,7 +113,7 @@ static void at_worst_the_pod_finds_its_zone_taken(void **state)
 
     ask(&f, SINGLE, POD("'cpu':'2','memory':'1Gi'"));
     give_unplaced(&f, &pod, 2, NULL);
-    assert_int_equal(judge(&f).term[SCORE_FRAGMENTATION], 520);
+    assert_int_equal(judge(&f).term[SCORE_FRAGMENTATION], 250);
     f.node.kubelet.cpu_static = false; /* it has no CPUs of its own then, nor has this one */
     assert_int_equal(judge(&f).term[SCORE_FRAGMENTATION], 1000);
     end(&f);
@@ -137,10 +137,10 @@ static void a_pod_that_would_not_fit_at_worst_passes_with_terms_of_0(void **stat
 }
 
 /*
- * a/lost perhaps has CPUs 1 and 2 of zone 0; so 3 are had in zone 1 only, free {1,4} -> {1,1}. At
- * worst it has two of zone 1's, and then not those: {3,2} -> {0,2}, and the pod gets in.
- *   best   1000 * (1 - ((1+16) - (1+1)) / 25) = 400
- *   worst  1000 * (1 - ((9+4) - (0+4)) / 25) = 640
+ * a/lost perhaps has CPUs 1 and 2 of zone 0; so 3 are had in zone 1 only, 4 -> 1. At worst it has
+ * two of zone 1's, and then not those: 3 -> 0 in zone 0, and the pod gets in.
+ *   best   1000 - 1000 * (16 - 1) / (2 * 3 * 4) = 375
+ *   worst  1000 - 1000 * (9 - 0) / (2 * 3 * 3) = 500
  */
 static void what_it_may_have_is_free_where_it_has_it_elsewhere(void **state)
 {
@@ -158,14 +158,14 @@ static void what_it_may_have_is_free_where_it_has_it_elsewhere(void **state)
     assert_int_equal(r.verdict, SCORE_ADMITTED);
     assert_true(r.interval);
     assert_int_equal(r.term[SCORE_LOCALITY], 1000);
-    assert_int_equal(r.term[SCORE_FRAGMENTATION], 400);
+    assert_int_equal(r.term[SCORE_FRAGMENTATION], 375);
     end(&f);
 }
 
 /*
- * The GPU of zone 0 is a/lost's at worst: the pod takes that of zone 1. GPUs: {1,1} -> {0,1} at
- * best and {0,1} -> {0,0} at worst: 500 both. CPUs: {3,4} -> {2,4} at best, 1000 * (1 - 5/25) =
- * 800; {3,4} -> {3,3} at worst, 1000 * (1 - 7/25) = 720. Means 650 and 610.
+ * The GPU of zone 0 is a/lost's at worst: the pod takes that of zone 1. Its only GPU is 500 in
+ * either. CPUs: 3 -> 2 of 3 at best, 5 / 6 = 833; 4 -> 3 of 4 at worst, 7 / 8 = 875. Less the
+ * means: 334 and 313.
  */
 static void devices_are_taken_too(void **state)
 {
@@ -174,9 +174,9 @@ static void devices_are_taken_too(void **state)
     const uint32_t devices[] = {1};
 
     ask(&f, SINGLE, POD("'cpu':'1','memory':'1Gi','example.com/gpu':'1'"));
-    assert_int_equal(judge(&f).term[SCORE_FRAGMENTATION], 650);
+    assert_int_equal(judge(&f).term[SCORE_FRAGMENTATION], 334);
     give_unplaced(&f, &pod, 0, devices);
-    assert_int_equal(judge(&f).term[SCORE_FRAGMENTATION], 610);
+    assert_int_equal(judge(&f).term[SCORE_FRAGMENTATION], 313);
     assert_int_equal(f.node.state.device_held[0], 0); /* the node itself is as it was */
     end(&f);
 }
@@ -205,7 +205,7 @@ static void what_is_known_to_be_placed_costs_nothing(void **state)
     give_unplaced(&f, &pod, 2, NULL);
     pod.placement = NODE_POD_COUNTED; /* in the sums already */
     f.node.n_unplaced = 0;
-    assert_int_equal(judge(&f).term[SCORE_FRAGMENTATION], 680);
+    assert_int_equal(judge(&f).term[SCORE_FRAGMENTATION], 334);
     assert_false(judge(&f).interval);
     end(&f);
 }

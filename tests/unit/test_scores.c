@@ -133,15 +133,15 @@ static void only_what_is_taken_breaks_zones(void **state)
     struct score_result r;
     struct fixture f;
 
-    /* GPUs {1,1}, one taken: 500. The NIC is left alone: it says nothing. */
+    /* the only GPU of its zone: 1 / 2. The NIC is left alone: it says nothing. */
     ask(&f, "{'uid':'p','containers':[{'name':'m','limits':{'x.com/gpu':'1'}}]}");
     assert_int_equal(score_node(&r, f.req, &f.node, &no_clock, &f.a), 0);
     assert_int_equal(r.term[SCORE_FRAGMENTATION], 500);
     end(&f);
-    /* the one NIC: all that there was */
+    /* the one NIC */
     ask(&f, "{'uid':'p','containers':[{'name':'m','limits':{'x.com/nic':'1'}}]}");
     assert_int_equal(score_node(&r, f.req, &f.node, &no_clock, &f.a), 0);
-    assert_int_equal(r.term[SCORE_FRAGMENTATION], 0);
+    assert_int_equal(r.term[SCORE_FRAGMENTATION], 500);
     end(&f);
     /* none of them: nothing is broken */
     ask(&f, "{'uid':'p','containers':[{'name':'m','limits':{'x.com/gpu':'0'}}]}");
