@@ -4,6 +4,7 @@
 
 #include "base/arena.h"
 #include "scoring/evaluate.h"
+#include "scoring/policy.h"
 #include "tests/support/test.h"
 #include "tests/vectors/vector_case.h"
 
@@ -88,6 +89,41 @@ static void everything_an_answer_depends_on_counts(void **state)
                       false));
 }
 
+/* The shape of a pod in a cluster that wants this; NULL: nothing. */
+static bool same_beside(const char *pod, const struct score_demand *x, const struct score_demand *y)
+{
+    const struct score_demand *const demands[] = {x, y};
+    struct str shapes[2];
+    struct shaped s[2];
+
+    for (int i = 0; i < 2; i++) {
+        struct score_rules rules;
+        struct score_request *req;
+
+        shape_of(&s[i], rooms[i], pod, false, false);
+        assert_int_equal(score_request_init(&req, &s[i].pod, &s[i].a, NULL), 0);
+        score_rules_default(&rules, POD_GUARANTEED);
+        rules.demand = demands[i];
+        score_request_rule(req, &rules);
+        assert_int_equal(score_shape(&shapes[i], req, &s[i].a), 0);
+        json_decref(s[i].keep);
+    }
+    const bool equal = str_eq(shapes[0], shapes[1]);
+    arena_rewind(&s[0].a, 0);
+    arena_rewind(&s[1].a, 0);
+    return equal;
+}
+
+static void what_others_want_counts_for_who_takes_something(void **state)
+{
+    static const struct score_demand one = {.serial = 1}, two = {.serial = 2};
+
+    assert_true(same_beside(base, &one, &one));
+    assert_false(same_beside(base, &one, &two));
+    assert_false(same_beside(base, &one, NULL));
+    assert_true(same_beside(POD("'memory':'1Gi'"), &one, &two));
+}
+
 static void a_shape_needs_room_or_is_not_made(void **state)
 {
     struct score_request *req;
@@ -120,6 +156,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_and_order_of_resources_do_not_count),
         cmocka_unit_test(everything_an_answer_depends_on_counts),
+        cmocka_unit_test(what_others_want_counts_for_who_takes_something),
         cmocka_unit_test(a_shape_needs_room_or_is_not_made),
     };
 
