@@ -367,14 +367,18 @@ static bool walk(struct record *r, const struct report *report, bool write)
     for (uint32_t i = 0; i < report->decision->n; i++, at++) {
         const struct decide_row *const row = &report->decision->rows[i];
 
-        if (at < r->n_cells && r->roster && is_cell_of(row, r->cells[at]))
-            continue; /* mostly prioritize asks about what filter has said, and that is still so */
-        at = next_cell(r, report, i, at);
+        /* mostly prioritize asks about what filter has said, and that is still so */
+        const bool as_before = at < r->n_cells && r->roster && is_cell_of(row, r->cells[at]);
+
+        if (!as_before)
+            at = next_cell(r, report, i, at);
         if (at == r->n_cells || (row->marks & DECIDE_REPEATED) ||
             record_cell_reason(r->cells[at]) != (enum score_reason)row->reason)
             return false;
         if (write && report->decision->decides && i == report->decision->one)
             atomic_store(&r->decided, at + 1);
+        if (as_before)
+            continue;
         if (write)
             r->cells[at] = record_cell(record_cell_place(r->cells[at]),
                                        (enum score_reason)row->reason, row->score);
