@@ -105,7 +105,7 @@ uint32_t simulate_least_allocated(const struct score_pod *pod, const struct node
 }
 
 struct live {
-    uint32_t ends;     /* the arrival before which it does */
+    uint32_t ends;    /* the arrival before which it does */
     bool there, runs; /* not gone yet; and on a node */
     uint16_t shape;
 };

@@ -38,8 +38,8 @@ static void write_file(const char *name, struct buf *text)
     buf_free(text);
 }
 
-/* Zones of 4 CPUs, static, single-numa-node. */
-static void put_node(const char *name, unsigned zones)
+/* Static, single-numa-node. */
+static void put_node(const char *name, unsigned zones, unsigned cpus)
 {
     struct buf text = {0};
 
@@ -52,12 +52,12 @@ static void put_node(const char *name, unsigned zones)
                "- {name: topologyManagerPolicy, value: single-numa-node}\n"
                "- {name: topologyManagerScope, value: container}\n"
                "- {name: orchestration.gokore.io/placements, value: '{}'}\nzones:\n",
-               name, 4 * zones, 4 * zones, name);
+               name, cpus * zones, cpus * zones, name);
     for (unsigned z = 0; z < zones; z++)
         buf_printf(&text,
                    "- name: node-%u\n  type: Node\n  resources:\n"
-                   "  - {name: cpu, capacity: '4', allocatable: '4', available: '4'}\n",
-                   z);
+                   "  - {name: cpu, capacity: '%u', allocatable: '%u', available: '%u'}\n",
+                   z, cpus, cpus, cpus);
     write_file(name, &text);
 }
 
@@ -103,8 +103,8 @@ static int start_with(const char *extender)
 
     (void)snprintf(w.dir, sizeof(w.dir), "%s/numawise-way-XXXXXX", tmp ? tmp : "/tmp");
     assert_non_null(mkdtemp(w.dir));
-    put_node("one", 1);
-    put_node("two", 2);
+    put_node("one", 1, 6);
+    put_node("two", 2, 4);
     (void)snprintf(config, sizeof(config), "%s.conf", w.dir);
     buf_printf(&text,
                "apiVersion: numawise.config.gokore.io/v1alpha1\n"
@@ -219,8 +219,9 @@ static json_t *decision(const char *pod)
 /* ---- the facts ---- */
 
 /*
- * Node "one" has one zone, "two" has two: a pod of 4 CPUs takes a zone. Three of them fit, one
- * after the other, and nobody is told twice of the same place.
+ * Node "one" has one zone of 6 CPUs, "two" has two of 4: a pod of 4 CPUs takes a zone, rather one
+ * that it fills. Three of them fit, one after the other, and nobody is told twice of the same
+ * place.
  */
 static void three_pods_in_a_row_get_three_places(void **state)
 {
@@ -287,7 +288,7 @@ static void a_single_node_is_held_though_prioritize_is_not_asked(void **state)
     char pod[16];
 
     (void)state;
-    put_node("three", 1);
+    put_node("three", 1, 4);
     for (int ms = 0; ms < PATIENCE_MS && metric("\nnumawise_extender_holds ") == 0; ms += 20) {
         (void)poll(NULL, 0, 20);
         assert_int_equal(survivors("e", "[\"three\"]"), 1); /* unknown nodes pass, too */
@@ -317,8 +318,8 @@ static void a_kubelet_that_says_otherwise_is_counted_and_its_node_stands_back(vo
     size_t i;
 
     (void)state;
-    put_node("good", 2);
-    put_node("odd", 2);
+    put_node("good", 2, 4);
+    put_node("odd", 2, 4);
     for (int ms = 0; ms < PATIENCE_MS && metric("\nnumawise_snapshot_nodes ") < 5; ms += 20)
         (void)poll(NULL, 0, 20);
     assert_int_equal(survivors("m", "[\"good\",\"odd\"]"), 2);
