@@ -80,6 +80,7 @@ func (l *live) play(only string) {
 	}{
 		{"what is shipped", l.playManifests},
 		{"kube-controller-manager and kubelets", l.playControllers},
+		{"the operator, with tokens and roles of the real API server", l.playOperator},
 		{"a pod that fits no zone", l.playReasons},
 		{"bind", l.playBind},
 		{"numawise is away, and ignorable", l.playIgnorable},
