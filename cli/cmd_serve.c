@@ -142,6 +142,7 @@ static void reload(void *ctx)
     s->config = next;
     certificate_watch_set(&s->certificates, &s->config, s->base, on_certificate, s);
     roles_reload(&s->roles, &s->config);
+    serve_source_reload(&s->source, &s->config);
 }
 
 static void on_hangup(evutil_socket_t fd, short what, void *ctx)

@@ -139,7 +139,7 @@ int roles_start(struct roles *r, const struct numawise_config *config, struct cl
         tell_of_source(r, source->server);
     if (rc == 0 && source->recorder)
         console_add_metrics(r->console, (struct console_metrics){recorder_text, source->recorder});
-    if (rc == 0 && source->prometheus)
+    if (rc == 0)
         console_add_metrics(r->console,
                             (struct console_metrics){prometheus_metrics, source->prometheus});
     if (rc == 0 && op_loop) {

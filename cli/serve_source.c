@@ -99,19 +99,23 @@ int serve_source_open(struct serve_source *out, const struct numawise_config *co
     const char *const directory = config->cluster.p;
 
     *out = (struct serve_source){.directory = NULL};
-    if (config->prometheus.address.p[0]) {
-        const int rc = prometheus_new(&out->prometheus, base, cluster, &config->prometheus, err);
-
-        if (rc)
-            return rc;
-        log_line(LOG_LEVEL_INFO, "cluster", "%s: asking for signals", config->prometheus.address.p);
-    }
+    int rc = prometheus_new(&out->prometheus, base, cluster, &config->prometheus, err);
+    if (rc)
+        return rc;
     if (!*directory)
         return open_server(out, config, base, sink, &options, err);
-    const int rc = open_directory(out, directory, base, cluster, sink, err);
+    rc = open_directory(out, directory, base, cluster, sink, err);
     if (rc == 0)
         synced(ctx);
     return rc;
+}
+
+void serve_source_reload(struct serve_source *s, const struct numawise_config *config)
+{
+    struct err err;
+
+    if (prometheus_set(s->prometheus, &config->prometheus, &err))
+        log_line(LOG_LEVEL_ERROR, "serve", "the settings before stay: %s", err.text);
 }
 
 void serve_source_rescan(struct serve_source *s)

@@ -26,7 +26,7 @@ struct serve_source {
     struct kube_api *api;
     struct apiserver *server;
     struct recorder *recorder;     /* NULL: no Events are written */
-    struct prometheus *prometheus; /* NULL: nobody is asked for signals */
+    struct prometheus *prometheus; /* never NULL once open */
 };
 
 /*
@@ -39,6 +39,9 @@ int serve_source_open(struct serve_source *out, const struct numawise_config *co
                       struct event_base *base, struct cluster *cluster,
                       const struct source_sink *sink, void (*synced)(void *ctx), void *ctx,
                       struct err *err) MUST_CHECK;
+
+/* What of other settings takes effect without a restart: whom to ask for signals. */
+void serve_source_reload(struct serve_source *s, const struct numawise_config *config);
 
 /* Look again at what a directory has; an API server is followed anyway. */
 void serve_source_rescan(struct serve_source *s);

@@ -31,22 +31,29 @@ struct query {
     struct prometheus *p;
     enum signal_kind kind;
     char name[NAME_BYTES]; /* of its Signal: no object can be called so */
-    struct buf body;       /* of the request; empty: not asked */
     struct kube_call *call;
     char said[ERR_TEXT_BYTES]; /* the last complaint; empty: there is none */
     /* Read by other threads, too. */
+    atomic_bool is_asked;
     atomic_ullong answers, failures;
     atomic_uint samples, odd, strangers;
     atomic_llong answered_us; /* realtime; 0 = never */
 };
 
+/* What comes of settings, and goes with them; stays where it is. */
+struct asking {
+    struct config_prometheus config;
+    struct kube_access access;
+    struct kube_api *api; /* NULL: nobody is asked */
+    struct buf bodies[SIGNAL_KINDS];
+};
+
 struct prometheus {
     struct cluster *cluster;
     struct source_sink sink;
-    struct kube_access access;
-    struct kube_api *api;
+    struct event_base *base;
     struct event *timer;
-    int64_t ttl_s;
+    struct asking *asking; /* NULL before the first settings */
     struct query queries[SIGNAL_KINDS];
 };
 
@@ -129,7 +136,7 @@ static int deliver(struct query *q, const struct promql_answer *a, struct err *e
     struct prometheus *const p = q->p;
     CLEANUP(buf_free) struct buf text = {0};
 
-    promql_signal(&text, str_of(q->name), q->kind, p->ttl_s, a);
+    promql_signal(&text, str_of(q->name), q->kind, (p->asking->config.ttl_ms + 999) / 1000, a);
     const size_t n = text.n;
     buf_add(&text, zeros, sizeof(zeros));
     if (text.failed)
@@ -206,7 +213,7 @@ static void ask(struct query *q)
     const struct kube_request r = {
         .method = KUBE_POST, /* as a form: a query may be longer than a target */
         .path = "/api/v1/query",
-        .body = buf_view(&q->body),
+        .body = buf_view(&q->p->asking->bodies[q->kind]),
         .content_type = "application/x-www-form-urlencoded",
         .timeout_ms = LIMIT_PROMETHEUS_MS,
         .max_bytes = LIMIT_PROMETHEUS_BYTES,
@@ -215,7 +222,7 @@ static void ask(struct query *q)
     };
     struct err err;
 
-    if (q->body.n && !q->call && kube_api_send(q->p->api, &r, &q->call, &err))
+    if (r.body.n && !q->call && kube_api_send(q->p->asking->api, &r, &q->call, &err))
         note_failure(q, err.text);
 }
 
@@ -227,18 +234,18 @@ static void on_time(evutil_socket_t fd, short what, void *ctx)
         ask(&p->queries[i]);
 }
 
-/* --- prometheus.h --- */
+/* --- settings --- */
 
-static int set_query(struct query *q, struct prometheus *p, enum signal_kind kind, const char *text)
+static bool same_settings(const struct config_prometheus *x, const struct config_prometheus *y)
 {
-    q->p = p;
-    q->kind = kind;
-    (void)snprintf(q->name, sizeof(q->name), "prometheus:%s", signal_kind_text(kind));
-    if (!text[0])
-        return 0;
-    buf_text(&q->body, "query=");
-    fetch_escape(&q->body, text);
-    return q->body.failed ? -ENOMEM : 0;
+    bool same = x->interval_ms == y->interval_ms && x->ttl_ms == y->ttl_ms &&
+                strcmp(x->address.p, y->address.p) == 0 &&
+                strcmp(x->ca_file.p, y->ca_file.p) == 0 &&
+                strcmp(x->token_file.p, y->token_file.p) == 0;
+
+    for (int i = 0; i < SIGNAL_KINDS; i++)
+        same = same && strcmp(x->queries[i].p, y->queries[i].p) == 0;
+    return same;
 }
 
 /* A copy on the heap without slashes at its end; NULL stays NULL for an empty text. */
@@ -252,51 +259,147 @@ static bool keep(char **out, const char *text)
     return !n || *out;
 }
 
-static int set_up(struct prometheus *p, const struct config_prometheus *c)
+static bool write_bodies(struct asking *a)
 {
-    p->ttl_s = (c->ttl_ms + 999) / 1000;
+    bool is_whole = true;
+
     for (int i = 0; i < SIGNAL_KINDS; i++) {
-        if (set_query(&p->queries[i], p, (enum signal_kind)i, c->queries[i].p))
-            return -ENOMEM;
+        if (!a->config.queries[i].p[0])
+            continue;
+        buf_text(&a->bodies[i], "query=");
+        fetch_escape(&a->bodies[i], a->config.queries[i].p);
+        is_whole = is_whole && !a->bodies[i].failed;
     }
-    return keep(&p->access.server, c->address.p) && keep(&p->access.ca.path, c->ca_file.p) &&
-                   keep(&p->access.token_file, c->token_file.p)
-               ? 0
-               : -ENOMEM;
+    return is_whole;
 }
 
-static int start(struct prometheus *p, struct event_base *base, const struct config_prometheus *c,
-                 struct err *err)
+/* Calls under way end without a word. NULL is fine. */
+static void stop_asking(struct asking *a)
+{
+    if (!a)
+        return;
+    kube_api_free(a->api);
+    kube_access_done(&a->access);
+    for (int i = 0; i < SIGNAL_KINDS; i++)
+        buf_free(&a->bodies[i]);
+    free(a);
+}
+
+static int open_api(struct asking *a, struct event_base *base, struct err *err)
 {
     static const struct kube_api_options usual;
-    const struct timeval every = {c->interval_ms / 1000, c->interval_ms % 1000 * 1000};
-    const int rc = kube_api_new(&p->api, base, &p->access, &usual, err);
+    const struct config_prometheus *const c = &a->config;
 
+    if (!c->address.p[0])
+        return 0;
+    if (!write_bodies(a) || !keep(&a->access.server, c->address.p) ||
+        !keep(&a->access.ca.path, c->ca_file.p) || !keep(&a->access.token_file, c->token_file.p))
+        return err_set(err, -ENOMEM, "signals.prometheus: no memory");
+    const int rc = kube_api_new(&a->api, base, &a->access, &usual, err);
+    return rc ? err_wrap(err, rc, "signals.prometheus") : 0;
+}
+
+static int start_asking(struct asking **out, const struct config_prometheus *config,
+                        struct event_base *base, struct err *err)
+{
+    struct asking *const a = calloc(1, sizeof(*a));
+    int rc = a ? 0 : err_set(err, -ENOMEM, "signals.prometheus: no memory");
+
+    if (a) {
+        a->config = *config;
+        rc = open_api(a, base, err);
+    }
     if (rc)
-        return err_wrap(err, rc, "signals.prometheus");
-    p->timer = event_new(base, -1, EV_PERSIST, on_time, p);
-    if (!p->timer || event_add(p->timer, &every))
+        stop_asking(a);
+    else
+        *out = a;
+    return rc;
+}
+
+/* Its Signal goes, if there is one. */
+static void forget(struct query *q)
+{
+    const struct source_delta delta = {.verb = SOURCE_DELETE,
+                                       .kind = SOURCE_SIGNAL,
+                                       .type = STR(KUBE_SIGNAL_KIND),
+                                       .name = str_of(q->name),
+                                       .unlisted = true};
+    struct err err;
+
+    if (q->p->sink.delta(q->p->sink.ctx, &delta, &err))
+        log_line(LOG_LEVEL_ERROR, "cluster", "%s: %s", q->name, err.text);
+}
+
+static void turn(struct query *q, bool is_asked)
+{
+    q->call = NULL;
+    q->said[0] = 0;
+    if (!is_asked && atomic_load(&q->is_asked))
+        forget(q);
+    atomic_store(&q->is_asked, is_asked);
+}
+
+static int set_timer(struct prometheus *p, struct err *err)
+{
+    const int64_t ms = p->asking->config.interval_ms;
+    const struct timeval every = {ms / 1000, ms % 1000 * 1000};
+
+    (void)event_del(p->timer);
+    if (!p->asking->api)
+        return 0;
+    if (event_add(p->timer, &every))
         return err_set(err, -EIO, "signals.prometheus: no timer");
     event_active(p->timer, EV_TIMEOUT, 0);
+    log_line(LOG_LEVEL_INFO, "cluster", "%s: asking for signals", p->asking->access.server);
     return 0;
+}
+
+static int change(struct prometheus *p, const struct config_prometheus *config, struct err *err)
+{
+    struct asking *next = NULL;
+    const int rc = start_asking(&next, config, p->base, err);
+
+    if (rc)
+        return rc;
+    stop_asking(p->asking);
+    p->asking = next;
+    for (int i = 0; i < SIGNAL_KINDS; i++)
+        turn(&p->queries[i], next->bodies[i].n > 0);
+    if (cluster_is_synced(p->cluster))
+        p->sink.settled(p->sink.ctx);
+    return set_timer(p, err);
+}
+
+/* --- prometheus.h --- */
+
+int prometheus_set(struct prometheus *p, const struct config_prometheus *config, struct err *err)
+{
+    return same_settings(&p->asking->config, config) ? 0 : change(p, config, err);
 }
 
 int prometheus_new(struct prometheus **out, struct event_base *base, struct cluster *cluster,
                    const struct config_prometheus *config, struct err *err)
 {
     struct prometheus *const p = calloc(1, sizeof(*p));
-    int rc = -ENOMEM;
 
-    if (!p || set_up(p, config))
-        (void)err_set(err, rc, "signals.prometheus: no memory");
-    else
-        rc = start(p, base, config, err);
+    if (!p)
+        return err_set(err, -ENOMEM, "signals.prometheus: no memory");
+    p->base = base;
+    p->cluster = cluster;
+    p->sink = cluster_sink(cluster);
+    for (int i = 0; i < SIGNAL_KINDS; i++) {
+        p->queries[i].p = p;
+        p->queries[i].kind = (enum signal_kind)i;
+        (void)snprintf(p->queries[i].name, sizeof(p->queries[i].name), "prometheus:%s",
+                       signal_kind_text((enum signal_kind)i));
+    }
+    p->timer = event_new(base, -1, EV_PERSIST, on_time, p);
+    const int rc =
+        p->timer ? change(p, config, err) : err_set(err, -EIO, "signals.prometheus: no timer");
     if (rc) {
         prometheus_free(p);
         return rc;
     }
-    p->cluster = cluster;
-    p->sink = cluster_sink(cluster);
     *out = p;
     return 0;
 }
@@ -307,10 +410,7 @@ void prometheus_free(struct prometheus *p)
         return;
     if (p->timer)
         event_free(p->timer);
-    kube_api_free(p->api);
-    kube_access_done(&p->access);
-    for (int i = 0; i < SIGNAL_KINDS; i++)
-        buf_free(&p->queries[i].body);
+    stop_asking(p->asking);
     free(p);
 }
 
@@ -323,7 +423,7 @@ static void add_gauge(const struct prometheus *p, const char *name, const char *
     for (int i = 0; i < SIGNAL_KINDS; i++) {
         const struct query *const q = &p->queries[i];
 
-        if (q->body.n)
+        if (atomic_load(&q->is_asked))
             buf_printf(out, "%s{signal=\"%s\"} %u\n", name, signal_kind_text(q->kind),
                        atomic_load((const atomic_uint *)(const void *)((const char *)q + offset)));
     }
@@ -334,12 +434,17 @@ void prometheus_metrics(void *ctx, struct buf *out)
     static const char asked[] = "numawise_prometheus_queries_total",
                       when[] = "numawise_prometheus_last_answer_timestamp_seconds";
     const struct prometheus *const p = ctx;
+    bool any = false;
 
+    for (int i = 0; i < SIGNAL_KINDS; i++)
+        any = any || atomic_load(&p->queries[i].is_asked);
+    if (!any)
+        return;
     metric_family(out, asked, "counter", "Queries for signals, by what came of them.");
     for (int i = 0; i < SIGNAL_KINDS; i++) {
         const struct query *const q = &p->queries[i];
 
-        if (q->body.n)
+        if (atomic_load(&q->is_asked))
             buf_printf(out,
                        "%s{signal=\"%s\",result=\"answer\"} %llu\n"
                        "%s{signal=\"%s\",result=\"failure\"} %llu\n",
@@ -359,7 +464,7 @@ void prometheus_metrics(void *ctx, struct buf *out)
         const struct query *const q = &p->queries[i];
         const long long at = atomic_load(&q->answered_us);
 
-        if (at)
+        if (at && atomic_load(&q->is_asked))
             buf_printf(out, "%s{signal=\"%s\"} %.3f\n", when, signal_kind_text(q->kind),
                        (double)at / 1e6);
     }

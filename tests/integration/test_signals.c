@@ -99,20 +99,29 @@ static void path_to(char out[TEST_PATH_BYTES], const struct bench *b, const char
     assert_true(snprintf(out, TEST_PATH_BYTES, "%.400s/%s", b->root, name) < TEST_PATH_BYTES);
 }
 
-static void serve(struct bench *b, const char *queries, const char *more)
+/* "" for the address: the fake one. */
+static void configure(struct bench *b, const char *address, const char *queries, const char *more)
 {
-    char config[TEST_PATH_BYTES], cluster[TEST_PATH_BYTES];
+    char config[TEST_PATH_BYTES];
     struct buf text = {0};
 
     path_to(config, b, "config.yaml");
-    path_to(cluster, b, "cluster");
     buf_printf(&text,
                "apiVersion: numawise.config.gokore.io/v1alpha1\nkind: NumawiseConfiguration\n"
                "signals:\n  prometheus:\n    address: %s/prom/\n    interval: 1s\n%s"
                "    queries:\n%s",
-               fake_api_url(b->api), more, queries);
+               address[0] ? address : fake_api_url(b->api), more, queries);
     test_write(config, buf_view(&text));
     buf_free(&text);
+}
+
+static void serve(struct bench *b, const char *queries, const char *more)
+{
+    char config[TEST_PATH_BYTES], cluster[TEST_PATH_BYTES];
+
+    path_to(config, b, "config.yaml");
+    path_to(cluster, b, "cluster");
+    configure(b, "", queries, more);
     const char *const extra[] = {"--config", config, NULL};
     test_server_start(&b->server, cluster, extra);
 }
@@ -315,12 +324,14 @@ static void what_is_asked_for_counts_as_objects_do(void **state)
     buf_free(&table);
 }
 
+/* No port is busy, all accelerators are. */
+static const struct answer later[] = {
+    {"query=a_port_s%5B1m%5D", 200, VECTOR("")},
+    {"query=busy", 200, VECTOR("{'metric':{'node':'gpu-1'},'value':[1,'1000']}")},
+};
+
 static void new_figures_take_the_place_of_the_last_ones(void **state)
 {
-    static const struct answer later[] = {
-        {"query=a_port_s%5B1m%5D", 200, VECTOR("")},
-        {"query=busy", 200, VECTOR("{'metric':{'node':'gpu-1'},'value':[1,'1000']}")},
-    };
     struct bench *const b = *state;
 
     serve(b, two, "    timeToLive: 1h\n");
@@ -345,6 +356,33 @@ static void without_answers_they_grow_stale_and_come_back(void **state)
     fake_api_up(b->api);
     EVENTUALLY(b, fares(b, 712, 900, ""));
     EVENTUALLY(b, log_has(b, "signals.prometheus.queries.networkBandwidth: 3 samples, all right"));
+}
+
+static void other_settings_count_without_a_restart(void **state)
+{
+    struct bench *const b = *state;
+    char config[TEST_PATH_BYTES];
+
+    serve(b, two, "    timeToLive: 1h\n");
+    EVENTUALLY(b, fares(b, 712, 900, ""));
+    /* what is not asked any more is gone, not stale */
+    configure(b, "", "      networkBandwidth: a_port_s[1m]\n", "    timeToLive: 1h\n");
+    EVENTUALLY(b, fares(b, 712, -1, ""));
+    assert_true(page_has(b, "numawise_prometheus_samples{signal=\"networkBandwidth\"} "));
+    EVENTUALLY(b, !page_has(b, "{signal=\"computeUtilization\"}"));
+    /* nobody at all */
+    path_to(config, b, "config.yaml");
+    test_write(config, STR("apiVersion: numawise.config.gokore.io/v1alpha1\n"
+                           "kind: NumawiseConfiguration\n"));
+    EVENTUALLY(b, fares(b, 750, -1, ""));
+    assert_false(page_has(b, "numawise_prometheus_"));
+    configure(b, "", two, "    timeToLive: 1h\n");
+    EVENTUALLY(b, fares(b, 712, 900, ""));
+    /* settings that cannot be: the ones before stay, and go on */
+    configure(b, "https://127.0.0.1:1", two, "    caFile: /nowhere/ca.crt\n");
+    EVENTUALLY(b, log_has(b, "the settings before stay: signals.prometheus: "));
+    set_answers(b, later, ARRAY_LEN(later));
+    EVENTUALLY(b, fares(b, 750, 0, ""));
 }
 
 static void what_prometheus_refuses_is_told_in_its_words(void **state)
@@ -414,6 +452,7 @@ int main(void)
         T(what_is_asked_for_counts_as_objects_do, setup),
         T(new_figures_take_the_place_of_the_last_ones, setup),
         T(without_answers_they_grow_stale_and_come_back, setup),
+        T(other_settings_count_without_a_restart, setup),
         T(what_prometheus_refuses_is_told_in_its_words, setup),
         T(a_prometheus_that_misbehaves_hurts_nobody, setup),
         T(a_token_goes_over_tls_that_is_verified, setup_tls),
