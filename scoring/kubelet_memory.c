@@ -127,6 +127,9 @@ static bool calculate(struct kubelet_run *run, const struct kubelet_wants *wants
     for (uint32_t i = 0; i < wants->n_memory; i++) {
         const uint32_t type = kubelet_memory_type(node, &wants->memory[i]);
 
+        if (run->n_reuse == 0 &&
+            everywhere(node, run->state->memory_free + type, wants->memory[i].amount))
+            continue;
         mask_set_subsets(free, n, (UINT64_C(1) << n) - 1);
         mask_set_keep_bytes(free, n, run->state->memory_free + type, stride,
                             wants->memory[i].amount, run->sums);

@@ -131,25 +131,57 @@ static uint64_t best_preferred(const struct node_view *node, const struct kubele
     return best_of_size(node, common, mask_set_width(common, zones));
 }
 
+static bool has_masks(const struct kubelet_hints *list)
+{
+    return !list->any && !list->impossible;
+}
+
+static bool any_is_full(const struct kubelet_hints *lists, uint32_t n, uint32_t zones)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        if (has_masks(&lists[i]) && mask_set_is_full(lists[i].masks, zones))
+            return true;
+    }
+    return false;
+}
+
+/*
+ * What the masks of all lists can meet in, the empty mask aside. Where one list has every mask, the
+ * others meet it in all that is inside theirs, and each of those in what the next has around it.
+ */
+static void meet(uint64_t *meets, const struct kubelet_hints *lists, uint32_t n, uint32_t zones,
+                 uint32_t *counts)
+{
+    const uint32_t words = mask_set_words(zones);
+    const bool inside = any_is_full(lists, n, zones);
+    bool first = true;
+
+    for (uint32_t i = 0; i < n; i++) {
+        uint64_t masks[MASK_SET_WORDS];
+
+        if (!has_masks(&lists[i]))
+            continue;
+        memcpy(masks, lists[i].masks, words * sizeof(*masks));
+        if (inside)
+            mask_set_close_down(masks, zones);
+        if (!first && !inside)
+            mask_set_and_all(meets, masks, zones, counts);
+        for (uint32_t w = 0; w < words && (first || inside); w++)
+            meets[w] = first ? masks[w] : meets[w] & masks[w];
+        first = false;
+    }
+}
+
 /* No mask is preferred by all: the best of everything the lists' masks can meet in. */
 static uint64_t best_unpreferred(const struct node_view *node, const struct kubelet_hints *lists,
                                  uint32_t n, uint64_t all, uint32_t *counts)
 {
     const uint32_t zones = node->machine.n_zones, b = widest_need(lists, n, zones);
     uint64_t meets[MASK_SET_WORDS], best = 0;
-    bool cares = false;
 
-    for (uint32_t i = 0; i < n; i++) {
-        if (lists[i].any || lists[i].impossible)
-            continue;
-        if (cares)
-            mask_set_and_all(meets, lists[i].masks, zones, counts);
-        else
-            memcpy(meets, lists[i].masks, mask_set_words(zones) * sizeof(*meets));
-        cares = true;
-    }
-    if (!cares)
-        return all;
+    if (b == 0)
+        return all; /* nobody has a mask */
+    meet(meets, lists, n, zones, counts);
     /* The order of better_unpreferred: of size b, else the widest below it, else the narrowest. */
     for (uint32_t k = b; k >= 1 && !best; k--)
         best = best_of_size(node, meets, k);

@@ -139,6 +139,8 @@ enum kubelet_single kubelet_single_merge(const struct kubelet_run *run,
         if (!ask_devices(&a, run, &wants->devices[i]))
             return KUBELET_SINGLE_OPEN;
     }
+    if (!a.zones && policy == KUBELET_POLICY_BEST_EFFORT)
+        return KUBELET_SINGLE_OPEN;
     if (memory) {
         const uint64_t zones = memory_zones(run, wants, a.zones);
 

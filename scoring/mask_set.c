@@ -59,6 +59,30 @@ void mask_set_keep_touching(uint64_t *set, uint32_t n, uint64_t zones)
         set[w] &= (w & (zones >> LOW)) == 0 ? ~apart : UINT64_MAX;
 }
 
+bool mask_set_is_full(const uint64_t *set, uint32_t n)
+{
+    const uint64_t all = n < LOW ? (UINT64_C(1) << (1u << n)) - 1 : UINT64_MAX;
+    uint64_t lacks = (set[0] | 1) ^ all;
+
+    for (uint32_t w = 1; w < mask_set_words(n); w++)
+        lacks |= ~set[w];
+    return lacks == 0;
+}
+
+void mask_set_close_down(uint64_t *set, uint32_t n)
+{
+    const uint32_t words = mask_set_words(n);
+
+    for (uint32_t w = 0; w < words; w++) {
+        for (uint32_t i = 0; i < LOW; i++)
+            set[w] |= (set[w] & has_zone[i]) >> (1u << i);
+    }
+    for (uint32_t half = 1; half < words; half <<= 1) {
+        for (uint32_t w = 0; w < words; w++)
+            set[w] |= w & half ? 0 : set[w + half];
+    }
+}
+
 static uint64_t size_word(uint32_t w, uint32_t k)
 {
     const uint32_t high = (uint32_t)__builtin_popcount(w);

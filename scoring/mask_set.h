@@ -40,6 +40,12 @@ void mask_set_subsets(uint64_t *set, uint32_t n, uint64_t zones);
 void mask_set_keep_supersets(uint64_t *set, uint32_t n, uint64_t zones);
 void mask_set_keep_touching(uint64_t *set, uint32_t n, uint64_t zones);
 
+/* Whether every mask but the empty one is there. */
+bool mask_set_is_full(const uint64_t *set, uint32_t n);
+
+/* Add all masks inside those that are there. */
+void mask_set_close_down(uint64_t *set, uint32_t n);
+
 /* Keep the masks of k zones. */
 void mask_set_keep_size(uint64_t *set, uint32_t n, uint32_t k);
 

@@ -212,6 +212,30 @@ static void the_and_of_two_sets_is_the_and_of_all_pairs(void **state)
     }
 }
 
+static void what_is_inside_is_found_by_looking_at_all_pairs(void **state)
+{
+    uint64_t seed = test_seed(16);
+    static struct both b;
+    static bool inside[MASKS];
+
+    for (int round = 0; round < 600; round++) {
+        const uint32_t n = 1 + (uint32_t)round % 9;
+        bool full = true;
+
+        fill(&b, n, &seed);
+        memset(inside, 0, sizeof(inside));
+        for (uint64_t m = 0; m < UINT64_C(1) << n; m++) {
+            for (uint64_t k = m; !inside[m] && k < UINT64_C(1) << n; k++)
+                inside[m] = b.slow[k] && (m & ~k) == 0;
+            full = full && (m == 0 || b.slow[m]);
+        }
+        assert_int_equal(mask_set_is_full(b.fast, n), full);
+        mask_set_close_down(b.fast, n);
+        memcpy(b.slow, inside, sizeof(inside));
+        expect_equal(&b);
+    }
+}
+
 /* All 4096 masks twice: the largest products the inclusion and exclusion has to take back. */
 static void the_and_of_two_full_sets_is_full(void **state)
 {
@@ -236,6 +260,7 @@ int main(void)
         cmocka_unit_test(sums_over_zones_equal_adding_them_up),
         cmocka_unit_test(things_in_several_zones_are_counted_once),
         cmocka_unit_test(the_and_of_two_sets_is_the_and_of_all_pairs),
+        cmocka_unit_test(what_is_inside_is_found_by_looking_at_all_pairs),
         cmocka_unit_test(the_and_of_two_full_sets_is_full),
     };
 

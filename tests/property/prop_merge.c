@@ -173,8 +173,9 @@ static void random_list(uint64_t *seed, uint32_t zones, struct kubelet_hints *fa
         slow->hint[slow->n++] = (struct hint){true, kind == 0, 0};
         return;
     }
-    for (uint64_t tries = 1 + test_random(seed, most); tries > 0; tries--) {
-        const uint64_t m = 1 + test_random(seed, masks - 1);
+    const bool every = kind == 2 && masks <= MAX_HINTS;
+    for (uint64_t tries = every ? masks - 1 : 1 + test_random(seed, most); tries > 0; tries--) {
+        const uint64_t m = every ? tries : 1 + test_random(seed, masks - 1);
         const bool preferred = test_random(seed, 3) == 0;
 
         if (fast->masks[m / 64] >> (m % 64) & 1)

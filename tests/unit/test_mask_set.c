@@ -88,6 +88,23 @@ static void touching_masks_share_a_zone(void **state)
     assert_true(set[0] == 0 && set[1] == UINT64_MAX);
 }
 
+static void a_set_closed_downwards_has_all_that_is_inside(void **state)
+{
+    uint64_t set[4] = {0, 0, 0, UINT64_C(1) << 0x21}; /* zones 0, 5, 6, 7 of 8 */
+    uint64_t all[2] = {UINT64_MAX & ~UINT64_C(1), UINT64_MAX};
+
+    (void)state;
+    mask_set_close_down(set, 8);
+    for (uint32_t w = 0; w < 4; w++) /* none, 0, 5, 0 and 5: with and without 6, 7 */
+        assert_true(set[w] == (UINT64_C(1) | 1u << 1 | UINT64_C(1) << 0x20 | UINT64_C(1) << 0x21));
+    assert_true(mask_set_is_full(all, 7));
+    all[0] &= ~(UINT64_C(1) << 63);
+    assert_false(mask_set_is_full(all, 7));
+    all[0] = 0xe; /* 1, 2, 3: of two zones */
+    assert_true(mask_set_is_full(all, 2));
+    assert_false(mask_set_is_full(all, 3));
+}
+
 static void sizes_and_widths_count_zones(void **state)
 {
     uint64_t set[MASK_SET_WORDS];
@@ -222,6 +239,7 @@ int main(void)
         cmocka_unit_test(subsets_reach_into_the_words_of_the_high_zones),
         cmocka_unit_test(supersets_contain_all_that_is_asked),
         cmocka_unit_test(touching_masks_share_a_zone),
+        cmocka_unit_test(a_set_closed_downwards_has_all_that_is_inside),
         cmocka_unit_test(sizes_and_widths_count_zones),
         cmocka_unit_test(next_walks_the_masks_upwards),
         cmocka_unit_test(counts_of_zones_add_up_and_saturate),
