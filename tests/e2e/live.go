@@ -82,6 +82,7 @@ func (l *live) play(only string) {
 		{"kube-controller-manager and kubelets", l.playControllers},
 		{"the operator, with tokens and roles of the real API server", l.playOperator},
 		{"a pod that fits no zone", l.playReasons},
+		{"news that come a moment late", l.playNews},
 		{"bind", l.playBind},
 		{"numawise is away, and ignorable", l.playIgnorable},
 		{"numawise behind TLS, with certificates on both sides", l.playTLS},
