@@ -302,15 +302,15 @@ static uint32_t recall_rows(const struct judging *j)
 
 /*
  * The views of a large cluster lie in memory far away: while a row is judged, that of the next one
- * and the struct of the one behind it are on their way.
+ * and the struct of the one behind it are on their way. Rows from `to` on may be another thread's.
  */
-static void fetch_ahead(const struct judging *j, uint32_t i)
+static void fetch_ahead(const struct judging *j, uint32_t i, uint32_t to)
 {
     const struct decide_row *const rows = j->rows;
 
-    if (i + 2 < j->d->n && rows[i + 2].marks & OPEN)
+    if (i + 2 < to && rows[i + 2].marks & OPEN)
         cluster_snapshot_prefetch(j->d->snapshot, rows[i + 2].position);
-    if (i + 1 < j->d->n && rows[i + 1].marks & OPEN)
+    if (i + 1 < to && rows[i + 1].marks & OPEN)
         node_view_prefetch(cluster_snapshot_node(j->d->snapshot, rows[i + 1].position));
 }
 
@@ -325,7 +325,7 @@ static int compute_rows(void *ctx, uint32_t from, uint32_t to, struct arena *a)
 
         if (!(row->marks & OPEN))
             continue;
-        fetch_ahead(j, i);
+        fetch_ahead(j, i, to);
         const int rc = score_node_timeless(&r, j->d->request,
                                            cluster_snapshot_node(j->d->snapshot, row->position), a);
         if (rc)
