@@ -11,6 +11,7 @@
 #include "base/buf.h"
 #include "scoring/evaluate.h"
 #include "scoring/kubelet_request.h"
+#include "scoring/kubelet_run.h"
 #include "tests/support/test.h"
 #include "tests/vectors/vector_case.h"
 
@@ -462,6 +463,60 @@ static void whole_cores_are_asked_for_in_whole_cores(void **state)
     end(&f);
 }
 
+/* --- single zones --- */
+
+/* What single zones tell of a pod of one container. */
+static enum kubelet_single ask_single(struct fixture *f, const char *pod, struct kubelet_hint *out)
+{
+    struct kubelet_run run = {
+        .node = &f->node, .state = &f->node.state, .answer = &f->answer[0], .zones_only = true};
+
+    if (f->pod_json[0])
+        json_decref(f->pod_json[0]);
+    vector_pod_text(&f->pod[0], pod, &f->pod_json[0], &f->a);
+    assert_int_equal(score_request_init(&f->req[0], &f->pod[0], &f->a, NULL), 0);
+    run.req = f->req[0];
+    assert_int_equal(kubelet_run_init(&run, &f->a), 0);
+    return kubelet_single_merge(&run, &run.req->containers[0].wants, out);
+}
+
+static void expect_single(struct fixture *f, const char *pod, uint64_t affinity)
+{
+    struct kubelet_hint hint = {.affinity = 77};
+
+    assert_int_equal(ask_single(f, pod, &hint), KUBELET_SINGLE_FOUND);
+    assert_true(hint.has_affinity && hint.preferred);
+    assert_int_equal(hint.affinity, affinity);
+}
+
+/* Free: 3 CPUs and 7 GiB in zone 0, 4 and 7 in zone 1, a GPU in each. */
+static void single_zones_decide_where_they_can(void **state)
+{
+    struct kubelet_hint hint;
+    struct fixture f;
+
+    begin(&f, POLICY("restricted"));
+    expect_single(&f, POD("'cpu':'4','memory':'1Gi'"), 2);
+    expect_single(&f, POD("'cpu':'3','memory':'7Gi','x.com/gpu':'1'"), 1);
+    expect_single(&f, POD("'x.com/gpu':'0'"), 1);
+    expect_single(&f, POD("'x.com/none':'1'"), 3); /* nobody cares: all zones */
+    /* five CPUs are in two zones only, one GiB is wanted in one: never the same set */
+    assert_int_equal(ask_single(&f, POD("'cpu':'5','memory':'1Gi'"), &hint), KUBELET_SINGLE_NONE);
+    /* of two zones each, which the sets have to tell */
+    assert_int_equal(ask_single(&f, POD("'cpu':'5','memory':'8Gi'"), &hint), KUBELET_SINGLE_OPEN);
+    /* 8 GiB are in no zone, and where they are in no set of them either, nobody minds */
+    assert_int_equal(ask_single(&f, POD("'cpu':'1','memory':'8Gi'"), &hint), KUBELET_SINGLE_OPEN);
+    f.node.state.device_held[0] = 1;
+    expect_single(&f, POD("'cpu':'1','memory':'1Gi','x.com/gpu':'1'"), 2);
+    f.node.state.device_held[0] = 3;
+    assert_int_equal(ask_single(&f, POD("'x.com/gpu':'1'"), &hint), KUBELET_SINGLE_NONE);
+    f.node.kubelet.policy = KUBELET_POLICY_BEST_EFFORT; /* takes what is not preferred */
+    assert_int_equal(ask_single(&f, POD("'x.com/gpu':'1'"), &hint), KUBELET_SINGLE_OPEN);
+    f.node.kubelet.policy = KUBELET_POLICY_SINGLE_NUMA_NODE;
+    assert_int_equal(ask_single(&f, POD("'cpu':'5','memory':'8Gi'"), &hint), KUBELET_SINGLE_NONE);
+    end(&f);
+}
+
 /* --- many zones --- */
 
 /* n zones of one CPU each, 8 GiB less 1, in sockets of their own. */
@@ -757,6 +812,7 @@ int main(void)
         cmocka_unit_test(a_page_size_of_an_init_container_alone_is_not_in_the_pods_hint),
         cmocka_unit_test(device_errors_have_the_kubelets_words),
         cmocka_unit_test(whole_cores_are_asked_for_in_whole_cores),
+        cmocka_unit_test(single_zones_decide_where_they_can),
         cmocka_unit_test(beyond_twelve_zones_hints_are_not_worked_out),
         cmocka_unit_test(without_hints_any_number_of_zones_is_served),
         cmocka_unit_test(zone_ids_beyond_63_kill_the_kubelet),
