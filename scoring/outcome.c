@@ -7,17 +7,25 @@
 #include "base/arena.h"
 #include "scoring/kubelet_request.h"
 
-static uint32_t count_cpus(const struct node_view *node, const uint64_t *set, uint32_t *by_zone)
+/* The CPUs of the set by zone, and the zones that have some; returns how many they are. */
+static uint32_t count_cpus(const struct node_view *node, const uint64_t *set, uint32_t *by_zone,
+                           uint64_t *out_zones)
 {
+    const uint32_t words = node->cpu_words;
+    const uint64_t *in = node->cpus.zone_set;
+    uint64_t zones = 0;
     uint32_t sum = 0;
 
-    for (uint32_t z = 0; z < node->machine.n_zones; z++) {
-        const uint64_t *const in = &node->cpus.zone_set[(size_t)z * node->cpu_words];
+    for (uint32_t z = 0; z < node->machine.n_zones; z++, in += words) {
+        uint32_t n = 0;
 
-        for (uint32_t w = 0; w < node->cpu_words; w++)
-            by_zone[z] += (uint32_t)__builtin_popcountll(set[w] & in[w]);
-        sum += by_zone[z];
+        for (uint32_t w = 0; w < words; w++)
+            n += (uint32_t)__builtin_popcountll(set[w] & in[w]);
+        by_zone[z] = n;
+        zones |= (uint64_t)(n > 0) << z;
+        sum += n;
     }
+    *out_zones = zones;
     return sum;
 }
 
@@ -96,16 +104,17 @@ static int place(struct outcome_container *c, const struct outcome *o, uint32_t 
 {
     const struct score_container *const got = &o->answer->containers[i];
     const uint32_t zones = o->node->machine.n_zones;
-    uint32_t *const cpu = arena_array(a, zones, sizeof(*cpu));
-    uint32_t *const memory = arena_array(a, zones, sizeof(*memory));
+    uint32_t *const cpu = arena_array(a, 2 * (size_t)zones, sizeof(*cpu)), *const memory =
+                                                                               cpu ? cpu + zones
+                                                                                   : NULL;
 
-    if (!cpu || !memory)
+    if (!cpu)
         return -ENOMEM;
     c->runs = o->req->containers[i].kind != POD_INIT;
     c->has_own = got->cpus != NULL;
     c->cpu = cpu;
     c->memory = memory;
-    c->cpus = count_cpus(o->node, got->cpus ? got->cpus : o->after->cpu_free, cpu);
+    c->cpus = count_cpus(o->node, got->cpus ? got->cpus : o->after->cpu_free, cpu, &c->cpu_zones);
     c->weight = weight_of(&o->req->pod->containers[i]);
     if (!count_memory(got, zones, memory))
         memcpy(memory, cpu, zones * sizeof(*memory));
@@ -115,21 +124,17 @@ static int place(struct outcome_container *c, const struct outcome *o, uint32_t 
 static void add_zones(struct outcome *o, const struct outcome_container *c,
                       const struct score_container *got)
 {
-    uint64_t cpus = 0;
-
     if (!c->runs)
         return;
-    for (uint32_t z = 0; z < o->node->machine.n_zones; z++)
-        cpus |= (uint64_t)(c->cpu[z] > 0) << z;
-    o->zones |= node_device_zones(o->node, got->devices) | (c->has_own ? cpus : 0);
-    o->floating |= c->has_own ? 0 : cpus;
+    o->zones |= node_device_zones(o->node, got->devices) | (c->has_own ? c->cpu_zones : 0);
+    o->floating |= c->has_own ? 0 : c->cpu_zones;
     for (uint32_t i = 0; i < got->n_blocks; i++)
         o->zones |= got->blocks[i].zones;
 }
 
-static void hold(uint64_t *held, const struct node_view *node, const uint64_t *devices)
+static void hold(uint64_t *held, uint32_t words, const uint64_t *devices)
 {
-    for (uint32_t w = 0; devices && w < node_device_words(node); w++)
+    for (uint32_t w = 0; devices && w < words; w++)
         held[w] |= devices[w];
 }
 
@@ -137,7 +142,7 @@ int outcome_init(struct outcome *out, const struct node_view *node, const struct
                  const struct node_state *after, const struct kubelet_answer *answer,
                  struct arena *a)
 {
-    const uint32_t words = node_device_words(node);
+    const uint32_t words = req->whole.n_devices ? node_device_words(node) : 0;
     struct outcome_container *const containers =
         arena_array(a, req->n_containers, sizeof(*containers));
     uint64_t *const held = arena_array(a, words, sizeof(*held));
@@ -146,7 +151,7 @@ int outcome_init(struct outcome *out, const struct node_view *node, const struct
 
     if (!containers || !held)
         return -ENOMEM;
-    hold(held, node, node->state.device_held);
+    hold(held, words, node->state.device_held);
     for (uint32_t i = 0; i < req->n_containers; i++) {
         struct outcome_container *const c = &containers[i];
         const struct kubelet_wants *const wants = &req->containers[i].wants;
@@ -155,7 +160,7 @@ int outcome_init(struct outcome *out, const struct node_view *node, const struct
             (wants->n_devices && choose(c, node, wants, &answer->containers[i], held, a)))
             return -ENOMEM;
         if (c->runs)
-            hold(held, node, answer->containers[i].devices);
+            hold(held, words, answer->containers[i].devices);
         add_zones(&o, c, &answer->containers[i]);
     }
     *out = o;

@@ -2,6 +2,8 @@
 /* From the facts of an admission to the formulas: what of it each term is asked about. */
 #include "scoring/terms.h"
 
+#include <string.h>
+
 #include "scoring/compute.h"
 #include "scoring/interference.h"
 #include "scoring/kubelet_request.h"
@@ -268,11 +270,17 @@ static bool compute(uint32_t *out, const struct outcome *o)
 /* Where the pod as a whole runs: the shares of its containers by CPU request, in thousandths. */
 static void pod_cpus(uint32_t *out, const struct outcome *o)
 {
-    uint64_t weights = 0;
+    uint64_t weights = 0, zones = 0;
 
-    for (uint32_t i = 0; i < o->req->n_containers; i++)
-        weights += o->containers[i].runs && o->containers[i].cpus ? o->containers[i].weight : 0;
-    for (uint32_t z = 0; z < o->node->machine.n_zones; z++) {
+    for (uint32_t i = 0; i < o->req->n_containers; i++) {
+        const struct outcome_container *const c = &o->containers[i];
+
+        weights += c->runs && c->cpus ? c->weight : 0;
+        zones |= c->runs ? c->cpu_zones : 0;
+    }
+    memset(out, 0, o->node->machine.n_zones * sizeof(*out));
+    for (uint64_t rest = zones; rest; rest &= rest - 1) {
+        const uint32_t z = (uint32_t)__builtin_ctzll(rest);
         uint64_t sum = 0;
 
         for (uint32_t i = 0; i < o->req->n_containers; i++) {
@@ -281,7 +289,7 @@ static void pod_cpus(uint32_t *out, const struct outcome *o)
             if (c->runs && c->cpu[z])
                 sum += c->weight * c->cpu[z] * 1000 / c->cpus;
         }
-        out[z] = sum ? (uint32_t)(sum / weights) : 0;
+        out[z] = (uint32_t)(sum / weights);
     }
 }
 
