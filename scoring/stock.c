@@ -5,7 +5,6 @@
 
 #include "scoring/kubelet_request.h"
 #include "scoring/outcome.h"
-#include "topology/cpuset.h"
 
 /* Whose devices the columns from DEMAND_DEVICES on count; NULL: the node has none with zones. */
 struct columns {
@@ -64,14 +63,15 @@ static void put_devices(struct frag_zone *out, const struct outcome *o, uint32_t
                         const struct node_resource *r, uint32_t column)
 {
     const struct node_view *const node = o->node;
+    const uint64_t *const in = node->device_zone_set + (size_t)zone * node_device_words(node);
     uint32_t whole = 0, before = 0, after = 0;
 
-    for (uint32_t d = r->first; d < r->first + r->n; d++) {
-        if (!node->devices[d].healthy || !(node->devices[d].zones >> zone & 1))
-            continue;
-        whole++;
-        before += !cpuset_has(node->state.device_held, d);
-        after += !cpuset_has(o->after->device_held, d);
+    for (uint32_t w = r->first / 64; w * 64 < r->first + r->n; w++) {
+        const uint64_t there = node_resource_word(r, w) & in[w] & node->device_healthy[w];
+
+        whole += (uint32_t)__builtin_popcountll(there);
+        before += (uint32_t)__builtin_popcountll(there & ~node->state.device_held[w]);
+        after += (uint32_t)__builtin_popcountll(there & ~o->after->device_held[w]);
     }
     put(out, column, whole, before, after);
 }
@@ -112,8 +112,8 @@ static void find_resource(struct columns *out, const struct node_view *node, str
 
 static bool is_taken(const struct outcome *o, const struct node_resource *r)
 {
-    for (uint32_t d = r->first; d < r->first + r->n; d++) {
-        if (cpuset_has(o->after->device_held, d) != cpuset_has(o->node->state.device_held, d))
+    for (uint32_t w = r->first / 64; w * 64 < r->first + r->n; w++) {
+        if ((o->after->device_held[w] ^ o->node->state.device_held[w]) & node_resource_word(r, w))
             return true;
     }
     return false;
