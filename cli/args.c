@@ -101,6 +101,22 @@ int args_finish(const struct args *a, int what)
     return args_usage_error(a->command, "%s", a->err.text);
 }
 
+int args_read(const struct args_command *command, int argc, char **argv,
+              int (*take)(void *ctx, int what, const char *value), void *ctx)
+{
+    struct args a;
+    int what, rc = EXIT_YES;
+
+    args_init(&a, command, argc, argv);
+    while (rc == EXIT_YES && (what = args_next(&a)) != ARGS_END) {
+        if (what == ARGS_HELP || what == ARGS_ERROR)
+            rc = args_finish(&a, what) == EXIT_YES ? ARGS_HELP : EXIT_USAGE;
+        else
+            rc = take(ctx, what, a.value);
+    }
+    return rc;
+}
+
 void args_help(const struct args_command *command, FILE *to)
 {
     (void)fprintf(to, "usage: numawise %s %s\n\n%s\n", command->name, command->usage,

@@ -53,6 +53,13 @@ int args_next(struct args *a) MUST_CHECK;
 /* Handle what is no flag or word: print the help or the error; the exit code to end with. */
 int args_finish(const struct args *a, int what);
 
+/*
+ * All of them: `take` gets each flag, and each other word as ARGS_WORD, until one is not EXIT_YES.
+ * EXIT_YES, the code to end with, or ARGS_HELP: the help was printed.
+ */
+int args_read(const struct args_command *command, int argc, char **argv,
+              int (*take)(void *ctx, int what, const char *value), void *ctx);
+
 void args_help(const struct args_command *command, FILE *to);
 
 /* Print "numawise NAME: text" and how to get help on stderr; returns EXIT_USAGE. */

@@ -81,6 +81,19 @@ static int set_flag(struct options *o, int flag, const char *value)
     return EXIT_YES;
 }
 
+/* A flag, or the word that is the pod. */
+static int take_arg(void *ctx, int what, const char *value)
+{
+    struct options *const o = ctx;
+
+    if (what != ARGS_WORD)
+        return set_flag(o, what, value);
+    if (o->pod)
+        return args_usage_error(&command, "one POD at a time, not also \"%s\"", value);
+    o->pod = value;
+    return EXIT_YES;
+}
+
 /* The server decides by its own cluster and configuration, and keeps what it was asked about. */
 static int check_server_args(const struct options *o)
 {
@@ -117,28 +130,6 @@ static int check_args(const struct options *o)
     if (o->pod && o->ns && strchr(o->pod, '/'))
         return args_usage_error(&command, "%s names a namespace, and so does -n", o->pod);
     return EXIT_YES;
-}
-
-/* EXIT_YES, an exit code, or -1: the help was printed. */
-static int read_args(struct options *o, int argc, char **argv)
-{
-    struct args a;
-    int what, rc = EXIT_YES;
-
-    args_init(&a, &command, argc, argv);
-    while (rc == EXIT_YES && (what = args_next(&a)) != ARGS_END) {
-        if (what == ARGS_HELP)
-            return args_finish(&a, what), -1;
-        if (what == ARGS_ERROR)
-            return args_finish(&a, what);
-        if (what == ARGS_WORD && o->pod)
-            return args_usage_error(&command, "one POD at a time, not also \"%s\"", a.value);
-        if (what == ARGS_WORD)
-            o->pod = a.value;
-        else
-            rc = set_flag(o, what, a.value);
-    }
-    return rc == EXIT_YES ? check_args(o) : rc;
 }
 
 /* What all pods of one run share. */
@@ -350,10 +341,12 @@ int cmd_explain(int argc, char **argv)
     struct run run = {.options = &options};
     struct numawise_config config;
     struct err err = {0};
-    int rc = read_args(&options, argc, argv);
+    int rc = args_read(&command, argc, argv, take_arg, &options);
 
+    if (rc == EXIT_YES)
+        rc = check_args(&options);
     if (rc)
-        return rc < 0 ? EXIT_YES : rc;
+        return rc == ARGS_HELP ? EXIT_YES : rc;
     if (options.server)
         return ask_server(&options);
     rc = settings_read(&config, &options.settings, &err);

@@ -134,8 +134,10 @@ static int set_seed(struct options *o, const char *text)
                : args_usage_error(&command, "--seed %s: not a whole number", text);
 }
 
-static int set_flag(struct options *o, int flag, const char *value)
+static int set_flag(void *ctx, int flag, const char *value)
 {
+    struct options *const o = ctx;
+
     switch (flag) {
     case WORKLOAD:
         return add_text(o->files, &o->n_files, SIMULATE_MAX_FILES, flag, value);
@@ -185,23 +187,6 @@ static int check_args(const struct options *o)
     if (o->compare && o->n_policies == 0 && o->n_sets == 0)
         return args_usage_error(&command, "--compare what? Give --policy or --set");
     return EXIT_YES;
-}
-
-/* EXIT_YES, an exit code, or -1: the help was printed. */
-static int read_args(struct options *o, int argc, char **argv)
-{
-    struct args a;
-    int what, rc = EXIT_YES;
-
-    args_init(&a, &command, argc, argv);
-    while (rc == EXIT_YES && (what = args_next(&a)) != ARGS_END) {
-        if (what == ARGS_HELP)
-            return args_finish(&a, what), -1;
-        if (what == ARGS_ERROR)
-            return args_finish(&a, what);
-        rc = set_flag(o, what, a.value);
-    }
-    return rc == EXIT_YES ? check_args(o) : rc;
 }
 
 /* --- the runs --- */
@@ -375,11 +360,13 @@ int cmd_simulate(int argc, char **argv)
     struct options options = {.tries = DEFAULT_TRIES, .weight = DEFAULT_WEIGHT, .seed = 1};
     struct whole *const w = calloc(1, sizeof(*w));
     struct err err = {0};
-    int rc = read_args(&options, argc, argv);
+    int rc = args_read(&command, argc, argv, set_flag, &options);
 
+    if (rc == EXIT_YES)
+        rc = check_args(&options);
     if (rc || !w) {
         free(w);
-        return rc < 0 ? EXIT_YES : rc ? rc : EXIT_UNREADABLE;
+        return rc == ARGS_HELP ? EXIT_YES : rc ? rc : EXIT_UNREADABLE;
     }
     w->options = &options;
     rc = settings_read(&w->config, &options.settings, &err);

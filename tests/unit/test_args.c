@@ -115,6 +115,38 @@ static void what_is_wrong_is_said_with_the_nearest_flag(void **state)
     assert_int_equal(args_usage_error(&command, "%s", "why"), EXIT_USAGE);
 }
 
+struct taken {
+    int n, last, stop_at; /* what is told at the last one */
+};
+
+static int take(void *ctx, int what, const char *value)
+{
+    struct taken *const t = ctx;
+
+    t->last = what;
+    return ++t->n == t->stop_at ? EXIT_NO : EXIT_YES;
+}
+
+static void all_are_taken_until_one_is_wrong(void **state)
+{
+    struct taken t = {.stop_at = 0};
+
+    BEGIN("--node", "a", "x", "-q");
+    assert_int_equal(args_read(&command, args.argc, args.argv, take, &t), EXIT_YES);
+    assert_int_equal(t.n, 3);
+    assert_int_equal(t.last, QUIET);
+    t = (struct taken){.stop_at = 2};
+    assert_int_equal(args_read(&command, args.argc, args.argv, take, &t), EXIT_NO);
+    assert_int_equal(t.last, ARGS_WORD);
+    t = (struct taken){.stop_at = 0};
+    BEGIN("x", "--nodes", "a", "y");
+    assert_int_equal(args_read(&command, args.argc, args.argv, take, &t), EXIT_USAGE);
+    assert_int_equal(t.n, 1);
+    BEGIN("-h", "x");
+    assert_int_equal(args_read(&command, args.argc, args.argv, take, &t), ARGS_HELP);
+    assert_int_equal(t.n, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -124,6 +156,7 @@ int main(void)
         cmocka_unit_test(a_value_may_look_like_a_flag),
         cmocka_unit_test(help_has_two_names),
         cmocka_unit_test(what_is_wrong_is_said_with_the_nearest_flag),
+        cmocka_unit_test(all_are_taken_until_one_is_wrong),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
