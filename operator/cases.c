@@ -151,6 +151,14 @@ static struct op_case *find(const struct op *op, struct str ns, const char *name
     return k;
 }
 
+bool op_case_is_followed(const struct op *op, struct str ns, struct str name)
+{
+    char text[CASE_NAME_BYTES];
+
+    return snprintf(text, sizeof(text), "%.*s", STR_ARG(name)) < (int)sizeof(text) &&
+           find(op, ns, text);
+}
+
 static bool has_room(const struct op *op, struct str ns)
 {
     uint32_t n = 0;

@@ -31,7 +31,7 @@ struct op_object {
     bool made_here;                    /* cluster/writer.h */
     bool marked;                       /* not told yet by the list that is under way */
     bool writing;                      /* its status is being stored */
-    enum op_adjusted adjusted;         /* of a ResourceAdjustment */
+    enum op_adjusted adjusted;         /* of a ResourceAdjustment; a DeadlockReport: settled */
     uint64_t retry_ns;                 /* its status is not stored before that again */
     struct str json;                   /* whole; followed by 64 readable bytes */
     struct str metadata, spec, status; /* slices of it, empty = not there */

@@ -126,6 +126,7 @@ int op_delta(struct op *op, const struct source_delta *delta, struct err *err)
 void op_resign(struct op *op)
 {
     op_cases_done(op);
+    op->led_ns = 0;
     lock_book_done(&op->book);
     lock_book_init(&op->book, op->options.hash_key);
     for (uint32_t i = 0; i < op->objects.n[OP_LOCK_POLICY]; i++) {
@@ -534,6 +535,7 @@ void op_tick(struct op *op, uint64_t now_ns, int64_t now_us)
         op_adjustments_tick(op, now_ns, now_us);
         op_conflicts_tick(op, now_ns, now_us);
         op_policies_tick(op, now_ns, now_us);
+        op_silent_tick(op, now_ns, now_us);
     }
     detect(op, now_ns);
     op_cases_tick(op, now_ns, now_us);

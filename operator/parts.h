@@ -50,6 +50,7 @@ struct op {
     uint64_t ticked_ns;    /* the last tick */
     uint64_t looked_ns;    /* when pods were looked at last */
     uint64_t told_ns;      /* when statuses of policies were looked at last */
+    uint64_t led_ns;       /* since when it leads; 0 = it has not looked yet */
     uint64_t offers_as_of; /* the snapshot in which offers were looked at last */
 };
 
@@ -132,6 +133,10 @@ void op_adjustments_tick(struct op *op, uint64_t now_ns, int64_t now_us);
 
 void op_cases_tick(struct op *op, uint64_t now_ns, int64_t now_us);
 void op_cases_done(struct op *op);
+bool op_case_is_followed(const struct op *op, struct str ns, struct str name);
+
+/* Close the reports of deadlocks that nobody has spoken of for ten minutes. */
+void op_silent_tick(struct op *op, uint64_t now_ns, int64_t now_us);
 
 /* --- policies --- */
 

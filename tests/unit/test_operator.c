@@ -407,6 +407,68 @@ static void a_deadlock_is_planned_beyond_its_threshold(void **state)
     done(&a);
 }
 
+static const char *resolved_of(struct bench *b, char out[64])
+{
+    struct answer a = call(b, HTTP_GET, "/v1/deadlocks/bank", "");
+    const size_t n = json_array_size(at(&a, "items.0.status.conditions"));
+    char path[64];
+
+    assert_int_equal(json_array_size(at(&a, "items")), 1);
+    (void)snprintf(path, sizeof(path), "items.0.status.conditions.%zu.type", n - 1);
+    assert_string_equal(text_at(&a, path), "Resolved");
+    (void)snprintf(path, sizeof(path), "items.0.status.conditions.%zu.reason", n - 1);
+    (void)snprintf(out, 64, "%s", text_at(&a, path));
+    assert_string_equal(text_at(&a, "items.0.status.plan.mode"), "DryRun"); /* the rest stays */
+    done(&a);
+    return out;
+}
+
+/* After a restart, or under another leader: what lasts is told again, and what is not has ended. */
+static void a_report_that_nobody_speaks_of_is_closed(void **state)
+{
+    struct bench *const b = *state;
+    char text[64];
+
+    add_pod(b, "bank", "teller-0", "");
+    say_deadlock(b, 1);
+    wait_ms(b, 2000);
+    say_deadlock(b, 2);
+    wait_ms(b, 30000);
+    assert_string_equal(resolved_of(b, text), "Active");
+    op_resign(b->op);
+    wait_ms(b, 599000);
+    assert_string_equal(resolved_of(b, text), "Active");
+    const int puts = b->puts;
+    b->fail_with = -ENOSPC;
+    wait_ms(b, 3000);
+    b->fail_with = 0;
+    assert_string_equal(resolved_of(b, text), "Active");
+    wait_ms(b, 62000);
+    assert_string_equal(resolved_of(b, text), "Silent");
+    const int after = b->puts;
+    assert_true(after > puts);
+    wait_ms(b, 120000);
+    assert_int_equal(b->puts, after);
+}
+
+static void a_report_that_is_told_again_stays(void **state)
+{
+    struct bench *const b = *state;
+    char text[64];
+
+    add_pod(b, "bank", "teller-0", "");
+    say_deadlock(b, 1);
+    wait_ms(b, 2000);
+    say_deadlock(b, 2);
+    wait_ms(b, 30000);
+    op_resign(b->op);
+    for (int i = 3; i < 30; i++) { /* from 1 on, as it is asked to */
+        say_deadlock(b, i - 2);
+        wait_ms(b, 30000);
+    }
+    assert_string_equal(resolved_of(b, text), "Active");
+}
+
 static void nobody_is_the_victim_where_nothing_may_be_ended(void **state)
 {
     struct bench *const b = *state;
@@ -816,6 +878,8 @@ int main(void)
         T(the_hierarchy_comes_in_every_format),
         T(unknown_calls_are_not_found),
         T(a_deadlock_is_planned_beyond_its_threshold),
+        T(a_report_that_nobody_speaks_of_is_closed),
+        T(a_report_that_is_told_again_stays),
         T(nobody_is_the_victim_where_nothing_may_be_ended),
         T(a_claim_is_evidence_and_confirmed_by_two_parties),
         T(a_cycle_told_the_other_way_round_is_the_same),
