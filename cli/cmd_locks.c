@@ -16,21 +16,26 @@
 #include "kube/emit.h"
 #include "kube/fetch.h"
 #include "kube/lock_policy.h"
+#include "net/site.h"
 #include "operator/declare.h"
 #include "operator/draw/draw.h"
 #include "operator/locks/book.h"
 
-enum { CLUSTER, SERVER, NAMESPACE, OUTPUT };
+enum { CLUSTER, SERVER, TOKEN, AUTHORITY, NAMESPACE, OUTPUT };
 
 static const struct args_flag flags[] = {
     [CLUSTER] = {"cluster", 0, "DIR", "directory of manifests that is the cluster"},
     [SERVER] = {"server", 0, "URL", "the operator's address, as serve prints it"},
+    [TOKEN] = {"token-file", 0, "FILE", "a token for the audience numawise, shown to the server"},
+    [AUTHORITY] = {"certificate-authority", 0, "FILE", "whom to believe over https"},
     [NAMESPACE] = {"namespace", 'n', "NS", "only this namespace"},
     [OUTPUT] = {"output", 'o', "FORMAT", "text, json, dot, mermaid or svg"},
 };
 
 static const struct args_command command = {
-    "locks", "[--cluster DIR | --server URL] [-n NS] [-o text|json|dot|mermaid|svg]",
+    "locks",
+    "[--cluster DIR | --server URL [--token-file FILE] [--certificate-authority FILE]] [-n NS] [-o "
+    "text|json|dot|mermaid|svg]",
     "Shows the lock hierarchy: classes by level, what LockPolicies declare, what contradicts it.\n"
     "A directory has policies only; what pods observe, and their deadlocks, a server knows.\n"
     "Exit code 1: there is a cycle.\n",
@@ -205,6 +210,15 @@ static int of_directory(const char *path, const char *ns, enum draw_format forma
 
 /* --- the command --- */
 
+/* Nobody reads on the way: TLS, or no way at all. */
+static bool keeps_secrets(const char *url)
+{
+    const char *const host = strstr(url, "://") + 3;
+
+    return str_starts(str_of(url), "https://") ||
+           site_is_local((struct str){host, strcspn(host, "/")});
+}
+
 static int run(const char *cluster, const struct locks_server *server, enum draw_format format)
 {
     struct err err;
@@ -217,6 +231,10 @@ static int run(const char *cluster, const struct locks_server *server, enum draw
         return of_directory(cluster, server->ns, format);
     if (fetch_check(server->url, &err))
         return args_usage_error(&command, "--server: %s", err.text);
+    if (server->access.token_file && !keeps_secrets(server->url))
+        return args_usage_error(&command,
+                                "--token-file: over http:// a token is shown to this machine only; "
+                                "give an https:// address");
     return locks_from_server(server, format);
 }
 
@@ -234,6 +252,10 @@ int cmd_locks(int argc, char **argv)
             cluster = a.value;
         else if (what == SERVER)
             server.url = a.value;
+        else if (what == TOKEN)
+            server.access.token_file = a.value;
+        else if (what == AUTHORITY)
+            server.access.ca_file = a.value;
         else if (what == NAMESPACE)
             server.ns = a.value;
         else if (what == OUTPUT)

@@ -56,7 +56,7 @@ static int read_list(struct answer *a, struct str *id, const char *url, const ch
     buf_printf(&target, "/v1/decisions%s", query);
     buf_free(&a->json);
     int rc = target.failed ? err_set(err, -ENOMEM, "no memory")
-                           : fetch_get(&a->json, &status, url, target.p, err);
+                           : fetch_get(&a->json, &status, url, target.p, NULL, err);
     buf_free(&target);
     if (rc == 0 && status != GOOD)
         rc = wrong_status(url, status, err);
@@ -125,7 +125,7 @@ static int read_one(struct answer *a, const char *url, const char *id, struct er
         return err_set(err, -EINVAL, "%s: not the id of a decision", id);
     (void)snprintf(target, sizeof(target), "/v1/decisions/%s", id);
     buf_free(&a->json);
-    int rc = fetch_get(&a->json, &status, url, target, err);
+    int rc = fetch_get(&a->json, &status, url, target, NULL, err);
     if (rc == 0 && status == NOT_FOUND)
         return not_found(a, url, id, err);
     if (rc == 0 && status != GOOD)

@@ -49,7 +49,7 @@ static int get(struct buf *out, const struct locks_server *server, enum draw_for
 
     target_of(&target, server, format);
     int rc = target.failed ? err_set(err, -ENOMEM, "no memory")
-                           : fetch_get(out, &status, server->url, target.p, err);
+                           : fetch_get(out, &status, server->url, target.p, &server->access, err);
     buf_free(&target);
     if (rc == 0 && status != GOOD)
         rc = refused(server, status, out, err);

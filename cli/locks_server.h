@@ -3,11 +3,13 @@
 #ifndef CLI_LOCKS_SERVER_H
 #define CLI_LOCKS_SERVER_H
 
+#include "kube/fetch.h"
 #include "operator/draw/draw.h"
 
 struct locks_server {
     const char *url;
     const char *ns; /* NULL: all that may be seen */
+    struct fetch_access access;
 };
 
 /* Print what it answers; the exit code, 1 when it tells of a cycle or deadlock. */

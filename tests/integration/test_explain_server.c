@@ -154,7 +154,7 @@ static void flags_that_do_not_go_together_are_usage(void **state)
     EXPECT(2, "needs --server", NULL, "--decision", "01");
     EXPECT(2, "-n does not go", NULL, "a/p", "-n", "a", "--server", console);
     EXPECT(2, "not the id", NULL, "--decision", "../x", "--server", console);
-    EXPECT(2, "not http://", NULL, "p", "--server", "https://127.0.0.1:1");
+    EXPECT(2, "not http://", NULL, "p", "--server", "ftp://127.0.0.1:1");
     EXPECT(2, "not http://", NULL, "p", "--server", "file:///etc/passwd");
     EXPECT(2, "not http://", NULL, "p", "--server", "http://a@127.0.0.1:1");
     EXPECT(2, "not http://", NULL, "p", "--server", "http://127.0.0.1:1/scheduler");

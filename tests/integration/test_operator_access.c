@@ -798,6 +798,42 @@ static int get_by_tls(const struct tls_pair *own, const char *token, const char 
     return status < 0 ? 0 : status;
 }
 
+/* `numawise locks` over TLS: the server must be believed before it sees the token. */
+static void people_look_over_tls(void **state)
+{
+    char url[64], token[160], ca[160];
+    struct buf out = {0}, err = {0};
+
+    (void)state;
+    in(token, "token");
+    in(ca, "ca.crt");
+    test_write(token, STR("tok.root\n"));
+    (void)snprintf(url, sizeof(url), "https://127.0.0.1:%u", w.server.operator_port);
+    const char *const unknown[] = {"numawise", "locks",        "-n",  "bank", "--server",
+                                   url,        "--token-file", token, NULL};
+    assert_int_equal(test_run(unknown, &out, &err), 3);
+    buf_text(&err, "");
+    assert_non_null(strstr(err.p, "its certificate is not believed"));
+    assert_int_equal(fake_api_asked(w.api, TOKENS), 0);
+    const char *const known[] = {"numawise",
+                                 "locks",
+                                 "-n",
+                                 "bank",
+                                 "--server",
+                                 url,
+                                 "--token-file",
+                                 token,
+                                 "--certificate-authority",
+                                 ca,
+                                 NULL};
+    assert_int_equal(test_run(known, &out, &err), 0);
+    buf_text(&out, "");
+    assert_non_null(strstr(out.p, "namespace bank: "));
+    assert_int_equal(fake_api_asked(w.api, TOKENS), 1);
+    buf_free(&out);
+    buf_free(&err);
+}
+
 static void a_certificate_does_instead_of_a_token(void **state)
 {
     static const char evil[] = "/v1/lock-hierarchy?namespace=evil";
@@ -862,6 +898,7 @@ int main(void)
         T(it_ends_though_answers_are_missing),
         T(it_ends_though_a_write_is_out),
         T(over_a_network_it_wants_tls),
+        cmocka_unit_test_setup_teardown(people_look_over_tls, start_with_tls, stop_with_tls),
         cmocka_unit_test_setup_teardown(a_certificate_does_instead_of_a_token, start_with_tls,
                                         stop_with_tls),
     };

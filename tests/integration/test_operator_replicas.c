@@ -294,6 +294,51 @@ static void a_tracker_follows_to_the_leader(void **state)
     lock_client_close(c);
 }
 
+/* `numawise locks` of a server that wants a token, by way of the other replica. */
+static void people_look_with_a_token(void **state)
+{
+    struct reply r;
+
+    (void)state;
+    start_replica(&w.a, "a");
+    await_report(&w.a, 1, 202, &r);
+    start_replica(&w.b, "b");
+    await_report(&w.b, 1, 307, &r);
+    const struct {
+        const char *server, *token;
+        int code;
+        const char *text;
+    } cases[] = {
+        {w.a.url, w.token, 1, "violation: accounts was acquired while ledger was held, 1 time"},
+        {w.b.url, w.token, 1, "violation: accounts was acquired while ledger was held, 1 time"},
+        {w.a.url, NULL, 3, "it is not said who calls"},
+        {w.a.url, "/nowhere", 3, "/nowhere: No such file"},
+        {"http://10.0.0.1:1", w.token, 2, "a token is shown to this machine only"},
+        {"http://localhost.evil.example", w.token, 2, "a token is shown to this machine only"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        const char *const args[] = {"numawise",
+                                    "locks",
+                                    "-n",
+                                    "bank",
+                                    "--server",
+                                    cases[i].server,
+                                    cases[i].token ? "--token-file" : NULL,
+                                    cases[i].token,
+                                    NULL};
+        struct buf out = {0}, err = {0};
+
+        if (test_run(args, &out, &err) != cases[i].code)
+            fail_msg("%s: %s", cases[i].server, err.p ? err.p : "");
+        buf_str(&out, buf_view(&err));
+        buf_text(&out, "");
+        if (!strstr(out.p, cases[i].text))
+            fail_msg("no %s in %s", cases[i].text, out.p);
+        buf_free(&out);
+        buf_free(&err);
+    }
+}
+
 /* Stopped for longer than its lease lasts, and then going on as if nothing had been. */
 static void a_leader_that_was_asleep_leads_no_more(void **state)
 {
@@ -382,6 +427,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(one_leads_and_the_other_sends_there),
         T(a_tracker_follows_to_the_leader),
+        T(people_look_with_a_token),
         T(a_leader_that_was_asleep_leads_no_more),
         cmocka_unit_test_setup_teardown(without_a_lease_nobody_leads, start_without_leases, stop),
         T(what_is_wrong_with_a_lease_is_said),
