@@ -524,8 +524,10 @@ void op_tick(struct op *op, uint64_t now_ns, int64_t now_us)
     struct str url;
 
     op->ticked_ns = now_ns;
-    if (op->options.leads && !op->options.leads(op->options.leads_ctx, &url))
-        return; /* there is nothing to look at, and another one writes */
+    if (op->options.leads && !op->options.leads(op->options.leads_ctx, &url)) {
+        count_spaces(op); /* there is nothing to look at, and another one writes */
+        return;
+    }
     if (now_ns - op->looked_ns >= LOOK_NS) {
         op->looked_ns = now_ns;
         look_at_pods(op);

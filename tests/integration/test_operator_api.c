@@ -402,6 +402,7 @@ static void a_rule_that_is_missing_takes_only_its_part(void **state)
                                   "[list, watch]}; until then what is asked for a pod is judged "
                                   "without them"));
     assert_int_equal(test_get(w.server.console, "/metrics", &page), 200);
+    buf_text(&page, "");
     assert_non_null(strstr(page.p, "numawise_cache_degraded{resource=\"resourcequotas\","
                                    "reason=\"forbidden\"} 1"));
     buf_free(&log);

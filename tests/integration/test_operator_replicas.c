@@ -229,6 +229,26 @@ static void expect_order(const struct replica *r, const char *text)
         fail_msg("no \"%s\": %d: %s", text, got.status, got.body);
 }
 
+/* Until the page has this line. */
+static void await_figure(const struct replica *r, const char *line)
+{
+    const uint64_t limit = clock_monotonic_ns() + PATIENCE_MS * UINT64_C(1000000);
+    struct buf page = {0};
+
+    for (;;) {
+        assert_int_equal(test_get(r->server.console, "/metrics", &page), 200);
+        buf_text(&page, "");
+        const bool found = strstr(page.p, line);
+
+        if (!found && clock_monotonic_ns() > limit)
+            fail_msg("no %s in %s", line, page.p);
+        buf_free(&page);
+        if (found)
+            return;
+        (void)poll(NULL, 0, 20);
+    }
+}
+
 /* --- tests --- */
 
 static void one_leads_and_the_other_sends_there(void **state)
@@ -349,6 +369,8 @@ static void a_leader_that_was_asleep_leads_no_more(void **state)
     await_report(&w.a, 1, 202, &r);
     start_replica(&w.b, "b");
     await_report(&w.b, 1, 307, &r);
+    await_figure(&w.a, "leader_election_master_status{name=\"numawise\"} 1\n");
+    await_figure(&w.a, "numawise_lock_reporters 1\n");
     assert_int_equal(kill(w.a.server.pid, SIGSTOP), 0);
     await_report(&w.b, 1, 202, &r);
     assert_int_equal(kill(w.a.server.pid, SIGCONT), 0);
@@ -356,6 +378,9 @@ static void a_leader_that_was_asleep_leads_no_more(void **state)
     assert_true(first == 307 || first == 503);
     await_report(&w.a, 2, 307, &r);
     expect_sent_to(&w.b, &r, REPORTS);
+    await_figure(&w.a, "leader_election_master_status{name=\"numawise\"} 0\n");
+    await_figure(&w.a, "numawise_lock_reporters 0\n"); /* it has forgotten what it was told */
+    await_figure(&w.b, "numawise_lock_reporters 1\n");
 }
 
 static void without_a_lease_nobody_leads(void **state)
