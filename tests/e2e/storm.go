@@ -39,7 +39,7 @@ var modes = []mode{
 	{name: "... and bind", numawise: true, settings: withBind, scheduler: "bind.yaml", plain: true, large: true},
 	{name: "numawise, agent data", numawise: true, scheduler: "config.yaml"},
 	{name: "... and decide", numawise: true, settings: "extender: {decide: true}\n", scheduler: "config.yaml", large: true},
-	{name: "numawise, agent data and bind", numawise: true, settings: withBind, scheduler: "bind.yaml", zero: true},
+	{name: "agent data, and bind", numawise: true, settings: withBind, scheduler: "bind.yaml", zero: true},
 }
 
 // What came of one storm.
@@ -306,7 +306,7 @@ func (l *live) playKilled(ctx context.Context) {
 }
 
 // playRestartedServer: numawise, kube-scheduler and the kubelets find back. That no kubelet refuses
-// a pod is not asserted: a binding just before the end may be shown later than numawise waits for it.
+// a pod is not asserted: a kubelet may hear of a new pod before it hears that another one is gone.
 func (l *live) playRestartedServer(ctx context.Context) {
 	r, err := l.storm(ctx, modes[len(modes)-1], "restarted", func(st *stage) error {
 		time.Sleep(time.Duration(l.pods) * between / 2)
