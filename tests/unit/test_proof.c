@@ -10,10 +10,9 @@
 #include "base/attr.h"
 #include "scoring/evaluate.h"
 #include "tests/support/test.h"
-#include "tests/vectors/vector_case.h"
+#include "tests/vectors/one_node.h"
 #include "topology/cpuset.h"
 
-enum { ROOM = 1 << 20 };
 static const uint64_t GI = UINT64_C(1) << 30;
 
 /* Zones 0 and 2: 4 CPUs each (0 reserved), 8 GiB less 1; a GPU in each, one of them sick. */
@@ -47,39 +46,10 @@ static const uint64_t GI = UINT64_C(1) << 30;
 #define ALL(policy)                                                                                \
     NODE("'topologyManagerPolicy':'" policy                                                        \
          "','cpuManagerPolicy':'static','memoryManagerPolicy':'Static'")
-#define POD(limits)     "{'uid':'p','containers':[{'name':'main','limits':{" limits "}}]}"
 #define C(name, limits) "{'name':'" name "','limits':{" limits "}}"
-
-struct fixture {
-    struct arena a;
-    struct node_view node;
-    struct score_pod pod;
-    struct score_request *req;
-    json_t *node_json, *pod_json;
-    char *room;
-};
-
-static void ask(struct fixture *f, const char *node, const char *pod)
-{
-    f->room = malloc(ROOM);
-    assert_non_null(f->room);
-    arena_init(&f->a, f->room, ROOM);
-    vector_node_text(&f->node, node, &f->node_json, &f->a);
-    vector_pod_text(&f->pod, pod, &f->pod_json, &f->a);
-    assert_int_equal(score_request_init(&f->req, &f->pod, &f->a, NULL), 0);
-}
-
-static void end(struct fixture *f)
-{
-    json_decref(f->node_json);
-    json_decref(f->pod_json);
-    arena_rewind(&f->a, 0);
-    free(f->room);
-}
 
 static void expect(struct fixture *f, const char *message)
 {
-    const struct score_context no_clock = {0};
     struct score_detail d;
 
     assert_int_equal(score_node_explain(&d, f->req, &f->node, &no_clock, &f->a), 0);
@@ -159,7 +129,6 @@ static void where_every_zone_lacks_something_no_rule_is_named(void **state)
 
 static void expect_start(struct fixture *f, const char *start)
 {
-    const struct score_context no_clock = {0};
     struct score_detail d;
 
     assert_int_equal(score_node_explain(&d, f->req, &f->node, &no_clock, &f->a), 0);
