@@ -321,6 +321,9 @@ func (l *live) playStatuses(ctx context.Context, o *operator, teller *v1.Pod) {
 		post(ourAPI+"/concurrencypolicies", `{"apiVersion":"orchestration.gokore.io/v1beta1","kind":"ConcurrencyPolicy","metadata":{"name":"e2e"},
 			"spec":{"deadlock":{"thresholdSeconds":1,"strategy":"EvictPod"}}}`),
 		l.stored(ctx, ourAPI+"/concurrencypolicies/e2e", `"type":"Accepted"`)))
+	l.check("another one for the same namespaces is told that it loses", errors.Join(
+		post(ourAPI+"/concurrencypolicies", `{"apiVersion":"orchestration.gokore.io/v1beta1","kind":"ConcurrencyPolicy","metadata":{"name":"e2e-later"},"spec":{}}`),
+		l.stored(ctx, ourAPI+"/concurrencypolicies/e2e-later", `"status":"True","type":"Conflicted"`, `"reason":"Outranked"`)))
 	l.playDeadlock(ctx, o, teller)
 }
 
