@@ -71,6 +71,7 @@ static void start_changer(const struct options *o)
     if (changer != 0)
         return;
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    synth_stand_aside();
     const struct timespec pause = {.tv_sec = o->changes == 1, .tv_nsec = 999999999 / o->changes};
     for (uint32_t i = 0;; i++) {
         synth_change(scratch_cluster(), (uint32_t)(i * UINT64_C(7919) % o->nodes), o->zones,

@@ -81,6 +81,7 @@ void swap_measure(struct client *c, const struct swap_options *o, struct swap_fi
     if (changer == 0) {
         (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
         (void)signal(SIGTERM, SIG_DFL);
+        synth_stand_aside();
         change_nodes(s, o, nodes);
     }
     for (uint32_t i = 0; i < o->shapes; i++)

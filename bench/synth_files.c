@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A made-up cluster as files. */
+#include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -107,6 +109,14 @@ void synth_change(const char *dir, uint32_t i, uint32_t zones, uint32_t round)
 {
     synth_prepare(dir, i, zones, round);
     synth_commit(dir, i);
+}
+
+void synth_stand_aside(void)
+{
+    const struct sched_param none = {0};
+
+    if (sched_setscheduler(0, SCHED_IDLE, &none))
+        fprintf(stderr, "bench: changes compete for the CPUs: %s\n", strerror(errno));
 }
 
 static struct str items_of(const struct buf *list)
