@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"sort"
 	"strings"
@@ -52,7 +53,33 @@ func (s *suite) differs(pod *v1.Pod, said *explanation) error {
 	if err := s.ask("prioritize", pod, passed, &scores); err != nil {
 		return err
 	}
+	if s.sparse {
+		scores = whole(said, passed, scores)
+	}
 	return sameScores(said, passed, scores)
+}
+
+// whole makes of sparse scores, which leave out the nodes that have the lowest and say of the others
+// how much they are above it, those of all nodes.
+func whole(said *explanation, asked []string, sparse extender.HostPriorityList) extender.HostPriorityList {
+	above := map[string]int64{}
+	var all extender.HostPriorityList
+	for _, score := range sparse {
+		above[score.Host] = score.Score
+		if !contains(asked, score.Host) {
+			all = append(all, score) // too many then
+		}
+	}
+	lowest := int64(math.MaxInt64)
+	for _, name := range asked {
+		if n := said.node(name); n != nil {
+			lowest = min(lowest, n.WireScore)
+		}
+	}
+	for _, name := range asked {
+		all = append(all, extender.HostPriority{Host: name, Score: lowest + above[name]})
+	}
+	return all
 }
 
 // agree waits until the running server has taken in the directory that explain has just read.

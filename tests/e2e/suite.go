@@ -23,6 +23,7 @@ type suite struct {
 	ps      *processes
 	cp      *controlPlane
 	nw      *numawise
+	sparse  bool // with extender.sparseScores
 	tee     *tee
 	world   *manifests
 	sched   *process

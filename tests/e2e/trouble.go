@@ -263,6 +263,7 @@ func (s *suite) playDirect(ctx context.Context) {
 	err := s.nw.terminate(10 * time.Second)
 	if err == nil {
 		s.nw, err = s.startSparse()
+		s.sparse = true
 	}
 	if !s.check("numawise starts with extender.sparseScores", err) {
 		return
