@@ -71,6 +71,7 @@ struct serve {
     struct event *signals[3], *tick;
 };
 
+enum { DEMAND_EVERY_S = 5 /* where what pods want changes for long, it counts so often */ };
 enum { TICK_S = 5 /* how often to look for topology that has become too old */ };
 
 static int read_args(struct options *o, int argc, char **argv)
@@ -211,6 +212,7 @@ static int open_cluster(struct serve *s, struct err *err)
     const struct cluster_options options = {
         .max_age_us = s->config.topology_max_age_ms * 1000,
         .since_us = s->config.cluster.p[0] ? 0 : clock_realtime_us(), /* a directory has no order */
+        .demand_every_us = DEMAND_EVERY_S * INT64_C(1000000),
         .failed = on_failed,
         .unusable = on_unusable,
         .ctx = s,

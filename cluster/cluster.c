@@ -18,7 +18,6 @@
 #include "cluster/store.h"
 
 enum { FIRST_SCRATCH = 1 << 20 };
-enum { DEMANDS = 8 };
 static const size_t max_scratch = (size_t)1 << 31;
 
 struct cluster {
@@ -33,10 +32,11 @@ struct cluster {
     uint32_t pods_room;
     struct node_signal *signals; /* scratch for the signals about one node */
     uint32_t signals_room;
-    struct intern layouts;                /* node_build.h */
-    struct cluster_context *context;      /* never NULL */
-    struct score_demand demands[DEMANDS]; /* the last ones, by their serial */
+    struct intern layouts;                        /* node_build.h */
+    struct cluster_context *context;              /* never NULL */
+    struct score_demand demands[CLUSTER_DEMANDS]; /* the last ones, by their serial */
     uint64_t n_demands;
+    int64_t demand_due_us;          /* when the next one counts, if they come without end */
     struct shelf *shelves[SHELVES]; /* NULL: nobody has told of any */
     char *scratch;
     size_t scratch_room;
@@ -444,13 +444,13 @@ static const struct score_demand *current_demand(struct cluster *c)
     struct score_demand now;
 
     demand_rank(&now, &c->store.demand);
-    for (uint32_t i = 0; i < DEMANDS; i++) {
+    for (uint32_t i = 0; i < CLUSTER_DEMANDS; i++) {
         if (same_demand(&c->demands[i], &now))
             return &c->demands[i]; /* of none at all: the serial is 0 */
     }
     now.serial = ++c->n_demands;
-    c->demands[now.serial % DEMANDS] = now;
-    return &c->demands[now.serial % DEMANDS];
+    c->demands[now.serial % CLUSTER_DEMANDS] = now;
+    return &c->demands[now.serial % CLUSTER_DEMANDS];
 }
 
 /* Other policies: which pods must be alone is part of views, and of what pods want. */
@@ -464,13 +464,33 @@ static void follow_exclusive(struct cluster *c, const struct cluster_context *co
         log_line(LOG_LEVEL_ERROR, "cluster", "no memory to count what some pods want");
 }
 
+/* Have there been few enough new ones lately? A clock that was set back has forgotten. */
+static bool is_demand_due(const struct cluster *c)
+{
+    const int64_t every = c->options.demand_every_us, ahead = c->demand_due_us - now_us(c);
+
+    return ahead <= (CLUSTER_DEMANDS - 1) * every || ahead > (CLUSTER_DEMANDS + 1) * every;
+}
+
+static void put_off_demand(struct cluster *c)
+{
+    const int64_t every = c->options.demand_every_us, now = now_us(c), due = c->demand_due_us;
+    const bool counts = due > now && due <= now + CLUSTER_DEMANDS * every;
+
+    c->demand_due_us = (counts ? due : now) + every;
+}
+
 static bool is_demand_new(struct cluster *c)
 {
     const struct score_demand *const is = cluster_context_demand(c->context);
-    const bool changed = c->store.demand.changed && current_demand(c)->serial != is->serial;
 
+    if (!c->store.demand.changed || !is_demand_due(c))
+        return false; /* it is looked at again */
     c->store.demand.changed = false;
-    return changed;
+    if (current_demand(c)->serial == is->serial)
+        return false;
+    put_off_demand(c);
+    return true;
 }
 
 /*
@@ -605,7 +625,7 @@ void cluster_tick(struct cluster *c)
                 store_mark(&c->store, n);
         }
     }
-    if (c->store.dirty && atomic_load(&c->synced))
+    if ((c->store.dirty || c->store.demand.changed) && atomic_load(&c->synced))
         settle(c, false);
 }
 

@@ -16,10 +16,16 @@
 struct err;
 struct cluster;
 
+enum { CLUSTER_DEMANDS = 8 };
+
 struct cluster_options {
     int64_t max_age_us;      /* topology.maxAge; 0 = never stale */
     int64_t (*now_us)(void); /* realtime clock; NULL = clock_realtime_us */
     uint64_t hash_key[2];    /* of the name table; zero is fine in tests */
+    /* What pods want is taken anew so seldom where it changes for long: a burst of CLUSTER_DEMANDS
+       times counts at once, for answers remembered of the last one are of no use any more. 0 = each
+       time */
+    int64_t demand_every_us;
     bool rehearses;   /* no report follows the first ones: pods keep what they got (node_inputs) */
     int64_t since_us; /* of pods bound earlier it was not seen who else was there; 0 = it was */
     /* A pod on a node has failed that had not when it was last heard of. Feeding thread; or NULL */
@@ -41,7 +47,8 @@ struct cluster_snapshot *cluster_get(struct cluster *c);
 
 bool cluster_is_synced(const struct cluster *c); /* a source has settled once */
 
-/* Look again at which nodes have become stale by the clock; publishes when any has. */
+/* Look again at which nodes have become stale by the clock, and at what pods want where that was
+   put off; publishes when there is something new. */
 void cluster_tick(struct cluster *c);
 
 /*

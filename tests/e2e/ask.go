@@ -85,12 +85,12 @@ func whole(said *explanation, asked []string, sparse extender.HostPriorityList) 
 // agree waits until the running server has taken in the directory that explain has just read.
 func (s *suite) agree(pod *v1.Pod, said *explanation) error {
 	var err error
-	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(12 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		if err = s.differs(pod, said); err == nil {
 			return nil
 		}
 	}
-	return fmt.Errorf("after 5 s the server still answers otherwise than explain: %w", err)
+	return fmt.Errorf("after 12 s the server still answers otherwise than explain: %w", err)
 }
 
 // sameFilter: every asked node is either passed or refused with the fixed text, as explain said.

@@ -243,6 +243,44 @@ static void a_demand_that_comes_back_has_its_serial_again(void **state)
     cluster_free(b.c);
 }
 
+static int64_t clock_us = INT64_C(1000000000);
+
+static int64_t fake_clock(void)
+{
+    return clock_us;
+}
+
+/* The number of CPUs that the one pod wants, as far as the newest snapshot knows. */
+static uint32_t known_cpus(struct bench *b, uint32_t cpus)
+{
+    char limits[64];
+
+    (void)snprintf(limits, sizeof(limits), "'cpu':'%u','memory':'1Gi'", cpus);
+    put_pod(b, "a", limits, "");
+    return settled(b).kinds[0].wants[0].amount;
+}
+
+/* Every ten seconds: eight in a row count at once, the next ones when their time has come. */
+static void a_demand_that_changes_without_end_is_taken_now_and_then(void **state)
+{
+    const struct cluster_options options = {.now_us = fake_clock, .demand_every_us = 10000000};
+    struct bench b = {0};
+
+    assert_int_equal(cluster_new(&b.c, &options, NULL), 0);
+    b.sink = cluster_sink(b.c);
+    for (uint32_t i = 1; i <= CLUSTER_DEMANDS; i++)
+        assert_int_equal(known_cpus(&b, i), i);
+    assert_int_equal(known_cpus(&b, 20), CLUSTER_DEMANDS);
+    clock_us += 9999999;
+    assert_int_equal(known_cpus(&b, 21), CLUSTER_DEMANDS);
+    clock_us += 1;
+    cluster_tick(b.c); /* nothing comes, but it is time */
+    assert_int_equal(known_cpus(&b, 22), 21);
+    clock_us -= 3600 * INT64_C(1000000); /* somebody sets the clock */
+    assert_int_equal(known_cpus(&b, 23), 23);
+    cluster_free(b.c);
+}
+
 static void a_policy_says_who_must_be_alone(void **state)
 {
     struct bench b = start();
@@ -271,6 +309,7 @@ int main(void)
         cmocka_unit_test(the_way_there_does_not_matter),
         cmocka_unit_test(pods_that_hold_or_wait_for_something_of_their_own_count),
         cmocka_unit_test(a_demand_that_comes_back_has_its_serial_again),
+        cmocka_unit_test(a_demand_that_changes_without_end_is_taken_now_and_then),
         cmocka_unit_test(a_policy_says_who_must_be_alone),
     };
 
