@@ -10,18 +10,6 @@
 #include "kube/scan.h"
 #include "scoring/request.h"
 
-static void read_metadata(struct scan *s, struct kube_budget *b, struct arena *a)
-{
-    if (!scan_object(s))
-        return;
-    while (scan_key(s)) {
-        if (scan_at(s, "name"))
-            (void)scan_text(s, &b->name, a);
-        else if (scan_at(s, "namespace"))
-            (void)scan_text(s, &b->ns, a);
-    }
-}
-
 static void read_spec(struct scan *s, struct kube_budget *b, struct arena *a)
 {
     if (!scan_object(s))
@@ -75,7 +63,7 @@ int kube_budget_decode(struct kube_budget *out, struct str json, struct arena *a
     if (scan_object(&s))
         while (scan_key(&s)) {
             if (scan_at(&s, "metadata"))
-                read_metadata(&s, &b, a);
+                kube_meta_names(&s, &b.ns, &b.name, a);
             else if (scan_at(&s, "spec"))
                 read_spec(&s, &b, a);
             else if (scan_at(&s, "status"))

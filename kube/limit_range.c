@@ -53,36 +53,15 @@ static bool complete(struct scan *s, struct kube_limit *l, struct arena *a)
 
 static void read_limits(struct scan *s, struct kube_limit_range *r, struct arena *a)
 {
-    uint32_t n = 0;
+    struct kube_limit *const at = kube_list_room(s, KUBE_LIMITS_MAX, sizeof(*at), "limits", a);
 
-    if (scan_kind(s) == SCAN_ARRAY && !scan_count(s, &n))
+    if (!at)
         return;
-    if (n > KUBE_LIMITS_MAX) {
-        (void)scan_fail(s, -E2BIG, "more than %d limits", KUBE_LIMITS_MAX);
-        return;
-    }
-    struct kube_limit *const at = arena_array(a, n, sizeof(*at));
-    if (!at) {
-        (void)scan_fail(s, -ENOMEM, "no room in the arena");
-        return;
-    }
     r->limits = at;
     r->n = 0;
     if (scan_array(s))
         while (scan_item(s))
             r->n += read_limit(s, &at[r->n], a) && complete(s, &at[r->n], a);
-}
-
-static void read_metadata(struct scan *s, struct kube_limit_range *r, struct arena *a)
-{
-    if (!scan_object(s))
-        return;
-    while (scan_key(s)) {
-        if (scan_at(s, "name"))
-            (void)scan_text(s, &r->name, a);
-        else if (scan_at(s, "namespace"))
-            (void)scan_text(s, &r->ns, a);
-    }
 }
 
 int kube_limit_range_decode(struct kube_limit_range *out, struct str json, struct arena *a,
@@ -98,7 +77,7 @@ int kube_limit_range_decode(struct kube_limit_range *out, struct str json, struc
     if (scan_object(&s))
         while (scan_key(&s)) {
             if (scan_at(&s, "metadata"))
-                read_metadata(&s, &r, a);
+                kube_meta_names(&s, &r.ns, &r.name, a);
             else if (scan_at(&s, "spec") && scan_object(&s))
                 while (scan_key(&s))
                     if (scan_at(&s, "limits"))

@@ -48,6 +48,34 @@ bool kube_meta_field(struct scan *s, struct kube_meta *meta, struct arena *a)
     return true;
 }
 
+void kube_meta_names(struct scan *s, struct str *ns, struct str *name, struct arena *a)
+{
+    if (!scan_object(s))
+        return;
+    while (scan_key(s)) {
+        if (scan_at(s, "name"))
+            (void)scan_text(s, name, a);
+        else if (scan_at(s, "namespace"))
+            (void)scan_text(s, ns, a);
+    }
+}
+
+void *kube_list_room(struct scan *s, uint32_t most, size_t size, const char *what, struct arena *a)
+{
+    uint32_t n = 0;
+
+    if (scan_kind(s) == SCAN_ARRAY && !scan_count(s, &n))
+        return NULL;
+    if (n > most) {
+        (void)scan_fail(s, -E2BIG, "more than %u %s", most, what);
+        return NULL;
+    }
+    void *const at = arena_array(a, n, size);
+    if (!at)
+        (void)scan_fail(s, -ENOMEM, "no room in the arena");
+    return at;
+}
+
 int kube_decode_end(struct scan *s, struct arena *a, size_t mark, struct err *err)
 {
     const int rc = scan_end(s, err);

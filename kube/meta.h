@@ -4,6 +4,8 @@
 #define KUBE_META_H
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #include "kube/object.h"
 
@@ -15,6 +17,15 @@ struct scan;
  * remembers that. False: another key, nothing is read.
  */
 bool kube_meta_field(struct scan *s, struct kube_meta *meta, struct arena *a);
+
+/* Of the metadata that is due no more than these two, each as it was where it is not said. */
+void kube_meta_names(struct scan *s, struct str *ns, struct str *name, struct arena *a);
+
+/*
+ * Zeroed room for the items of the list that is due, at most `most`, which is not entered yet; none
+ * for another kind of value. NULL on failure, which is the scanner's and calls the items `what`.
+ */
+void *kube_list_room(struct scan *s, uint32_t most, size_t size, const char *what, struct arena *a);
 
 /*
  * How a decoder ends: the scanner's code at the end of the text, and the arena is put back to

@@ -212,20 +212,12 @@ static bool read_requirement(struct scan *s, struct kube_quota *q, struct score_
 
 static void read_expressions(struct scan *s, struct kube_quota *q, struct arena *a)
 {
+    struct score_requirement *const at =
+        kube_list_room(s, KUBE_SELECTOR_MAX, sizeof(*at), "requirements", a);
     uint32_t n = 0;
 
-    if (scan_kind(s) == SCAN_ARRAY && !scan_count(s, &n))
+    if (!at)
         return;
-    if (n > KUBE_SELECTOR_MAX) {
-        (void)scan_fail(s, -E2BIG, "more than %d requirements", KUBE_SELECTOR_MAX);
-        return;
-    }
-    struct score_requirement *const at = arena_array(a, n, sizeof(*at));
-    if (!at) {
-        (void)scan_fail(s, -ENOMEM, "no room in the arena");
-        return;
-    }
-    n = 0;
     if (scan_array(s))
         while (scan_item(s))
             n += read_requirement(s, q, &at[n], a);
@@ -267,18 +259,6 @@ static void read_status(struct scan *s, struct parts *p, struct arena *a)
     }
 }
 
-static void read_metadata(struct scan *s, struct kube_quota *q, struct arena *a)
-{
-    if (!scan_object(s))
-        return;
-    while (scan_key(s)) {
-        if (scan_at(s, "name"))
-            (void)scan_text(s, &q->name, a);
-        else if (scan_at(s, "namespace"))
-            (void)scan_text(s, &q->ns, a);
-    }
-}
-
 static void join(struct kube_quota *q, const struct parts *p)
 {
     const struct list *const l = p->status_hard.is_there ? &p->status_hard : &p->hard;
@@ -306,7 +286,7 @@ int kube_quota_decode(struct kube_quota *out, struct str json, struct arena *a, 
     if (scan_object(&s))
         while (scan_key(&s)) {
             if (scan_at(&s, "metadata"))
-                read_metadata(&s, &q, a);
+                kube_meta_names(&s, &q.ns, &q.name, a);
             else if (scan_at(&s, "spec"))
                 read_spec(&s, &q, &parts, a);
             else if (scan_at(&s, "status"))

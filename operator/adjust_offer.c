@@ -88,7 +88,8 @@ const struct node_view *adjust_find_node(struct judge *j, const struct amounts *
 
 /* --- offers --- */
 
-bool adjust_may_have(struct judge *j, const struct amounts *m)
+/* May the pod be so: by its rules and its namespace and, in place, on its node? Nothing is said. */
+static bool may_be(struct judge *j, const struct amounts *m, bool in_place)
 {
     struct adjust_answer *const kept = j->answer;
     struct adjust_answer dropped;
@@ -98,10 +99,21 @@ bool adjust_may_have(struct judge *j, const struct amounts *m)
     if (!p)
         j->rc = -ENOMEM;
     j->answer = &dropped;
-    const bool may = p && adjust_check_anywhere(j, p);
+    const bool may =
+        p && adjust_check_anywhere(j, p) && (!in_place || adjust_check_in_place(j, m, p));
     j->answer = kept;
     arena_rewind(j->a, mark);
     return may;
+}
+
+bool adjust_may_have(struct judge *j, const struct amounts *m)
+{
+    return may_be(j, m, false);
+}
+
+bool adjust_has_room_in_place(struct judge *j, const struct amounts *m)
+{
+    return may_be(j, m, true);
 }
 
 typedef bool (*has_room)(struct judge *j, const struct amounts *m);
@@ -133,22 +145,6 @@ static void raise(struct judge *j, struct amounts *m, int64_t *x, int64_t asked,
             high = middle - 1;
     }
     *x = start + low * step;
-}
-
-bool adjust_has_room_in_place(struct judge *j, const struct amounts *m)
-{
-    struct adjust_answer *const kept = j->answer;
-    struct adjust_answer dropped;
-    const size_t mark = arena_mark(j->a);
-    const struct score_pod *const p = adjust_modify(j, m);
-
-    if (!p)
-        j->rc = -ENOMEM;
-    j->answer = &dropped;
-    const bool is = p && adjust_check_anywhere(j, p) && adjust_check_in_place(j, m, p);
-    j->answer = kept;
-    arena_rewind(j->a, mark);
-    return is;
 }
 
 /* The node of the last answer first: what fits a little more often fits there, too. */
