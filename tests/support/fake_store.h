@@ -7,6 +7,8 @@
 #ifndef TESTS_SUPPORT_FAKE_STORE_H
 #define TESTS_SUPPORT_FAKE_STORE_H
 
+#include <stdbool.h>
+
 #include "base/str.h"
 
 struct buf;
@@ -19,5 +21,9 @@ int fake_store_handle(void *ctx, const char *method, const char *target, struct 
 /* Put the objects of a manifest that are of kinds it has. Fails the test when one cannot be read.
  */
 void fake_store_put_file(struct fake_api *f, const char *path);
+
+/* The API server's word on tokens and rights: everybody is root, and may do everything. False: the
+   call is about something else. */
+bool fake_store_lets_in(const char *target, struct buf *out);
 
 #endif
