@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/err.h"
 #include "kube/limit_range.h"
 #include "kube/object.h"
@@ -325,6 +326,32 @@ static void every_arena_size_is_enough_or_leaves_no_trace(void **state)
     assert_true(fitted);
 }
 
+/* A LimitRange of so many limits. */
+static int many_limits(struct kube_limit_range *out, uint32_t n, struct arena *a, struct err *err)
+{
+    CLEANUP(buf_free) struct buf json = {0};
+
+    buf_text(&json, "{'metadata':{'name':'r'},'spec':{'limits':[");
+    for (uint32_t i = 0; i < n; i++)
+        buf_text(&json, i ? ",{'type':'Container'}" : "{'type':'Container'}");
+    buf_text(&json, "]}}");
+    return decode_in(range_of, out, json.p, a, err);
+}
+
+static void limits_are_bounded(void **state)
+{
+    static _Alignas(max_align_t) char block[1 << 18];
+    struct kube_limit_range r;
+    struct arena a;
+    struct err err;
+
+    arena_init(&a, block, sizeof(block));
+    assert_int_equal(many_limits(&r, KUBE_LIMITS_MAX, &a, &err), 0);
+    assert_int_equal(r.n, KUBE_LIMITS_MAX);
+    assert_int_equal(many_limits(&r, KUBE_LIMITS_MAX + 1, &a, &err), -E2BIG);
+    assert_string_equal(err.text, "spec.limits: more than 64 limits");
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup(f, set_up)
@@ -336,6 +363,7 @@ int main(void)
         T(what_is_not_said_is_filled_in),
         T(what_is_broken_leaves_no_trace),
         T(every_arena_size_is_enough_or_leaves_no_trace),
+        T(limits_are_bounded),
     };
 #undef T
 
