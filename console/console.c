@@ -168,9 +168,11 @@ static void version(void *ctx, const struct http_request *req, struct http_reply
 
 void console_routes(struct console *c, struct http_route out[CONSOLE_ROUTES])
 {
-    out[0] = (struct http_route){"/v1/decisions", HTTP_GET, true, list, c};
-    out[1] = (struct http_route){"/v1/decisions/", HTTP_GET, false, one, c};
-    out[2] = (struct http_route){"/v1/mispredictions", HTTP_GET, false, mispredictions, c};
-    out[3] = (struct http_route){"/metrics", HTTP_GET, false, metrics, c};
-    out[4] = (struct http_route){"/version", HTTP_GET, false, version, c};
+    enum { reads = HTTP_GET | HTTP_HERE };
+
+    out[0] = (struct http_route){"/v1/decisions", reads, true, list, c};
+    out[1] = (struct http_route){"/v1/decisions/", reads, false, one, c};
+    out[2] = (struct http_route){"/v1/mispredictions", reads, false, mispredictions, c};
+    out[3] = (struct http_route){"/metrics", reads, false, metrics, c};
+    out[4] = (struct http_route){"/version", reads, false, version, c};
 }

@@ -93,14 +93,15 @@ static const struct http_route *find_route(const struct http_server *s, struct s
 
 /*
  * Nobody's page but our own has any business here. On loopback a name that leads to us may be a
- * stranger's, so that his page is ours by name.
+ * stranger's, so that his page is ours by name, and what it only reads comes without an Origin.
  */
 static bool is_of_other_site(const struct guard *g)
 {
     const struct http_head *const h = &g->head;
+    const bool astray = g->server->is_local && !site_is_local(h->host);
 
-    return h->origin.p &&
-           (!site_is_own(h->origin, h->host) || (g->server->is_local && !site_is_local(h->host)));
+    return h->origin.p ? astray || !site_is_own(h->origin, h->host)
+                       : astray && g->route && (g->route->methods & HTTP_HERE);
 }
 
 void answer_find_route(struct guard *g)

@@ -22,6 +22,8 @@ struct err;
 
 enum http_method { HTTP_GET = 1, HTTP_POST = 2, HTTP_PUT = 4, HTTP_DELETE = 8 };
 
+enum { HTTP_HERE = 16 }; /* beside the methods of a route: see http_server_new */
+
 /* Whom a client's verified certificate names. */
 struct http_client {
     struct str common_name;          /* of its subject: the user, as Kubernetes reads it */
@@ -105,7 +107,7 @@ typedef void (*http_handler)(void *ctx, const struct http_request *req, struct h
 
 struct http_route {
     const char *path; /* exact, or a prefix when it ends in '/' and is longer than "/" */
-    unsigned methods; /* HTTP_GET | HTTP_POST ... ; others answer 405 */
+    unsigned methods; /* HTTP_GET | HTTP_POST ... ; others answer 405. HTTP_HERE */
     bool query;       /* false: a '?' in the target answers 400 */
     http_handler handler;
     void *ctx;
@@ -130,8 +132,9 @@ struct http_server;
 /*
  * A server with these routes (copied; `ctx` is borrowed), not listening yet.
  * Unknown paths answer 404; what a browser sends for another site's page (Origin) answers 403, and
- * on loopback every name but those of http_is_for_loopback is another site. Returns 0, -ENOMEM,
- * -EIO.
+ * on loopback every name but those of http_is_for_loopback is another site. With a route that has
+ * HTTP_HERE such a name answers 403 there without an Origin, too: a browser sends none with the GET
+ * of a page that is its own by name. Returns 0, -ENOMEM, -EIO.
  */
 int http_server_new(struct http_server **out, const char *role, const struct http_route *routes,
                     size_t n_routes, const struct http_limits *limits, struct err *err) MUST_CHECK;

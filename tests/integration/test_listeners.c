@@ -180,6 +180,54 @@ static void the_version_is_json_with_a_commit(void **state)
     buf_free(&b);
 }
 
+static int ask(uint16_t port, const char *target, const char *host)
+{
+    const int fd = test_connect(port);
+    struct test_reply reply;
+    char request[256];
+
+    const int n =
+        snprintf(request, sizeof(request), "GET %s HTTP/1.1\r\nHost: %s\r\n\r\n", target, host);
+    assert_int_equal(write(fd, request, (size_t)n), n);
+    assert_true(test_receive(fd, &reply));
+    if (reply.status == 403)
+        assert_int_equal(reply.body.n, 0);
+    test_reply_done(&reply);
+    (void)close(fd);
+    return reply.status;
+}
+
+/* A page may be of this machine by a name of its own (DNS rebinding); it reads without an Origin.
+ */
+static void a_page_by_a_name_of_its_own_reads_nothing_of_the_console(void **state)
+{
+    static const char *const targets[] = {"/v1/decisions", "/v1/mispredictions", "/metrics",
+                                          "/version"};
+    static const struct {
+        const char *host;
+        int status;
+    } cases[] = {
+        {"127.0.0.1", 200},
+        {"localhost:8789", 200},
+        {"[::1]:8789", 200},
+        {"evil.example", 403},
+        {"evil.example:8789", 403},
+        {"127.0.0.1.evil.example", 403},
+        {"", 403},
+        {"10.0.0.1", 403},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        for (size_t k = 0; k < ARRAY_LEN(targets); k++)
+            if (ask(server.console, targets[k], cases[i].host) != cases[i].status)
+                fail_msg("%s by \"%s\"", targets[k], cases[i].host);
+        assert_int_equal(ask(server.console, "/livez", cases[i].host), 200);
+    }
+    assert_int_equal(ask(server.console, "/v1/decisions/01J9", "evil.example"), 403);
+    assert_int_equal(ask(server.console, "/v1/decisions/01J9", "localhost"), 404);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -190,6 +238,7 @@ int main(void)
         cmocka_unit_test(every_family_is_documented_and_every_documented_one_is_there),
         cmocka_unit_test(the_process_tells_of_itself),
         cmocka_unit_test(the_version_is_json_with_a_commit),
+        cmocka_unit_test(a_page_by_a_name_of_its_own_reads_nothing_of_the_console),
     };
 
     (void)signal(SIGPIPE, SIG_IGN);
