@@ -73,14 +73,16 @@ static uint32_t number_units(struct node_cpu *out, const struct topo_machine *m,
     return n;
 }
 
-/*
- * On odd machines a socket has CPUs in several zones of which another socket has some, too: how
- * many times one unit can then turn up in a list of units by their outer unit.
- */
-static uint32_t most_shared(const struct node_cpu *cpu, uint32_t n_cpus, uint64_t *pairs,
-                            uint32_t n_sockets)
+/* How zones and sockets lie in each other: the most zones of one socket, and the reverse. */
+struct overlap {
+    uint32_t zones, sockets;
+};
+
+static struct overlap overlap_of(const struct node_cpu *cpu, uint32_t n_cpus, uint64_t *pairs,
+                                 uint32_t n_sockets)
 {
-    uint32_t sockets_of[TOPO_MAX_ZONES] = {0}, most = 1;
+    uint32_t sockets_of[TOPO_MAX_ZONES] = {0};
+    struct overlap most = {1, 1};
 
     for (uint32_t i = 0; i < n_cpus; i++) {
         if (cpu[i].zone != TOPO_NONE)
@@ -89,11 +91,11 @@ static uint32_t most_shared(const struct node_cpu *cpu, uint32_t n_cpus, uint64_
     for (uint32_t s = 0; s < n_sockets; s++) {
         const uint32_t zones = (uint32_t)__builtin_popcountll(pairs[s]);
 
-        most = zones > most ? zones : most;
+        most.zones = zones > most.zones ? zones : most.zones;
         for (uint64_t z = pairs[s]; z; z &= z - 1) {
             const uint32_t sockets = ++sockets_of[__builtin_ctzll(z)];
 
-            most = sockets > most ? sockets : most;
+            most.sockets = sockets > most.sockets ? sockets : most.sockets;
         }
     }
     return most;
@@ -220,8 +222,10 @@ int node_cpus_init(struct node_cpus *out, const struct topo_machine *m, struct a
         cpuset_add(&set[(size_t)zone * words], i);
     }
     sum_largest(largest, zone_n, zones);
-    c.regular = all_equal(sockets, c.n_sockets) && all_equal(cores, c.n_cores);
-    c.spread = most_shared(cpu, m->n_cpus, zones_of, c.n_sockets);
+    const struct overlap most = overlap_of(cpu, m->n_cpus, zones_of, c.n_sockets);
+    c.regular =
+        (most.sockets == 1 || all_equal(sockets, c.n_sockets)) && all_equal(cores, c.n_cores);
+    c.spread = most.zones > most.sockets ? most.zones : most.sockets;
     arena_rewind(a, mark);
     *out = c;
     return 0;

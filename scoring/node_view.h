@@ -189,15 +189,19 @@ struct node_cpu {
 
 struct node_cpus {
     uint32_t n_present, n_sockets, n_cores, n_l3;
-    bool regular;               /* every socket and every core has as many CPUs as the others */
-    uint64_t zones;             /* zones that have CPUs */
-    const struct node_cpu *cpu; /* [n_cpus] */
-    const uint64_t *zone_set;   /* [Z*W] the CPUs of each zone */
-    const uint32_t *zone_n;     /* [Z] how many they are, reserved ones included */
-    const uint32_t *largest;    /* [Z+1] CPUs of the k largest zones together */
+    /* A choice of CPUs out of one zone stays among those offered: every core has as many CPUs as
+       the others, and every socket has, or no zone lies in several. */
+    bool regular;
+    uint64_t zones;                           /* zones that have CPUs */
+    const struct node_cpu *cpu;               /* [n_cpus] */
+    const uint64_t *zone_set;                 /* [Z*W] the CPUs of each zone */
+    const uint32_t *zone_n;                   /* [Z] how many they are, reserved ones included */
+    const uint32_t *largest;                  /* [Z+1] CPUs of the k largest zones together */
     const uint32_t *socket_n, *core_n, *l3_n; /* [n_sockets], [n_cores], [n_l3] likewise */
     const uint64_t *reserved_cores;           /* [W] all thread siblings of reserved CPUs */
-    uint32_t spread; /* most zones of one socket, or sockets of one zone: 1 on regular machines */
+    /* Most zones of one socket, or sockets of one zone: how often one unit can turn up in a list of
+       units by their outer units, where a socket shares several zones with others. */
+    uint32_t spread;
 };
 
 struct node_view {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Random small machines on which random pods come and go: what is asked changes nothing, what ends
- * gives back what it held, and the state is at any time what its survivors hold.
+ * gives back what it held, and the state is at any time what its survivors hold. Whatever the
+ * machine, who only looks at zones sees what the exact admission does to them.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -18,6 +19,7 @@
 #include "tests/vectors/vector_case.h"
 
 enum { WORLDS = 100, STEPS = 100, LIVE = 6, ROOM = 16 << 20 };
+enum { UNEVEN_WORLDS = 1000, UNEVEN_STEPS = 30 };
 
 struct pod {
     struct score_pod pod;
@@ -27,6 +29,7 @@ struct pod {
 
 struct world {
     uint64_t seed;
+    bool uneven; /* sockets or cores of several sizes */
     struct arena a;
     struct node_view node; /* its state is the one that changes */
     struct node_state empty;
@@ -42,19 +45,20 @@ static uint32_t some(struct world *w, uint32_t below)
     return (uint32_t)test_random(&w->seed, below);
 }
 
-/* A regular machine: the kubelet's averages are true there. */
+/* On an even machine the kubelet's averages are true; on another one a core may lack a thread. */
 static void add_zone(struct world *w, struct buf *b, uint32_t z, const uint32_t shape[4])
 {
-    const uint32_t zones = shape[0], cores = shape[1], threads = shape[2], per_socket = shape[3];
+    const uint32_t zones = shape[0], cores = shape[1], threads = shape[2], socket = shape[3];
 
     buf_printf(b, "%s{'id':%u,'distances':[", z ? "," : "", z);
     for (uint32_t k = 0; k < zones; k++)
         buf_printf(b, "%s%u", k ? "," : "", k == z ? 10 : 12 + (k + z) % 3 * 10);
     buf_text(b, "],'cores':[");
     for (uint32_t c = 0; c < cores; c++) {
-        buf_printf(b, "%s{'socket':%u,'uncore':%u,'cpus':[%u", c ? "," : "", z / per_socket,
-                   (z * cores + c) / 2, z * cores + c);
-        buf_printf(b, threads == 2 ? ",%u]}" : "]}", (zones + z) * cores + c);
+        buf_printf(b, "%s{'socket':%u,'uncore':%u,'cpus':[%u", c ? "," : "",
+                   (z * cores + c) / socket, (z * cores + c) / 2, z * cores + c);
+        const bool whole = !w->uneven || some(w, 8);
+        buf_printf(b, threads == 2 && whole ? ",%u]}" : "]}", (zones + z) * cores + c);
     }
     buf_printf(b,
                "],'memory':{'total':%u,'reserved':16},'hugepages':{'hugepages-2Mi':"
@@ -88,9 +92,12 @@ static void add_kubelet(struct world *w, struct buf *b)
 
 static void build_node(struct world *w)
 {
-    static const uint32_t sockets[][2] = {{1, 1}, {2, 1}, {2, 2}, {3, 1}, {4, 1}, {4, 2}, {4, 4}};
-    const uint32_t *const s = sockets[some(w, 7)];
-    const uint32_t shape[] = {s[0], 1 + some(w, 4), 1 + some(w, 2), s[1]};
+    static const uint32_t even[][2] = {{1, 1}, {2, 1}, {2, 2}, {3, 1}, {4, 1}, {4, 2}, {4, 4}};
+    static const uint32_t odd[][2] = {{3, 2}, {3, 2}, {4, 3}, {5, 2}, {5, 3}, {3, 1}, {1, 1}};
+    const uint32_t *const s = (w->uneven ? odd : even)[some(w, 7)];
+    const uint32_t cores = 1 + some(w, 4), whole = s[1] * cores;
+    const uint32_t shape[] = {s[0], cores, 1 + some(w, 2),
+                              w->uneven && some(w, 2) ? 1 + some(w, whole) : whole};
     struct buf b = {0};
 
     buf_text(&b, "{'zones':[");
@@ -293,6 +300,46 @@ static void admit_in_too_little_room(struct world *w, const struct pod *p)
     }
 }
 
+/* --- by zones and exactly --- */
+
+static void expect_same_zones(const struct node_view *v, const struct node_state *a,
+                              const struct node_state *b)
+{
+    for (uint32_t z = 0; z < v->machine.n_zones; z++) {
+        const uint64_t *const in = &v->cpus.zone_set[(size_t)z * v->cpu_words];
+        int x = 0, y = 0;
+
+        for (uint32_t n = 0; n < v->cpu_words; n++) {
+            const uint64_t pool = in[n] & ~v->cpu_reserved[n];
+
+            x += __builtin_popcountll(a->cpu_free[n] & pool);
+            y += __builtin_popcountll(b->cpu_free[n] & pool);
+        }
+        assert_int_equal(x, y);
+    }
+    assert_memory_equal(a->device_held, b->device_held, node_device_words(v) * sizeof(uint64_t));
+    expect_memory_state(v, a, b);
+}
+
+static void admit_by_zones(struct world *w, const struct pod *p)
+{
+    const size_t used = arena_mark(&w->a);
+    struct node_state exact = copy_state(w), zones = copy_state(w);
+    struct kubelet_answer x, y;
+
+    assert_int_equal(kubelet_admit(&exact, &w->node, p->req, &x, &w->a), 0);
+    assert_int_equal(kubelet_admit_zones(&zones, &w->node, p->req, &y, &w->a), 0);
+    assert_int_equal(x.verdict, y.verdict);
+    assert_int_equal(x.reason, y.reason);
+    for (uint32_t i = 0; x.containers && i < p->req->n_containers; i++) {
+        assert_int_equal(x.containers[i].hinted, y.containers[i].hinted);
+        assert_int_equal(x.containers[i].affinity, y.containers[i].affinity);
+        assert_int_equal(x.containers[i].preferred, y.containers[i].preferred);
+    }
+    expect_same_zones(&w->node, &exact, &zones);
+    arena_rewind(&w->a, used);
+}
+
 /* --- what comes and goes --- */
 
 static void arrive(struct world *w, struct pod *p)
@@ -302,6 +349,7 @@ static void arrive(struct world *w, struct pod *p)
 
     build_pod(w, p);
     ask(w, p, &asked);
+    admit_by_zones(w, p);
     if (some(w, 16) == 0) {
         ask_in_every_arena(w, p, &asked);
         admit_in_too_little_room(w, p);
@@ -470,9 +518,56 @@ static void pods_come_and_go_without_a_trace(void **state)
     assert_in_range(sound, WORLDS / 20, WORLDS - 1);
 }
 
+/* The kubelet takes CPUs there that are not free, so that what is held can be anything. */
+static void uneven_step(struct world *w)
+{
+    struct kubelet_answer answer;
+    struct score_result asked;
+    struct pod p;
+
+    build_pod(w, &p);
+    ask(w, &p, &asked);
+    admit_by_zones(w, &p);
+    assert_int_equal(kubelet_admit(&w->node.state, &w->node, p.req, &answer, &w->a), 0);
+    assert_int_equal(answer.verdict, asked.verdict);
+    w->admitted += answer.verdict == SCORE_ADMITTED;
+    if (answer.verdict != SCORE_ADMITTED || some(w, 4) == 0)
+        release_all(w, &w->node.state, &p, answer.containers);
+}
+
+static void zones_tell_enough_of_uneven_machines(void **state)
+{
+    const uint64_t seed = test_seed(20261127);
+    char *const room = malloc(ROOM);
+    uint32_t admitted = 0, regular = 0;
+
+    assert_non_null(room);
+    for (uint32_t i = 0; i < UNEVEN_WORLDS; i++) {
+        static struct world w;
+
+        memset(&w, 0, sizeof(w));
+        w.uneven = true;
+        w.seed = seed + i * UINT64_C(0x9e3779b97f4a7c15);
+        w.seed += w.seed == 0;
+        arena_init(&w.a, room, ROOM);
+        build_node(&w);
+        for (uint32_t k = 0; k < UNEVEN_STEPS; k++)
+            uneven_step(&w);
+        for (uint32_t k = 0; k < w.n_json; k++)
+            json_decref(w.json[k]);
+        admitted += w.admitted;
+        regular += w.node.cpus.regular;
+        arena_rewind(&w.a, 0);
+    }
+    free(room);
+    assert_in_range(admitted, UNEVEN_WORLDS * UNEVEN_STEPS / 8, UNEVEN_WORLDS * UNEVEN_STEPS);
+    assert_in_range(regular, UNEVEN_WORLDS / 8, UNEVEN_WORLDS * 7 / 8);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(pods_come_and_go_without_a_trace)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(pods_come_and_go_without_a_trace),
+                                       cmocka_unit_test(zones_tell_enough_of_uneven_machines)};
 
     return cmocka_run_group_tests_name("admit", tests, NULL, NULL);
 }

@@ -86,7 +86,7 @@ static void units_know_their_sizes_and_absent_cpus_count_nowhere(void **state)
     assert_int_equal(c->zone_set[1], 1 << 0 | 1 << 4);
     assert_int_equal(c->zones, 3);
     assert_int_equal(c->spread, 1);
-    assert_false(c->regular); /* sockets of 3 and 2, cores of 2 and 1 */
+    assert_false(c->regular); /* cores of 2 and 1 */
     arena_rewind(&f.a, 0);
 }
 
@@ -104,7 +104,23 @@ static void a_machine_is_regular_where_its_averages_are_true(void **state)
     complete(&f, cpus, ARRAY_LEN(cpus), 3);
     assert_false(f.v.cpus.regular);
     arena_rewind(&f.a, 0);
-    cpus[7] = (struct topo_cpu){2, 0, 6, 1}; /* sockets of 5 and 3 */
+    cpus[7] = (struct topo_cpu){2, 0, 6, 1}; /* sockets of 5 and 3, and zone 2 is in both */
+    complete(&f, cpus, ARRAY_LEN(cpus), 3);
+    assert_false(f.v.cpus.regular);
+    arena_rewind(&f.a, 0);
+}
+
+static void sockets_may_be_uneven_where_no_zone_is_in_two(void **state)
+{
+    static struct fixture f;
+    struct topo_cpu cpus[] = {{0, 0, 0, 0}, {0, 0, 0, 0}, {1, 0, 2, 0},
+                              {1, 0, 2, 0}, {2, 1, 4, 1}, {2, 1, 4, 1}}; /* sockets of 4 and 2 */
+
+    complete(&f, cpus, ARRAY_LEN(cpus), 3);
+    assert_true(f.v.cpus.regular);
+    assert_int_equal(f.v.cpus.spread, 2); /* the zones of socket 0 */
+    arena_rewind(&f.a, 0);
+    cpus[3].core = 3; /* cores of 1, 1, 2, 2 */
     complete(&f, cpus, ARRAY_LEN(cpus), 3);
     assert_false(f.v.cpus.regular);
     arena_rewind(&f.a, 0);
@@ -241,6 +257,7 @@ int main(void)
         cmocka_unit_test(units_are_numbered_in_the_order_of_their_ids),
         cmocka_unit_test(units_know_their_sizes_and_absent_cpus_count_nowhere),
         cmocka_unit_test(a_machine_is_regular_where_its_averages_are_true),
+        cmocka_unit_test(sockets_may_be_uneven_where_no_zone_is_in_two),
         cmocka_unit_test(sets_of_zones_go_on_in_the_next_word),
         cmocka_unit_test(the_largest_zones_come_first_in_the_sums),
         cmocka_unit_test(a_reserved_cpu_reserves_its_whole_core),
