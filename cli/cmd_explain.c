@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* `numawise explain`: the decision that `serve` would make, in words. */
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +11,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "cli/args.h"
+#include "cli/bundle.h"
 #include "cli/commands.h"
 #include "cli/explain_server.h"
 #include "cli/settings.h"
@@ -20,7 +22,7 @@
 #include "kube/fetch.h"
 #include "kube/file.h"
 
-enum { POD_FILE, CLUSTER, CONFIG, NAMESPACE, NODE, OUTPUT, SERVER, DECISION, BUNDLE };
+enum { POD_FILE, CLUSTER, CONFIG, NAMESPACE, NODE, OUTPUT, SERVER, DECISION, BUNDLE, REPLAY };
 
 static const struct args_flag flags[] = {
     [POD_FILE] = {"filename", 'f', "FILE", "pods and workloads to explain, YAML or JSON"},
@@ -32,13 +34,14 @@ static const struct args_flag flags[] = {
     [SERVER] = {"server", 0, "URL",
                 "a running server's console: the newest decision it keeps about POD"},
     [DECISION] = {"decision", 0, "ID", "with --server: the decision of this id"},
-    [BUNDLE] = {"bundle", 0, "DIR", "write what replays it (not yet available)"},
+    [BUNDLE] = {"bundle", 0, "DIR", "write what replays it: objects, request, settings, clock"},
+    [REPLAY] = {"replay", 0, "DIR", "what --bundle wrote, decided once more"},
 };
 
 static const struct args_command command = {
     "explain",
-    "POD | -f FILE | --decision ID [--cluster DIR | --server URL] [-n NS] [--node NODE] "
-    "[-o table|json]",
+    "POD | -f FILE | --decision ID | --replay DIR [--cluster DIR | --server URL] [-n NS] "
+    "[--node NODE] [-o table|json] [--bundle DIR]",
     "Would the pod be placed, where, and why: for every node what its kubelet would do, on which\n"
     "zones, and the score. POD is NAME or NS/NAME, of a pod or of a workload (its template).\n"
     "With --server it is the decision that was made there, not one made now.\n"
@@ -47,7 +50,7 @@ static const struct args_command command = {
 
 struct options {
     struct settings_flags settings;
-    const char *file, *pod, *ns, *node, *server, *decision, *bundle;
+    const char *file, *pod, *ns, *node, *server, *decision, *bundle, *replay;
     bool json;
 };
 
@@ -73,6 +76,7 @@ static int set_flag(struct options *o, int flag, const char *value)
         [SERVER] = &o->server,
         [DECISION] = &o->decision,
         [BUNDLE] = &o->bundle,
+        [REPLAY] = &o->replay,
     };
 
     if (flag == OUTPUT)
@@ -115,10 +119,31 @@ static int check_server_args(const struct options *o)
                                         : EXIT_YES;
 }
 
+/* A bundle has everything but how it is told. */
+static int check_replay_args(const struct options *o)
+{
+    if (o->pod)
+        return args_usage_error(&command, "POD and --replay exclude each other");
+    const char *const other = o->file               ? "-f"
+                              : o->settings.cluster ? "--cluster"
+                              : o->settings.config  ? "--config"
+                              : o->ns               ? "-n"
+                              : o->server           ? "--server"
+                              : o->decision         ? "--decision"
+                              : o->bundle           ? "--bundle"
+                                                    : NULL;
+    return other ? args_usage_error(&command, "%s and --replay exclude each other", other)
+                 : EXIT_YES;
+}
+
 static int check_args(const struct options *o)
 {
-    if (o->bundle) {
-        (void)fputs("numawise explain: --bundle: not available in this version\n", stderr);
+    if (o->replay)
+        return check_replay_args(o);
+    if (o->bundle && o->server) {
+        (void)fputs("numawise explain: --bundle with --server: not available in this version, a "
+                    "server does not keep the objects that its decisions follow from\n",
+                    stderr);
         return EXIT_UNREADABLE;
     }
     if (o->server || o->decision)
@@ -137,7 +162,10 @@ struct run {
     const struct options *options;
     struct decide_options decide;
     struct source source;
-    struct str *names; /* [n_names] nodes to judge */
+    const char *file;      /* to ask about, NULL: options->pod */
+    int64_t now_us;        /* when all of it happens */
+    struct bundle *bundle; /* what replays it goes there; NULL: nowhere */
+    struct str *names;     /* [n_names] nodes to judge */
     uint32_t n_names;
     struct arena arena;
     void *room;
@@ -221,6 +249,20 @@ static int explain_pod(struct run *r, const struct score_pod *pod, struct err *e
                             : report_table(&r->out, &report, &r->arena, err);
 }
 
+/* The object behind a pod of the cluster: of several with one name the first kind answers. */
+static void keep_named(struct run *r, struct str ns, struct str name)
+{
+    struct cluster_pod room;
+    uint32_t i = 0;
+
+    while (
+        i < CLUSTER_POD_KINDS &&
+        !cluster_snapshot_object(r->source.snapshot, str_of(cluster_pod_kinds[i]), ns, name, &room))
+        i++;
+    assert(i < CLUSTER_POD_KINDS);
+    bundle_ask_kept(r->bundle, str_of(cluster_pod_kinds[i]), ns, name);
+}
+
 static int explain_named(struct run *r, struct err *err)
 {
     struct str name = str_of(r->options->pod);
@@ -233,6 +275,8 @@ static int explain_named(struct run *r, struct err *err)
     if (!pod)
         return err_set(err, -ENOENT, "there is no pod or workload %.*s/%.*s in the cluster",
                        STR_ARG(ns), STR_ARG(name));
+    if (r->bundle)
+        keep_named(r, ns, name);
     return explain_pod(r, pod, err);
 }
 
@@ -268,8 +312,11 @@ static int on_object(void *ctx, const struct kube_document *doc)
         arena_rewind(&r->arena, mark);
         return 0;
     }
-    if (doc->meta.ns.n == 0 && r->options->ns)
-        pod.ns = str_of(r->options->ns);
+    const char *const ns = doc->meta.ns.n == 0 ? r->options->ns : NULL;
+    if (ns)
+        pod.ns = str_of(ns);
+    if (r->bundle)
+        bundle_ask(r->bundle, doc->json, ns);
     const int rc = explain_pod(r, &pod, v->err);
     arena_rewind(&r->arena, mark);
     return rc;
@@ -279,14 +326,14 @@ static int explain_file(struct run *r, struct err *err)
 {
     struct visit visit = {r, err};
     const struct kube_visitor visitor = {on_object, on_problem, &visit};
-    const int rc = kube_file_visit(r->options->file, &visitor, err);
+    const int rc = kube_file_visit(r->file, &visitor, err);
 
     if (rc)
         return rc;
     if (r->n_problems && r->n_pods == 0)
-        return err_set(err, -EPROTO, "%s: nothing in it could be read", r->options->file);
+        return err_set(err, -EPROTO, "%s: nothing in it could be read", r->file);
     if (r->n_pods == 0)
-        return err_set(err, -ENOENT, "%s: there is no pod or workload in it", r->options->file);
+        return err_set(err, -ENOENT, "%s: there is no pod or workload in it", r->file);
     return 0;
 }
 
@@ -296,17 +343,19 @@ static int answer(struct run *r, const struct numawise_config *config, struct er
         .mode = config->mode == CONFIG_SHADOW ? DECIDE_SHADOW : DECIDE_ENFORCE,
         .max_score = (uint32_t)config->max_score,
         .offers = true, /* there is no kube-scheduler here to leave nodes out */
-        .context = {.now_us = clock_realtime_us(),
-                    .max_age_us = config->topology_max_age_ms * 1000},
+        .context = {.now_us = r->now_us, .max_age_us = config->topology_max_age_ms * 1000},
     };
-    int rc = source_read(&r->source, config, err);
+    const struct source_sink sink = bundle_sink(r->bundle);
+    int rc = source_read(&r->source, config, r->now_us, r->bundle ? &sink : NULL, err);
     if (rc)
         return rc;
     rc = choose_nodes(r, err);
     if (rc == 0)
         rc = open_arena(r, err);
     if (rc == 0)
-        rc = r->options->file ? explain_file(r, err) : explain_named(r, err);
+        rc = r->file ? explain_file(r, err) : explain_named(r, err);
+    if (rc == 0 && r->bundle)
+        rc = bundle_finish(r->bundle, config, r->now_us, err);
     if (rc == 0)
         (void)fwrite(r->out.p, 1, r->out.n, stdout);
     buf_free(&r->out);
@@ -335,12 +384,43 @@ static int ask_server(const struct options *o)
     return rc == -ENOENT ? EXIT_NO : rc == -EINVAL ? EXIT_USAGE : EXIT_UNREADABLE;
 }
 
+static int read_settings(struct numawise_config *out, const struct options *o, struct err *err)
+{
+    const int rc = settings_read(out, &o->settings, err);
+
+    return rc ? rc : settings_need_directory(out, err);
+}
+
+static int explain_replayed(struct run *r, struct err *err)
+{
+    struct bundle_replay replay;
+    int rc = bundle_open(&replay, r->options->replay, err);
+
+    if (rc)
+        return rc;
+    r->file = replay.request;
+    r->now_us = replay.now_us;
+    rc = answer(r, &replay.config, err);
+    free(replay.request);
+    return rc;
+}
+
+static int explain_now(struct run *r, const struct numawise_config *config, struct err *err)
+{
+    r->file = r->options->file;
+    r->now_us = clock_realtime_us();
+    const int rc = answer(r, config, err);
+    bundle_free(r->bundle);
+    return rc;
+}
+
 int cmd_explain(int argc, char **argv)
 {
     struct options options = {0};
     struct run run = {.options = &options};
     struct numawise_config config;
     struct err err = {0};
+    bool is_usage = false;
     int rc = args_read(&command, argc, argv, take_arg, &options);
 
     if (rc == EXIT_YES)
@@ -349,12 +429,16 @@ int cmd_explain(int argc, char **argv)
         return rc == ARGS_HELP ? EXIT_YES : rc;
     if (options.server)
         return ask_server(&options);
-    rc = settings_read(&config, &options.settings, &err);
-    const bool is_usage = rc == -EINVAL;
-    if (rc == 0)
-        rc = settings_need_directory(&config, &err);
-    if (rc == 0)
-        rc = answer(&run, &config, &err);
+    if (options.replay) {
+        rc = explain_replayed(&run, &err);
+    } else {
+        rc = read_settings(&config, &options, &err);
+        if (rc == 0 && options.bundle)
+            rc = bundle_new(&run.bundle, options.bundle, &err);
+        is_usage = rc == -EINVAL || rc == -ENOTEMPTY;
+        if (rc == 0)
+            rc = explain_now(&run, &config, &err);
+    }
     if (rc == 0)
         return run.refused ? EXIT_NO : EXIT_YES;
     (void)fprintf(stderr, "numawise explain: %s\n", err.text);

@@ -14,15 +14,50 @@ static void on_problem(void *ctx, const char *text)
     (void)fprintf(stderr, "%s\n", text);
 }
 
-int source_read(struct source *out, const struct numawise_config *config, struct err *err)
-{
-    const struct cluster_options options = {.max_age_us = config->topology_max_age_ms * 1000};
-    struct source s = {0};
-    int rc = cluster_new(&s.cluster, &options, err);
+/* One command, one question, one moment. */
+static int64_t moment_us;
 
+static int64_t now_us(void)
+{
+    return moment_us;
+}
+
+/* Two who are told. */
+struct tee {
+    struct source_sink to;
+    const struct source_sink *also;
+};
+
+static int on_delta(void *ctx, const struct source_delta *delta, struct err *err)
+{
+    const struct tee *const t = ctx;
+    const int rc = t->to.delta(t->to.ctx, delta, err);
+
+    if (rc >= 0 && t->also)
+        (void)t->also->delta(t->also->ctx, delta, err);
+    return rc;
+}
+
+static void on_settled(void *ctx)
+{
+    const struct tee *const t = ctx;
+
+    t->to.settled(t->to.ctx);
+}
+
+int source_read(struct source *out, const struct numawise_config *config, int64_t moment,
+                const struct source_sink *also, struct err *err)
+{
+    const struct cluster_options options = {.max_age_us = config->topology_max_age_ms * 1000,
+                                            .now_us = now_us};
+    struct source s = {0};
+
+    moment_us = moment;
+    int rc = cluster_new(&s.cluster, &options, err);
     if (rc)
         return rc;
-    const struct source_sink sink = cluster_sink(s.cluster);
+    struct tee tee = {cluster_sink(s.cluster), also};
+    const struct source_sink sink = {.delta = on_delta, .settled = on_settled, .ctx = &tee};
     rc = directory_open(&s.directory, config->cluster.p, &sink, on_problem, NULL, err);
     if (rc) {
         source_done(&s);

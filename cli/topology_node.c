@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "base/clock.h"
 #include "base/config.h"
 #include "base/err.h"
 #include "cli/source.h"
@@ -32,7 +33,7 @@ int topology_visit_node(const char *dir, const char *node,
     config.topology_max_age_ms = 0; /* an old description is still a description */
     int rc = config_set_text(&config, config_find(STR("source.cluster")), str_of(dir), err);
     if (rc == 0)
-        rc = source_read(&source, &config, err);
+        rc = source_read(&source, &config, clock_realtime_us(), NULL, err);
     if (rc < 0)
         return rc;
     const struct node_view *const view = find(source.snapshot, dir, node, err);

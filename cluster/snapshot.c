@@ -315,14 +315,14 @@ void cluster_snapshot_find_all(struct cluster_found *out, const struct cluster_s
     }
 }
 
-/* The order in which kinds answer for one name. */
+const char *const cluster_pod_kinds[CLUSTER_POD_KINDS] = {
+    "Pod", "Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job", "CronJob", "PodTemplate"};
+
 uint32_t snapshot_rank(struct str kind)
 {
-    static const char *const kinds[] = {"Pod",        "Deployment", "StatefulSet", "DaemonSet",
-                                        "ReplicaSet", "Job",        "CronJob",     "PodTemplate"};
     uint32_t i = 0;
 
-    while (i < ARRAY_LEN(kinds) && !str_is(kind, kinds[i]))
+    while (i < CLUSTER_POD_KINDS && !str_is(kind, cluster_pod_kinds[i]))
         i++;
     return i;
 }

@@ -90,6 +90,10 @@ struct cluster_pod {
 const struct score_pod *cluster_snapshot_pod(const struct cluster_snapshot *s, struct str ns,
                                              struct str name, struct cluster_pod *room);
 
+/* The kinds that have pods, in the order in which they answer for one name. */
+enum { CLUSTER_POD_KINDS = 8 };
+extern const char *const cluster_pod_kinds[CLUSTER_POD_KINDS];
+
 /* The pod that a view of this snapshot has among its plain ones; NULL when it has ended. */
 const struct score_pod *cluster_snapshot_pod_at(const struct cluster_snapshot *s, uint64_t key,
                                                 struct cluster_pod *room);
