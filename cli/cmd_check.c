@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/config.h"
 #include "base/err.h"
 #include "cli/args.h"
@@ -91,13 +92,14 @@ static void check_hints(struct check *c, const struct kube_document *doc,
                         const struct score_pod *pod)
 {
     for (uint32_t i = 0; i < pod->n_hints; i++) {
-        char field[ERR_TEXT_BYTES];
+        CLEANUP(buf_free) struct buf field = {0};
         struct err err;
         if (kube_hint_check(pod->hints[i].key, pod->hints[i].value, &err) == 0)
             continue;
-        (void)snprintf(field, sizeof(field), "%s[" KUBE_HINT_PREFIX "%.*s]",
-                       annotations_of(doc->meta.kind), STR_ARG(pod->hints[i].key));
-        field_problem(c, doc, field, err.text);
+        buf_printf(&field, "%s[", annotations_of(doc->meta.kind));
+        kube_hint_annotation(&field, pod->hints[i].key);
+        buf_text(&field, "]");
+        field_problem(c, doc, field.failed ? "" : field.p, err.text);
     }
 }
 

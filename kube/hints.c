@@ -117,17 +117,19 @@ static int term_of(struct str s)
     return -1;
 }
 
-/* "locality=40,devices=30" */
+/* "locality=40,devices=30", each term once. */
 static bool read_weights(struct score_hints *out, struct str s)
 {
     struct policy_weights w = out->weights;
+    uint32_t seen = 0;
 
     do {
         struct str weight = str_cut(&s, ',');
         const int term = term_of(str_trim(str_cut(&weight, '=')));
 
-        if (term < 0 || !read_number(str_trim(weight), SCORE_MAX, &w.w[term]))
+        if (term < 0 || seen >> term & 1 || !read_number(str_trim(weight), SCORE_MAX, &w.w[term]))
             return false;
+        seen |= 1u << term;
     } while (s.n);
     out->weights = w;
     return true;
@@ -168,9 +170,9 @@ static const struct {
     {"allowed-cross-access", "0% to 100%", read_percent, true},
     {"network-bandwidth", "a quantity in bits per second, like 10G", read_bandwidth, true},
     {"gpu-nic-affinity", "require, prefer or none", read_affinity, true},
-    {"weights", "terms with weights, like locality=40,devices=30", read_weights, true},
-    {"max-locks", "an integer", read_locks, true},
-    {"max-goroutines", "an integer", read_goroutines, true},
+    {"weights", "terms with weights, each once, like locality=40,devices=30", read_weights, true},
+    {"max-locks", "an integer from 0 to 2147483647", read_locks, true},
+    {"max-goroutines", "an integer from 0 to 2147483647", read_goroutines, true},
     {"lock-policy", "the name of a LockPolicy", read_lock_policy, false},
     {"ignore", "\"true\" or \"false\"", read_ignore, true},
     /* Kubernetes' own, which come with their whole names. */

@@ -249,9 +249,25 @@ static void a_weight_that_is_too_low_for_decide_is_noted(void **state)
     (void)unlink(path);
 }
 
+/* Those of Kubernetes have their own names, and each is told of at its own place. */
+static void a_hint_is_named_as_it_is_written(void **state)
+{
+    write_file("a.yaml", "kind: Pod\napiVersion: v1\nmetadata:\n  name: p\n  annotations:\n"
+                         "    kubernetes.io/ingress-bandwidth: 10M\n"
+                         "    kubernetes.io/egress-bandwidth: fast\n"
+                         "    orchestration.gokore.io/max-locks: few\n"
+                         "spec: {containers: [{name: c}]}\n");
+    check(1);
+    assert_says("D/a.yaml:7:37: metadata.annotations[kubernetes.io/egress-bandwidth]: not a "
+                "quantity in bits per second, like 10M\n"
+                "D/a.yaml:8:40: metadata.annotations[orchestration.gokore.io/max-locks]: not an "
+                "integer from 0 to 2147483647\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        T(a_hint_is_named_as_it_is_written),
         T(a_group_that_a_small_pod_holds_open_is_a_warning_and_no_error),
         T(nodes_of_which_the_same_is_assumed_are_told_together),
         T(what_a_server_would_call_unknown_is_a_warning_where_it_stands),

@@ -64,6 +64,7 @@ static void other_values_are_refused(void **state)
         {"weights", ""},
         {"weights", "x"},
         {"weights", "locality"},
+        {"weights", "locality=1,devices=2,locality=1"},
         {"weights", "locality="},
         {"weights", "locality=-1"},
         {"weights", "local=3"},
