@@ -356,6 +356,28 @@ static int check_prometheus(const struct config_prometheus *p, struct err *err)
     return 0;
 }
 
+/* What may stand in the path of a request: two names of Kubernetes. */
+static bool is_object(const char *s)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789-.";
+    const size_t ns = strspn(s, letters), name = s[ns] == '/' ? strspn(s + ns + 1, letters) : 0;
+
+    return ns > 0 && ns < 64 && name > 0 && name < 254 && s[ns + 1 + name] == 0 && s[0] != '.' &&
+           s[ns + 1] != '.';
+}
+
+static int check_retry(const struct numawise_config *c, struct err *err)
+{
+    if (!c->retry.p[0])
+        return 0;
+    if (c->cluster.p[0])
+        return err_set(err, -EINVAL,
+                       "extender.retry: needs an API server, and source.cluster is a directory");
+    return is_object(c->retry.p)
+               ? 0
+               : err_set(err, -EINVAL, "extender.retry: \"%s\" is not NAMESPACE/NAME", c->retry.p);
+}
+
 int config_check(const struct numawise_config *c, struct err *err)
 {
     if (c->bind && c->cluster.p[0])
@@ -363,7 +385,7 @@ int config_check(const struct numawise_config *c, struct err *err)
                        "extender.bind: needs an API server, and source.cluster is a directory");
     if (c->cluster.p[0] && c->kubeconfig.p[0])
         return err_set(err, -EINVAL, "source.kubeconfig: source.cluster is given, too");
-    if (check_prometheus(&c->prometheus, err))
+    if (check_retry(c, err) || check_prometheus(&c->prometheus, err))
         return -EINVAL;
     for (int i = 0; i < CONFIG_ROLES; i++) {
         const int rc = check_tls(&c->listeners[i], (enum config_role)i, err);

@@ -112,6 +112,11 @@ const struct config_setting config_settings[] = {
      "A filter that would refuse every node waits so long for newer news of the API server, and is "
      "then worked out once more, for a tenth of the time at most; 0 = answered at once.",
      CONFIG_DURATION, .max = 5 * SECOND, .initial = LIMIT_SECOND_LOOK_MS, AT(second_look_ms)},
+    {"extender.retry",
+     "The CSIStorageCapacity, NAMESPACE/NAME, that is touched where a pod that was refused on "
+     "every "
+     "node would be admitted now, so that kube-scheduler asks again; empty: it is not made to.",
+     CONFIG_TEXT, AT(retry)},
     {"extender.threads",
      "Threads that judge the nodes of one call together where many are new to it; 0 = one for each "
      "CPU "

@@ -97,6 +97,8 @@ static int make_roles(struct roles *r, const struct numawise_config *c, struct c
         ext_add_second_look(r->ext, (uint32_t)c->second_look_ms);
     if (rc == 0 && c->bind)
         rc = ext_add_bind(r->ext, &source->access, (uint32_t)c->limits.bind_ms, err);
+    if (rc == 0 && c->retry.p[0])
+        rc = ext_add_retry(r->ext, &source->access, c->retry.p, err);
     if (rc == 0 && c->preempt)
         ext_add_preempt(r->ext);
     if (rc == 0)

@@ -149,6 +149,27 @@ static void looks_text(const struct ext_counters *c, struct buf *out)
         buf_printf(out, "%s{result=\"%s\"} %llu\n", name, results[r], value(&c->looks[r]));
 }
 
+static void retries_text(const struct ext_counters *c, struct buf *out)
+{
+    static const char name[] = "numawise_extender_retries_total",
+                      pods[] = "numawise_extender_refused_pods",
+                      took[] = "numawise_extender_retry_duration_seconds";
+    static const char *const results[EXT_RETRY_RESULTS] = {"sent", "failed", "forbidden"};
+
+    metric_family(out, name, "counter",
+                  "Times that kube-scheduler was to be made to ask again about refused pods that "
+                  "would be admitted now: it was told, or the API server did not do it, or there "
+                  "is no rule or no object for it.");
+    for (int r = 0; r < EXT_RETRY_RESULTS; r++)
+        buf_printf(out, "%s{result=\"%s\"} %llu\n", name, results[r], value(&c->retries[r]));
+    metric_family(out, took, "histogram",
+                  "From then to the filter that let a pod pass because of which it was told.");
+    metric_histogram(out, took, "", &c->retry_durations);
+    metric_family(out, pods, "gauge",
+                  "Pods that filter refused on every node, which are looked at again meanwhile.");
+    buf_printf(out, "%s %llu\n", pods, value(&c->refused_pods));
+}
+
 static void duration_text(const struct ext_counters *c, struct buf *out)
 {
     static const char name[] = "numawise_extender_request_duration_seconds";
@@ -194,6 +215,7 @@ void ext_counters_text(const struct ext_counters *c, struct buf *out)
     binds_text(c, out);
     preempt_text(c, out);
     looks_text(c, out);
+    retries_text(c, out);
     reasons_text(c->rejected, false, out, "numawise_extender_rejections_total",
                  "Candidates that filter refused, by reason.");
     reasons_text(

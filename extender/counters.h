@@ -43,14 +43,25 @@ enum ext_look_result {
     EXT_LOOK_RESULTS,
 };
 
+/* What came of making kube-scheduler ask again. */
+enum ext_retry_result {
+    EXT_RETRY_SENT,
+    EXT_RETRY_FAILED,
+    EXT_RETRY_FORBIDDEN, /* or without the object for it */
+    EXT_RETRY_RESULTS,
+};
+
 /* Zero-initialise. */
 struct ext_counters {
     atomic_uint_fast64_t requests[EXT_VERBS][EXT_CODES], arrived[EXT_VERBS];
     atomic_uint_fast64_t binds[EXT_BIND_RESULTS];
     atomic_uint_fast64_t preempt_nodes[EXT_PREEMPT_RESULTS];
     atomic_uint_fast64_t looks[EXT_LOOK_RESULTS];
-    atomic_uint_fast64_t binds_unchecked;       /* of pods that were not known */
-    atomic_uint_fast64_t bind_lists;            /* of a node's pods, before a binding there */
+    atomic_uint_fast64_t retries[EXT_RETRY_RESULTS];
+    atomic_uint_fast64_t refused_pods;       /* that are looked at again */
+    struct metric_durations retry_durations; /* from a retry to the filter that lets the pod pass */
+    atomic_uint_fast64_t binds_unchecked;    /* of pods that were not known */
+    atomic_uint_fast64_t bind_lists;         /* of a node's pods, before a binding there */
     atomic_uint_fast64_t nodes[EXT_JUDGING][3]; /* by score_verdict */
     /* Of filter, by score_reason: refused, let pass by Shadow, passed unjudged. */
     atomic_uint_fast64_t rejected[SCORE_REASONS], shadowed[SCORE_REASONS], unknown[SCORE_REASONS];

@@ -24,6 +24,7 @@
 #include "extender/counters.h"
 #include "extender/encode.h"
 #include "extender/preempt.h"
+#include "extender/retry.h"
 #include "kube/extender_wire.h"
 #include "kube/preempt_wire.h"
 #include "kube/recorder.h"
@@ -44,6 +45,7 @@ struct ext {
     struct cluster *cluster;
     struct ring *ring;
     struct binder *binder; /* NULL: bind is not served */
+    struct retry *retry;   /* NULL: kube-scheduler asks again when it does */
     bool preempts;
     struct doubts *doubts;
     struct crew *crew;       /* NULL: the listener's thread judges alone */
@@ -87,6 +89,7 @@ void ext_free(struct ext *e)
     if (!e)
         return;
     binder_free(e->binder);
+    retry_free(e->retry);
     crew_free(e->crew);
     memo_free(e->memo);
     holds_free(e->holds);
@@ -105,7 +108,7 @@ void ext_set(struct ext *e, const struct ext_settings *settings)
     atomic_store(&e->max_age_us, settings->max_age_us);
 }
 
-/* For bind, on its thread, and for preempt: nothing is left out, and nothing remembered. */
+/* For bind and retry, on their threads, and for preempt: nothing is left out or remembered. */
 static struct decide_options options_of_acting(void *ctx)
 {
     struct ext *const e = ctx;
@@ -127,6 +130,19 @@ int ext_add_bind(struct ext *e, const struct kube_access *access, uint32_t bind_
                                            .ctx = e};
 
     return binder_new(&e->binder, &options, err);
+}
+
+int ext_add_retry(struct ext *e, const struct kube_access *access, const char *object,
+                  struct err *err)
+{
+    const struct retry_options options = {.access = access,
+                                          .cluster = e->cluster,
+                                          .counters = &e->counters,
+                                          .object = object,
+                                          .judge = options_of_acting,
+                                          .ctx = e};
+
+    return retry_new(&e->retry, &options, err);
 }
 
 int ext_add_crew(struct ext *e, uint32_t threads, struct err *err)
@@ -265,6 +281,8 @@ static void answer(struct call *c)
     ext_count_decision(&c->e->counters, c->verb, &c->decision, c->options.mode);
     keep(c);
     tell(c);
+    if (c->e->retry && c->verb == EXT_FILTER)
+        retry_tell(c->e->retry, &c->decision, &c->ask, c->options.mode);
     end(c, EXT_200);
 }
 

@@ -62,6 +62,14 @@ int ext_add_crew(struct ext *e, uint32_t threads, struct err *err) MUST_CHECK;
  */
 void ext_add_second_look(struct ext *e, uint32_t ms);
 
+/*
+ * Make kube-scheduler ask again about pods that filter refused on every node, where they would be
+ * admitted now, by a touch of `object` (extender/retry.h). Before ext_routes. 0, or what retry_new
+ * says.
+ */
+int ext_add_retry(struct ext *e, const struct kube_access *access, const char *object,
+                  struct err *err) MUST_CHECK;
+
 /* Serve preempt, too. Before ext_routes. */
 void ext_add_preempt(struct ext *e);
 

@@ -83,6 +83,7 @@ func (l *live) play(only string) {
 		{"the operator, with tokens and roles of the real API server", l.playOperator},
 		{"a pod that fits no zone", l.playReasons},
 		{"news that come a moment late", l.playNews},
+		{"news that kube-scheduler does not watch", l.playUnwatched},
 		{"bind", l.playBind},
 		{"numawise is away, and ignorable", l.playIgnorable},
 		{"numawise behind TLS, with certificates on both sides", l.playTLS},
@@ -135,16 +136,20 @@ func (cp *controlPlane) startControllers() error {
 	return err
 }
 
-// grant gives numawise the rules that are shipped, by their own bindings, and kube-controller-manager
+// grant gives numawise the rules that are shipped, by their own bindings, the object that goes with
+// those of retry, and kube-controller-manager
 // all rights, for its controllers have no accounts of their own here.
 func (l *live) grant(ctx context.Context) error {
-	for _, file := range []string{"extender-rbac.yaml", "bind/rbac.yaml", "events/rbac.yaml", "preempt/rbac.yaml"} {
+	if err := l.makeNamespace(ctx, retryNamespace); err != nil {
+		return err
+	}
+	for _, file := range []string{"extender-rbac.yaml", "bind/rbac.yaml", "events/rbac.yaml", "preempt/rbac.yaml", "retry/rbac.yaml"} {
 		objects, err := loadObjects(filepath.Join(l.source, "deploy", "manifests", file))
 		if err != nil {
 			return err
 		}
 		for _, o := range objects {
-			if !strings.HasPrefix(o.name("kind"), "ClusterRole") {
+			if o.name("kind") == "ServiceAccount" {
 				continue
 			}
 			if err := l.cp.postManifest(ctx, o, false); err != nil {

@@ -19,7 +19,6 @@ import (
 	authenticationv1 "k8s.io/api/authentication/v1"
 	v1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -39,9 +38,6 @@ type operator struct {
 // grantOperator makes its user, and gives it what is shipped.
 func (l *live) grantOperator(ctx context.Context) error {
 	err := l.makeNamespace(ctx, "numawise-system")
-	if apierrors.IsAlreadyExists(err) {
-		err = nil
-	}
 	err = errors.Join(err, l.cp.ca.issue("operator", operatorUser, "system:serviceaccounts", "system:authenticated"))
 	objects, err2 := loadObjects(filepath.Join(l.source, "deploy", "manifests", "operator-rbac.yaml"))
 	for _, o := range objects {

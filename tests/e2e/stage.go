@@ -134,7 +134,7 @@ func (l *live) serveLive(settings, address string) (*numawise, error) {
 
 func (l *live) makeNamespace(ctx context.Context, name string) error {
 	_, err := l.cp.client.CoreV1().Namespaces().Create(ctx, &v1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{})
-	if err != nil {
+	if err != nil && !apierrors.IsAlreadyExists(err) {
 		return err
 	}
 	return eventually(30*time.Second, func() error {

@@ -823,6 +823,148 @@ static void a_refusal_is_waited_with_for_a_tenth_of_the_time_at_most(void **stat
     assert_true(LOOKS("same") + LOOKS("refused") + LOOKS("admitted") == 0);
 }
 
+/* ---- kube-scheduler is made to ask again ---- */
+
+#define RETRY_PATH                                                                                 \
+    "/apis/storage.k8s.io/v1/namespaces/numawise-system/csistoragecapacities/numawise-retry"
+
+static struct {
+    pthread_mutex_t lock;
+    int answer;
+    unsigned patches;
+    char body[256]; /* of the last one */
+} touches = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static int take_touch(void *ctx, const char *method, const char *target, struct str body,
+                      struct buf *out)
+{
+    int status = 404;
+
+    (void)ctx;
+    pthread_mutex_lock(&touches.lock);
+    if (strcmp(method, "PATCH") == 0 && strcmp(target, RETRY_PATH) == 0) {
+        status = touches.answer;
+        touches.patches++;
+        (void)snprintf(touches.body, sizeof(touches.body), "%.*s", STR_ARG(body));
+    }
+    pthread_mutex_unlock(&touches.lock);
+    history_status(out, status, status < 300 ? "" : "Odd", "the reason of the server", "", 0);
+    return status;
+}
+
+static unsigned touched(void)
+{
+    pthread_mutex_lock(&touches.lock);
+    const unsigned n = touches.patches;
+    pthread_mutex_unlock(&touches.lock);
+    return n;
+}
+
+/* The pod of the question is there, too, and cpu-1 refuses it. */
+static void start_with_a_refusal(struct bench *b, const char *settings, int answer)
+{
+    fake_api_handle(b->api, take_touch, NULL);
+    touches.answer = answer;
+    touches.patches = 0;
+    (void)history_put(fake_api_lock(b->api), PODS, "ml", "late", "late",
+                      "'spec':{'containers':[{'name':'c','resources':{'limits':{'cpu':'4',"
+                      "'memory':'1Gi'}}}]}");
+    fake_api_unlock(b->api);
+    start_with(b, settings);
+    change_is_followed(b, "cpu-1");
+}
+
+#define WITH_RETRY         "retry: numawise-system/numawise-retry"
+#define RETRIES(result, n) "numawise_extender_retries_total{result=\"" result "\"} " #n
+
+static void kube_scheduler_is_told_of_a_refused_pod_that_fits_now(void **state)
+{
+    struct bench *const b = *state;
+    struct buf answer = {0};
+
+    start_with_a_refusal(b, WITH_RETRY, 200);
+    expect_metric(b, "numawise_extender_refused_pods 1");
+    assert_int_equal(touched(), 0);
+    put_file(b, "nodes/cpu-1"); /* and then nobody asks */
+    expect_metric(b, RETRIES("sent", 1));
+    assert_int_equal(touched(), 1);
+    pthread_mutex_lock(&touches.lock);
+    assert_non_null(strstr(touches.body, "{\"metadata\":{\"annotations\":{"
+                                         "\"orchestration.gokore.io/retry\":\"20"));
+    pthread_mutex_unlock(&touches.lock);
+    filter(b, &answer); /* it asks */
+    assert_non_null(strstr(answer.p, "\"NodeNames\":[\"cpu-1\"]"));
+    expect_metric(b, "numawise_extender_refused_pods 0");
+    expect_metric(b, "numawise_extender_retry_duration_seconds_count 1");
+    assert_int_equal(touched(), 1);
+    buf_free(&answer);
+}
+
+/* It is said once, and not tried again and again. */
+static void without_the_rule_it_is_not_told(void **state)
+{
+    static const int answers[] = {403, 404};
+    struct bench *const b = *state;
+
+    for (size_t i = 0; i < ARRAY_LEN(answers); i++) {
+        start_with_a_refusal(b, WITH_RETRY, answers[i]);
+        put_file(b, "nodes/cpu-1");
+        expect_metric(b, RETRIES("forbidden", 1));
+        expect_log(b, "extender.retry needs the CSIStorageCapacity "
+                      "numawise-system/numawise-retry, and the verb patch on it");
+        expect_metric(b, "numawise_extender_refused_pods 1");
+        assert_int_equal(test_server_stop(&b->server, SIGTERM), 0);
+        b->server.pid = 0;
+        assert_int_equal(touched(), 1);
+    }
+}
+
+/* Whatever the API server does with it, filter answers, and the program ends when it is to. */
+static void a_server_that_hangs_holds_up_nobody(void **state)
+{
+    struct bench *const b = *state;
+    struct buf answer = {0};
+
+    start_with_a_refusal(b, WITH_RETRY, 200);
+    fake_api_fault(b->api, FAKE_HANG, RETRY_PATH, FAKE_BOTH, FAKE_ALWAYS, 0, 0);
+    put_file(b, "nodes/cpu-1");
+    while (fake_api_asked(b->api, "PATCH " RETRY_PATH) == 0)
+        (void)poll(NULL, 0, 5);
+    filter(b, &answer);
+    assert_non_null(strstr(answer.p, "\"NodeNames\":[\"cpu-1\"]"));
+    buf_free(&answer);
+    assert_int_equal(test_server_stop(&b->server, SIGTERM), 0);
+    b->server.pid = 0;
+}
+
+/* A pod that is on a node by now is nobody's business any more. */
+static void nobody_is_told_of_a_pod_that_has_a_node(void **state)
+{
+    struct bench *const b = *state;
+
+    start_with_a_refusal(b, WITH_RETRY, 200);
+    expect_metric(b, "numawise_extender_refused_pods 1");
+    (void)history_put(fake_api_lock(b->api), PODS, "ml", "late", "late",
+                      "'spec':{'nodeName':'cpu-2','containers':[{'name':'c'}]}");
+    fake_api_unlock(b->api);
+    expect_metric(b, "numawise_extender_refused_pods 0");
+    put_file(b, "nodes/cpu-1");
+    expect_filter(b, "\"NodeNames\":[\"cpu-1\"]");
+    assert_int_equal(touched(), 0);
+}
+
+static void by_default_nobody_is_told(void **state)
+{
+    struct bench *const b = *state;
+
+    start_with_a_refusal(b, "", 200);
+    put_file(b, "nodes/cpu-1");
+    expect_filter(b, "\"NodeNames\":[\"cpu-1\"]");
+    expect_metric(b, RETRIES("sent", 0));
+    expect_metric(b, "numawise_extender_refused_pods 0");
+    assert_int_equal(touched(), 0);
+}
+
 /* ---- Events ---- */
 
 static struct {
@@ -988,6 +1130,11 @@ int main(void)
         T(a_server_that_went_back_is_followed),
         T(news_that_come_within_moments_are_waited_for),
         T(a_refusal_is_waited_with_for_a_tenth_of_the_time_at_most),
+        T(kube_scheduler_is_told_of_a_refused_pod_that_fits_now),
+        T(without_the_rule_it_is_not_told),
+        T(a_server_that_hangs_holds_up_nobody),
+        T(nobody_is_told_of_a_pod_that_has_a_node),
+        T(by_default_nobody_is_told),
         T(an_event_tells_where_a_kubelet_says_otherwise),
         T(without_the_rule_no_events_are_written),
         T(sigterm_ends_it_whatever_is_awaited),

@@ -309,6 +309,42 @@ static void bind_needs_an_api_server(void **state)
                                   "directory");
 }
 
+static void retry_names_an_object_of_an_api_server(void **state)
+{
+    static const char *const wrong[] = {"numawise-retry",
+                                        "/numawise-retry",
+                                        "numawise-system/",
+                                        "a/b/c",
+                                        "a/../b",
+                                        "a/b?c",
+                                        "Numawise/retry",
+                                        "a /b",
+                                        "./b",
+                                        "a/b%2fc"};
+    struct numawise_config c;
+    struct err err;
+
+    config_init(&c);
+    assert_string_equal(c.retry.p, "");
+    (void)snprintf(c.retry.p, sizeof(c.retry.p), "numawise-system/numawise-retry");
+    assert_int_equal(config_check(&c, &err), 0);
+    for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+        (void)snprintf(c.retry.p, sizeof(c.retry.p), "%s", wrong[i]);
+        if (config_check(&c, &err) != -EINVAL)
+            fail_msg("%s", wrong[i]);
+        assert_non_null(strstr(err.text, "extender.retry: "));
+        assert_non_null(strstr(err.text, "is not NAMESPACE/NAME"));
+    }
+    memset(c.retry.p, 'a', sizeof(c.retry.p) - 1); /* as long as it gets */
+    c.retry.p[100] = '/';
+    assert_int_equal(config_check(&c, &err), -EINVAL);
+    (void)snprintf(c.retry.p, sizeof(c.retry.p), "a/b");
+    (void)snprintf(c.cluster.p, 8, "dir");
+    assert_int_equal(config_check(&c, &err), -EINVAL);
+    assert_string_equal(err.text, "extender.retry: needs an API server, and source.cluster is a "
+                                  "directory");
+}
+
 /* To renew: NUMAWISE_WRITE_REFERENCE=1 build/tests/unit/test_config */
 static void the_reference_page_is_what_the_table_says(void **state)
 {
@@ -343,6 +379,7 @@ int main(void)
         cmocka_unit_test(two_listeners_cannot_share_an_address),
         cmocka_unit_test(a_list_is_texts_with_a_bound),
         cmocka_unit_test(bind_needs_an_api_server),
+        cmocka_unit_test(retry_names_an_object_of_an_api_server),
         cmocka_unit_test(what_tls_needs_is_there_or_said),
         cmocka_unit_test(the_reference_page_is_what_the_table_says),
     };

@@ -55,10 +55,11 @@ static void no_problem(void *ctx, const char *path, uint32_t line, uint32_t colu
 static int set_up(void **state)
 {
     static const char *const files[] = {
-        "manifests/00-namespace.yaml",  "manifests/bind/rbac.yaml",
-        "manifests/extender-rbac.yaml", "manifests/extender.yaml",
-        "manifests/operator-rbac.yaml", "manifests/operator.yaml",
-        "manifests/preempt/rbac.yaml",  "kube-scheduler/static-pod.yaml",
+        "manifests/00-namespace.yaml",    "manifests/bind/rbac.yaml",
+        "manifests/extender-rbac.yaml",   "manifests/extender.yaml",
+        "manifests/operator-rbac.yaml",   "manifests/operator.yaml",
+        "manifests/preempt/rbac.yaml",    "manifests/retry/rbac.yaml",
+        "kube-scheduler/static-pod.yaml",
     };
     const struct kube_visitor visitor = {keep, no_problem, NULL};
     char path[512];
@@ -152,6 +153,29 @@ static void bind_adds_bindings_only_and_preempt_reads_budgets(void **state)
         if (api_kinds[i].kind == SOURCE_BUDGET)
             assert_true(follows("numawise-extender-preempt", &api_kinds[i]));
     assert_int_equal(breadth("numawise-extender-preempt"), 2);
+}
+
+/* One object, by its name, in the namespace of its own, and nothing but its change. */
+static void retry_touches_its_own_object_and_no_other(void **state)
+{
+    json_t *const rules = json_object_get(find("Role", "numawise-extender-retry"), "rules");
+    json_t *const rule = json_array_get(rules, 0);
+    json_t *const object = find("CSIStorageCapacity", "numawise-retry");
+    json_t *const bound =
+        json_object_get(find("RoleBinding", "numawise-extender-retry"), "roleRef");
+
+    assert_int_equal(json_array_size(rules), 1);
+    assert_true(names(json_object_get(rule, "apiGroups"), "storage.k8s.io"));
+    assert_true(names(json_object_get(rule, "resources"), "csistoragecapacities"));
+    assert_true(names(json_object_get(rule, "resourceNames"), "numawise-retry"));
+    assert_true(names(json_object_get(rule, "verbs"), "patch"));
+    assert_int_equal(json_array_size(json_object_get(rule, "resources")), 1);
+    assert_int_equal(json_array_size(json_object_get(rule, "resourceNames")), 1);
+    assert_int_equal(json_array_size(json_object_get(rule, "verbs")), 1);
+    assert_string_equal(word(json_object_get(object, "metadata"), "namespace"), "numawise-system");
+    assert_null(json_object_get(object, "capacity"));
+    assert_null(json_object_get(object, "nodeTopology")); /* of no node */
+    assert_string_equal(word(bound, "name"), "numawise-extender-retry");
 }
 
 static void the_operator_reads_the_same_and_keeps_its_own(void **state)
@@ -280,6 +304,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(the_extender_reads_what_it_follows_and_writes_nothing),
         T(bind_adds_bindings_only_and_preempt_reads_budgets),
+        T(retry_touches_its_own_object_and_no_other),
         T(the_operator_reads_the_same_and_keeps_its_own),
         T(the_replicas_of_the_operator_know_who_leads),
         T(every_role_is_bound_to_its_account),
