@@ -53,7 +53,7 @@ struct config_listener {
 };
 
 struct config_limits {
-    int64_t head_bytes, headers;
+    int64_t head_bytes, target_bytes, headers;
     int64_t body_bytes[CONFIG_ROLES];
     int64_t head_ms, body_ms, write_ms, idle_ms, bind_ms;
     int64_t connections;

@@ -142,8 +142,8 @@ const struct config_setting config_settings[] = {
 
     {"limits.head", "Head of a request (431).", CONFIG_BYTES, .min = KI, .max = 64 * KI,
      .initial = LIMIT_HEAD_BYTES, AT(limits.head_bytes)},
-    {"limits.target", "Target in the request line (414).", CONFIG_BYTES, .min = KI, .max = KI,
-     .initial = LIMIT_TARGET_BYTES, .later = true},
+    {"limits.target", "Target in the request line (414).", CONFIG_BYTES, .min = 256, .max = 16 * KI,
+     .initial = LIMIT_TARGET_BYTES, AT(limits.target_bytes)},
     {"limits.headers", "Header fields of a request (431).", CONFIG_INTEGER, .min = 8, .max = 256,
      .initial = LIMIT_HEADERS, AT(limits.headers)},
     {"limits.jsonNesting", "Arrays and objects inside each other.", CONFIG_INTEGER,

@@ -26,6 +26,7 @@ struct http_limits listener_limits(const struct numawise_config *c, enum config_
 {
     return (struct http_limits){
         .head_bytes = (size_t)c->limits.head_bytes,
+        .target_bytes = (size_t)c->limits.target_bytes,
         .body_bytes = (size_t)c->limits.body_bytes[role],
         .arena_bytes = arena_bytes(role),
         .headers = (unsigned)c->limits.headers,

@@ -115,7 +115,7 @@ struct http_route {
 
 /* All 0 = the default of base/limits.h. */
 struct http_limits {
-    size_t head_bytes, body_bytes, arena_bytes;
+    size_t head_bytes, target_bytes, body_bytes, arena_bytes;
     unsigned headers, connections;
     unsigned head_ms, body_ms, write_ms, idle_ms, drain_ms;
 };

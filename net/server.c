@@ -69,6 +69,7 @@ static void set_limits(struct http_server *s, const struct http_limits *given)
 
     s->limits = (struct http_limits){
         .head_bytes = or_default_bytes(l->head_bytes, LIMIT_HEAD_BYTES),
+        .target_bytes = or_default_bytes(l->target_bytes, LIMIT_TARGET_BYTES),
         .body_bytes = or_default_bytes(l->body_bytes, LIMIT_BODY_BYTES),
         .arena_bytes = l->arena_bytes,
         .headers = or_default(l->headers, LIMIT_HEADERS),
@@ -80,7 +81,7 @@ static void set_limits(struct http_server *s, const struct http_limits *given)
         .drain_ms = or_default(l->drain_ms, LIMIT_DRAIN_MS),
     };
     s->head_limits = (struct http_head_limits){.head_bytes = s->limits.head_bytes,
-                                               .target_bytes = LIMIT_TARGET_BYTES,
+                                               .target_bytes = s->limits.target_bytes,
                                                .headers = s->limits.headers,
                                                .body_bytes = s->limits.body_bytes};
     s->pool.arena_bytes = l->arena_bytes;

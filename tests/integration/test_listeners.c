@@ -228,6 +228,31 @@ static void a_page_by_a_name_of_its_own_reads_nothing_of_the_console(void **stat
     assert_int_equal(ask(server.console, "/v1/decisions/01J9", "localhost"), 404);
 }
 
+/* `limits.target`, to the byte. */
+static void a_longer_target_is_taken_where_the_configuration_says_so(void **state)
+{
+    char config[TEST_PATH_BYTES + 16], target[4096];
+    const char *const extra[] = {"--config", config, NULL};
+    struct test_server s;
+
+    (void)state;
+    (void)snprintf(config, sizeof(config), "%s/config.yaml", server.work);
+    test_write(config, STR("apiVersion: numawise.config.gokore.io/v1alpha1\n"
+                           "kind: NumawiseConfiguration\nlimits: {target: 2Ki}\n"));
+    test_server_start(&s, TEST_EXAMPLES "/cluster", extra);
+    memset(target, 'a', sizeof(target));
+    memcpy(target, "/livez?", 7);
+    for (size_t n = 2047; n <= 2049; n++) {
+        char cut[4096];
+
+        (void)snprintf(cut, sizeof(cut), "%.*s", (int)n, target);
+        assert_int_equal(test_get(s.console, cut, NULL), n > 2048 ? 414 : 200);
+    }
+    target[1025] = 0;
+    assert_int_equal(test_get(server.console, target, NULL), 414);
+    assert_int_equal(test_server_stop(&s, SIGTERM), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -238,6 +263,7 @@ int main(void)
         cmocka_unit_test(every_family_is_documented_and_every_documented_one_is_there),
         cmocka_unit_test(the_process_tells_of_itself),
         cmocka_unit_test(the_version_is_json_with_a_commit),
+        cmocka_unit_test(a_longer_target_is_taken_where_the_configuration_says_so),
         cmocka_unit_test(a_page_by_a_name_of_its_own_reads_nothing_of_the_console),
     };
 

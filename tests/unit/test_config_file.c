@@ -268,9 +268,10 @@ static void what_is_printed_can_be_read_again(void **state)
     config_print(&text, &c);
     const struct numawise_config again = accepted(text.p);
     assert_memory_equal(&again, &c, sizeof(c));
-    assert_non_null(strstr(text.p,
-                           "limits:\n  head: 16Ki\n  headers: 64\n  body:\n    extender: 128Mi\n"
-                           "    operator: 1Mi\n"));
+    assert_non_null(
+        strstr(text.p,
+               "limits:\n  head: 16Ki\n  target: 1Ki\n  headers: 64\n  body:\n    extender: 128Mi\n"
+               "    operator: 1Mi\n"));
     buf_free(&text);
 }
 
