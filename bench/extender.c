@@ -5,7 +5,7 @@
  * change; and measures in the same run a server that only reads and writes the same bytes.
  *
  *   warm  the same pod shapes come again and again
- *   cold  every pod is of a new shape
+ *   cold  every pod is of a new shape; with --unlike no two nodes are alike, either (synth.h)
  *   swap  the warm calls, while a hundred nodes at once change every second
  *   floor the warm calls, against the server that does nothing
  */
@@ -189,6 +189,8 @@ static void read_option(struct options *o, int name, const char *value)
         o->changes = number("changes-per-s", value, 0, 100000);
     } else if (name == 'j') {
         o->json = true;
+    } else if (name == 'u') {
+        synth_unlike = true;
     } else if (name == 'p') {
         o->run = phases_of(value);
     } else if (name == 'm') {
@@ -210,15 +212,12 @@ static void read_option(struct options *o, int name, const char *value)
 
 static struct options read_options(int argc, char **argv)
 {
-    static const struct option longs[] = {{"nodes", required_argument, NULL, 'n'},
-                                          {"zones", required_argument, NULL, 'z'},
-                                          {"shapes", required_argument, NULL, 's'},
-                                          {"changes-per-s", required_argument, NULL, 'c'},
-                                          {"seconds", required_argument, NULL, 't'},
-                                          {"mode", required_argument, NULL, 'm'},
-                                          {"phases", required_argument, NULL, 'p'},
-                                          {"json", no_argument, NULL, 'j'},
-                                          {0}};
+    static const struct option longs[] = {
+        {"nodes", required_argument, NULL, 'n'},   {"zones", required_argument, NULL, 'z'},
+        {"shapes", required_argument, NULL, 's'},  {"changes-per-s", required_argument, NULL, 'c'},
+        {"seconds", required_argument, NULL, 't'}, {"mode", required_argument, NULL, 'm'},
+        {"phases", required_argument, NULL, 'p'},  {"unlike", no_argument, NULL, 'u'},
+        {"json", no_argument, NULL, 'j'},          {0}};
     struct options o = {
         .nodes = 500, .zones = 4, .shapes = 32, .changes = 100, .run = RUN_ALL, .seconds = 5};
 

@@ -293,15 +293,12 @@ static double number(const char *option, const char *text, double least, double 
 
 static struct options read_options(int argc, char **argv)
 {
-    static const struct option longs[] = {{"nodes", required_argument, NULL, 'n'},
-                                          {"zones", required_argument, NULL, 'z'},
-                                          {"shapes", required_argument, NULL, 's'},
-                                          {"streams", required_argument, NULL, 'w'},
-                                          {"seconds", required_argument, NULL, 't'},
-                                          {"phase", required_argument, NULL, 'p'},
-                                          {"pairs", required_argument, NULL, 'i'},
-                                          {"no-holds", no_argument, NULL, 'h'},
-                                          {0}};
+    static const struct option longs[] = {
+        {"nodes", required_argument, NULL, 'n'},   {"zones", required_argument, NULL, 'z'},
+        {"shapes", required_argument, NULL, 's'},  {"streams", required_argument, NULL, 'w'},
+        {"seconds", required_argument, NULL, 't'}, {"phase", required_argument, NULL, 'p'},
+        {"pairs", required_argument, NULL, 'i'},   {"no-holds", no_argument, NULL, 'h'},
+        {"unlike", no_argument, NULL, 'u'},        {0}};
     struct options o = {.nodes = 5000,
                         .zones = 4,
                         .shapes = 32,
@@ -323,6 +320,8 @@ static struct options read_options(int argc, char **argv)
             o.pairs = (uint32_t)number("pairs", optarg, 1, 1000000);
         else if (c == 'h')
             o.no_holds = true;
+        else if (c == 'u')
+            synth_unlike = true;
         else if (c == 't')
             o.seconds = number("seconds", optarg, 0, 86400);
         else if (c == 'p' && (strcmp(optarg, "warm") == 0 || strcmp(optarg, "cold") == 0))

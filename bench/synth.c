@@ -10,10 +10,18 @@
 enum { ZONE_CORES = 16, ZONE_GPUS = 2, NODE_NICS = 2, ZONE_GIB = 256, SYSTEM_GIB = 4 };
 static const uint64_t gib = UINT64_C(1) << 30;
 
+bool synth_unlike;
+
 /* What running pods hold of a zone: this many CPUs from its end, half of them siblings. */
 static uint32_t held_cpus(uint32_t i, uint32_t zone, uint32_t round)
 {
     return 2 * ((i * 7 + zone * 3 + round * 5) % ZONE_CORES);
+}
+
+/* Of memory a GiB a CPU, and what tells nodes apart. */
+static uint64_t held_bytes(uint32_t i, uint32_t held)
+{
+    return held * gib + (synth_unlike && held ? (uint64_t)i << 18 : 0);
 }
 
 /* The zone of NIC k. */
@@ -47,7 +55,7 @@ static void add_resource(struct buf *b, const char *name, uint64_t capacity, uin
                name, capacity, allocatable, available);
 }
 
-static void add_resources(struct buf *b, uint32_t zone, uint32_t zones, uint32_t held)
+static void add_resources(struct buf *b, uint32_t i, uint32_t zone, uint32_t zones, uint32_t held)
 {
     const uint32_t cpus = 2 * ZONE_CORES - (zone == 0 ? 2 : 0), nics = zone_nics(zone, zones);
     const uint64_t memory = (ZONE_GIB - SYSTEM_GIB) * gib;
@@ -55,7 +63,7 @@ static void add_resources(struct buf *b, uint32_t zone, uint32_t zones, uint32_t
     buf_text(b, "],\"resources\":[");
     add_resource(b, "cpu", 2 * ZONE_CORES, cpus, cpus - held);
     buf_text(b, ",");
-    add_resource(b, "memory", ZONE_GIB * gib, memory, memory - held * gib);
+    add_resource(b, "memory", ZONE_GIB * gib, memory, memory - held_bytes(i, held));
     buf_text(b, ",");
     add_resource(b, "nvidia.com/gpu", ZONE_GPUS, ZONE_GPUS, ZONE_GPUS);
     if (nics) {
@@ -83,7 +91,7 @@ static void add_cpu_attributes(struct buf *b, uint32_t zone, uint32_t zones, uin
     buf_text(b, "\"}");
 }
 
-static void add_zone(struct buf *b, uint32_t zone, uint32_t zones, uint32_t held)
+static void add_zone(struct buf *b, uint32_t i, uint32_t zone, uint32_t zones, uint32_t held)
 {
     char text[32];
 
@@ -93,12 +101,13 @@ static void add_zone(struct buf *b, uint32_t zone, uint32_t zones, uint32_t held
                    k == zone           ? 10
                    : k / 2 == zone / 2 ? 12
                                        : 32);
-    add_resources(b, zone, zones, held);
+    add_resources(b, i, zone, zones, held);
     add_cpu_attributes(b, zone, zones, held);
     (void)snprintf(text, sizeof(text), "%u", zone);
     add_attribute(b, "memory-cells", text);
     add_attribute(b, "memory-assignments", held ? "1" : "0");
-    (void)snprintf(text, sizeof(text), "%" PRIu64, (ZONE_GIB - SYSTEM_GIB - held) * gib);
+    (void)snprintf(text, sizeof(text), "%" PRIu64,
+                   (ZONE_GIB - SYSTEM_GIB) * gib - held_bytes(i, held));
     add_attribute(b, "memory-free", text);
     buf_text(b, "]}");
 }
@@ -123,7 +132,7 @@ static void add_placements(struct buf *b, uint32_t i, uint32_t zones, uint32_t r
             "\\\"memory\\\":[{\\\"zones\\\":[%u],\\\"type\\\":\\\"memory\\\",\\\"bytes\\\":%" PRIu64
             "}]}}}",
             any ? "," : "", i, z, z, i, end - held / 2, end - 1, siblings + end - held / 2,
-            siblings + end - 1, z, held * gib);
+            siblings + end - 1, z, held_bytes(i, held));
         any = true;
     }
     buf_text(b, "}\"}");
@@ -219,7 +228,7 @@ static void add_topology(struct buf *b, uint32_t i, uint32_t zones, uint32_t rou
     add_pci(b, zones);
     buf_text(b, "],\"zones\":[");
     for (uint32_t z = 0; z < zones; z++)
-        add_zone(b, z, zones, held_cpus(i, z, round));
+        add_zone(b, i, z, zones, held_cpus(i, z, round));
     buf_text(b, "]}");
 }
 

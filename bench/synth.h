@@ -8,9 +8,17 @@
 #ifndef BENCH_SYNTH_H
 #define BENCH_SYNTH_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/buf.h"
+
+/*
+ * Loads come again: there are 32 likenesses of nodes, whatever their number. True: no two nodes are
+ * alike, for what their pods hold of memory differs; nothing that is found out for one helps with
+ * another.
+ */
+extern bool synth_unlike;
 
 /* A Node and its NodeResourceTopology, as a List in JSON. */
 void synth_node(struct buf *out, uint32_t i, uint32_t zones, uint32_t round);

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "cluster/alike.h"
 #include "cluster/context.h"
 #include "cluster/node_build.h"
 #include "cluster/shelf.h"
@@ -33,6 +34,7 @@ struct cluster {
     struct node_signal *signals; /* scratch for the signals about one node */
     uint32_t signals_room;
     struct intern layouts;                        /* node_build.h */
+    struct alike_table alike;                     /* of the nodes that have a view */
     struct cluster_context *context;              /* never NULL */
     struct score_demand demands[CLUSTER_DEMANDS]; /* the last ones, by their serial */
     uint64_t n_demands;
@@ -222,6 +224,20 @@ static void tell_unusable(const struct cluster *c, const struct block *before,
         c->options.unusable(c->options.ctx, view);
 }
 
+/* What is known of nodes alike to the new view holds for this one from now on. */
+static int move_place(struct cluster *c, struct store_node *n, const struct block *view)
+{
+    const struct likeness likeness = node_likeness(view->value, c->options.hash_key);
+    struct alike_place place;
+    const int rc = alike_take(&c->alike, &place, &likeness, c->store.n_nodes);
+
+    if (rc)
+        return rc;
+    alike_drop(&c->alike, n->like);
+    n->like = place;
+    return 0;
+}
+
 /* Build one node's view again; without memory for it the old one stays. */
 static void refresh(struct cluster *c, struct store_node *n)
 {
@@ -232,11 +248,14 @@ static void refresh(struct cluster *c, struct store_node *n)
         c->nodes_changed = c->nodes_changed || n->view;
         block_unref(n->view);
         n->view = NULL;
+        alike_drop(&c->alike, n->like);
+        n->like = (struct alike_place){0};
         n->recheck_us = 0;
         store_prune(&c->store, n);
         return;
     }
-    if (collect_pods(c, n) || new_view(c, n, &view, &ends_us)) {
+    if (collect_pods(c, n) || new_view(c, n, &view, &ends_us) || move_place(c, n, view)) {
+        block_unref(view);
         log_line(LOG_LEVEL_ERROR, "cluster", "node %.*s: no memory for its view", STR_ARG(n->name));
         return;
     }
@@ -313,7 +332,8 @@ static struct cluster_snapshot *made_anew(const struct store *s, struct pod_tabl
             snapshot = NULL;
             break;
         }
-        snapshot_page_put(snapshot->pages[i / PAGE_NODES], i % PAGE_NODES, nodes[i]->view);
+        snapshot_page_put(snapshot->pages[i / PAGE_NODES], i % PAGE_NODES, nodes[i]->view,
+                          nodes[i]->like);
     }
     free(nodes);
     return snapshot;
@@ -354,7 +374,7 @@ static struct cluster_snapshot *made_again(const struct store_node *fresh, struc
             cluster_snapshot_unref(s);
             return NULL;
         }
-        snapshot_page_put(page, position % PAGE_NODES, n->view);
+        snapshot_page_put(page, position % PAGE_NODES, n->view, n->like);
     }
     return s;
 }
@@ -400,6 +420,7 @@ static int publish(struct cluster *c)
     for (int i = 0; i < SHELVES; i++)
         s->shelves[i] = shelf_ref(c->shelves[i]);
     s->generation = c->current->generation + 1;
+    s->n_places = c->alike.n;
     swap(c, s);
     return 0;
 }
@@ -682,6 +703,7 @@ void cluster_free(struct cluster *c)
     cluster_snapshot_unref(c->current);
     store_done(&c->store);
     intern_done(&c->layouts);
+    alike_done(&c->alike);
     cluster_context_unref(c->context);
     for (int i = 0; i < SHELVES; i++)
         shelf_unref(c->shelves[i]);

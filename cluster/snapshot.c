@@ -88,13 +88,12 @@ struct snapshot_page *snapshot_page_copy(const struct snapshot_page *page)
     return copy;
 }
 
-void snapshot_page_put(struct snapshot_page *page, uint32_t at, struct block *view)
+void snapshot_page_put(struct snapshot_page *page, uint32_t at, struct block *view,
+                       struct alike_place like)
 {
-    const struct node_view *const v = view_of(view);
-
     block_unref(page->views[at]);
     page->views[at] = block_ref(view);
-    page->briefs[at] = (struct cluster_brief){v->revision, score_stamp_of(v)};
+    page->briefs[at] = (struct cluster_brief){like, score_stamp_of(view_of(view))};
 }
 
 struct snapshot_page *snapshot_page_ref(struct snapshot_page *page)
@@ -195,6 +194,11 @@ uint64_t cluster_snapshot_generation(const struct cluster_snapshot *s)
 uint32_t cluster_snapshot_nodes(const struct cluster_snapshot *s)
 {
     return s->roster->n;
+}
+
+uint32_t cluster_snapshot_places(const struct cluster_snapshot *s)
+{
+    return s->n_places;
 }
 
 struct block *cluster_snapshot_node_block(const struct cluster_snapshot *s, uint32_t i)

@@ -12,6 +12,7 @@
 
 #include "base/attr.h"
 #include "base/str.h"
+#include "cluster/alike.h"
 #include "scoring/evaluate.h"
 #include "scoring/node_view.h"
 #include "scoring/request.h"
@@ -29,6 +30,9 @@ void cluster_snapshot_unref(struct cluster_snapshot *s); /* from any thread; NUL
 
 uint64_t cluster_snapshot_generation(const struct cluster_snapshot *s); /* grows by one a swap */
 uint32_t cluster_snapshot_nodes(const struct cluster_snapshot *s);
+
+/* The places of its likenesses lie below this number (cluster/alike.h). */
+uint32_t cluster_snapshot_places(const struct cluster_snapshot *s);
 
 /* Its policies and namespaces; never NULL. Whoever keeps it longer takes a reference. */
 struct cluster_context *cluster_snapshot_context(const struct cluster_snapshot *s);
@@ -51,7 +55,7 @@ uint64_t cluster_snapshot_hash(const struct cluster_snapshot *s, struct str name
 
 /* What of a node is needed to use a remembered answer: side by side with others, not its view. */
 struct cluster_brief {
-    uint64_t revision;
+    struct alike_place like;
     struct score_stamp stamp;
 };
 

@@ -49,6 +49,7 @@ enum { SHELVES = SOURCE_LIMIT_RANGE - SOURCE_BUDGET + 1 };
 struct cluster_snapshot {
     atomic_uint refs;
     uint64_t generation;
+    uint32_t n_places; /* of likenesses */
     struct roster *roster;
     struct pod_table *pods;
     struct cluster_context *context;
@@ -72,7 +73,8 @@ struct snapshot_page *snapshot_page_new(void);
 struct snapshot_page *snapshot_page_copy(const struct snapshot_page *page);
 struct snapshot_page *snapshot_page_ref(struct snapshot_page *page);
 void snapshot_page_unref(struct snapshot_page *page); /* NULL is fine */
-void snapshot_page_put(struct snapshot_page *page, uint32_t at, struct block *view);
+void snapshot_page_put(struct snapshot_page *page, uint32_t at, struct block *view,
+                       struct alike_place like);
 
 struct pod_table *pod_table_new(void); /* empty, one reference; NULL when the heap is empty */
 struct pod_table *pod_table_ref(struct pod_table *table);

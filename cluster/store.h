@@ -13,6 +13,7 @@
 #include "base/attr.h"
 #include "base/buf.h"
 #include "base/str.h"
+#include "cluster/alike.h"
 #include "cluster/block.h"
 #include "cluster/demand.h"
 #include "cluster/intern.h"
@@ -49,6 +50,7 @@ struct store_node {
     uint32_t n_pods, pods_room;
     uint64_t newest_generation; /* of NodeResourceTopologies with the uid of this one */
     struct block *view;         /* struct node_view; NULL without a Node */
+    struct alike_place like;    /* of the view */
     int64_t recheck_us;         /* when the clock changes what is known; 0 = never */
     struct str name;            /* behind this struct */
 };

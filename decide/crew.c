@@ -86,12 +86,11 @@ static void *help(void *ctx)
     return NULL;
 }
 
-int crew_share(struct crew *c, uint32_t n, uint32_t worth, crew_work *work, void *ctx,
-               struct arena *a)
+int crew_share(struct crew *c, uint32_t n, crew_work *work, void *ctx, struct arena *a)
 {
     struct job job = {.work = work, .ctx = ctx, .n = n};
 
-    if (!c || worth < c->least)
+    if (!c || n < c->least)
         return work(ctx, 0, n, a);
 
     pthread_mutex_lock(&c->lock);

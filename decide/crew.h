@@ -31,13 +31,12 @@ int crew_new(struct crew **out, uint32_t helpers, uint32_t least, struct err *er
 void crew_free(struct crew *c); /* NULL is fine; not while it is shared */
 
 /*
- * Do items 0..n-1, of which `worth` are more than a glance, in pieces: the caller with `a`, and
+ * Do items 0..n-1 in pieces: the caller with `a`, and
  * whoever of the crew wakes in time beside it; who comes late finds nothing to do and is not waited
  * for. One caller at a time. `c` NULL: the caller alone. Returns 0 when all is done, else the first
  * error: then some pieces are not.
  */
-int crew_share(struct crew *c, uint32_t n, uint32_t worth, crew_work *work, void *ctx,
-               struct arena *a) MUST_CHECK;
+int crew_share(struct crew *c, uint32_t n, crew_work *work, void *ctx, struct arena *a) MUST_CHECK;
 
 /* How many threads may judge: as many as there are CPUs for this process, at most CREW_MOST. */
 uint32_t crew_size(void);

@@ -10,15 +10,11 @@
 #include "cluster/context.h"
 #include "cluster/snapshot.h"
 #include "decide/beside.h"
-#include "decide/crew.h"
 #include "decide/judge.h"
-#include "decide/memo.h"
 #include "decide/offer.h"
 #include "decide/one.h"
 #include "decide/shortlist.h"
 #include "kube/hints.h"
-#include "scoring/freshness.h"
-#include "scoring/shape.h"
 
 const char *decide_pass_text(enum decide_pass pass)
 {
@@ -159,214 +155,6 @@ static int find_rows(struct decide_row *rows, struct cluster_found *found,
     return 0;
 }
 
-/* What an answer depends on besides the node: the request's shape, and the weights in its sum. */
-static int key_of(struct str *out, const struct decision *d, struct arena *a)
-{
-    struct str shape;
-    const int rc = score_shape(&shape, d->request, a);
-    char *const p = rc ? NULL : arena_array(a, shape.n + sizeof(*d->weights), 1);
-
-    if (!p)
-        return -ENOMEM;
-    memcpy(p, shape.p, shape.n);
-    memcpy(p + shape.n, d->weights, sizeof(*d->weights));
-    *out = (struct str){p, shape.n + sizeof(*d->weights)};
-    return 0;
-}
-
-/* The answers remembered for the request's shape, which is `key`; NULL where nothing is. */
-static int recall(struct memo_shape **out, struct str *key, const struct decision *d,
-                  const struct decide_options *options, struct arena *a)
-{
-    *out = NULL;
-    if (!options->memo)
-        return 0;
-    const int rc = key_of(key, d, a);
-    if (rc == 0)
-        *out = memo_find(options->memo, *key, cluster_snapshot_nodes(d->snapshot));
-    return rc;
-}
-
-static uint32_t weighted_sum(const struct decision *d, const struct score_result *r)
-{
-    uint32_t sum = 0;
-
-    for (uint32_t t = 0; t < SCORE_TERM_COUNT; t++)
-        sum += r->known >> t & 1 ? (uint32_t)d->weights->w[t] * r->term[t] : 0;
-    return sum;
-}
-
-struct memo_answer decide_answer(const struct decision *d, const struct score_result *r)
-{
-    return (struct memo_answer){.sum = weighted_sum(d, r),
-                                .verdict = (uint8_t)r->verdict,
-                                .reason = (uint8_t)r->reason,
-                                .known = (uint8_t)r->known,
-                                .interval = r->interval};
-}
-
-/* What is the same for all rows of one decision. */
-struct judging {
-    struct decision *d;
-    struct decide_row *rows;
-    const struct cluster_found *found;
-    struct memo_shape *known; /* NULL: nothing is remembered */
-    struct score_context context;
-    enum score_reason refused; /* by every node, whatever is known of it */
-    uint32_t freshness_weight;
-};
-
-/* Marks of rows while they are judged. */
-enum { OPEN = 1 << 6 /* no answer yet */, INTERVAL = 1 << 7 /* of an answer that was OPEN */ };
-
-_Static_assert(!((DECIDE_REPEATED | DECIDE_LEFT_OUT | DECIDE_REFUSED | DECIDE_HELD) &
-                 (OPEN | INTERVAL)),
-               "marks differ");
-
-static inline void age_row(struct decide_row *row, const struct memo_answer *answer, int32_t aged,
-                           uint32_t freshness_weight)
-{
-    if (aged == SCORE_AGED_OUT) {
-        row->verdict = SCORE_UNKNOWN;
-        row->reason = SCORE_STALE_TOPOLOGY;
-        row->sum = row->known = 0;
-        return;
-    }
-    row->verdict = answer->verdict;
-    row->reason = answer->reason;
-    row->known = answer->known;
-    row->sum = answer->sum;
-    if (aged >= 0) {
-        row->known |= 1 << SCORE_FRESHNESS;
-        row->sum += freshness_weight * (uint32_t)aged;
-    }
-}
-
-void decide_fill_row(struct decide_row *row, const struct memo_answer *answer, int32_t aged,
-                     uint32_t freshness_weight)
-{
-    age_row(row, answer, aged, freshness_weight);
-}
-
-/* The timeless answer, and what the clock makes of it. */
-static void fill_row(const struct judging *j, uint32_t i, const struct memo_answer *answer)
-{
-    age_row(&j->rows[i], answer,
-            score_node_clock((enum score_verdict)answer->verdict, (enum score_reason)answer->reason,
-                             answer->interval, &j->found[i].brief->stamp, &j->context),
-            j->freshness_weight);
-}
-
-/*
- * What is known of all nodes for one shape is larger than the caches near the core: it is asked for
- * some rows before it is needed.
- */
-static void look_ahead(const struct judging *j, uint32_t i)
-{
-    enum { AHEAD = 16 };
-
-    if (i + AHEAD < j->d->n && j->found[i + AHEAD].brief)
-        __builtin_prefetch(&j->known->answers[j->found[i + AHEAD].position]);
-}
-
-/* The rows that are answered without looking at a node are; how many are left open. */
-static uint32_t recall_rows(const struct judging *j)
-{
-    uint32_t open = 0;
-
-    for (uint32_t i = 0; i < j->d->n; i++) {
-        struct decide_row *const row = &j->rows[i];
-        const struct cluster_brief *const brief = j->found[i].brief;
-        const struct memo_answer *answer = NULL;
-
-        if (j->known)
-            look_ahead(j, i);
-        if (row->marks & DECIDE_REPEATED)
-            continue;
-        if (!brief) {
-            row->verdict = j->refused != SCORE_REASON_NONE ? SCORE_REJECTED : SCORE_UNKNOWN;
-            row->reason = j->refused != SCORE_REASON_NONE ? (uint8_t)j->refused : SCORE_NO_TOPOLOGY;
-            continue;
-        }
-        if (j->known)
-            answer = memo_get(j->known, row->position, brief->revision);
-        if (answer) {
-            fill_row(j, i, answer);
-        } else {
-            row->marks |= OPEN;
-            open++;
-        }
-    }
-    return open;
-}
-
-/*
- * The views of a large cluster lie in memory far away: while a row is judged, that of the next one
- * and the struct of the one behind it are on their way. Rows from `to` on may be another thread's.
- */
-static void fetch_ahead(const struct judging *j, uint32_t i, uint32_t to)
-{
-    const struct decide_row *const rows = j->rows;
-
-    if (i + 2 < to && rows[i + 2].marks & OPEN)
-        cluster_snapshot_prefetch(j->d->snapshot, rows[i + 2].position);
-    if (i + 1 < to && rows[i + 1].marks & OPEN)
-        node_view_prefetch(cluster_snapshot_node(j->d->snapshot, rows[i + 1].position));
-}
-
-/* Open rows from..to-1: their timeless answers. By several threads, each with its own `a`. */
-static int compute_rows(void *ctx, uint32_t from, uint32_t to, struct arena *a)
-{
-    const struct judging *const j = ctx;
-
-    for (uint32_t i = from; i < to; i++) {
-        struct decide_row *const row = &j->rows[i];
-        struct score_result r;
-
-        if (!(row->marks & OPEN))
-            continue;
-        fetch_ahead(j, i, to);
-        const int rc = score_node_timeless(&r, j->d->request,
-                                           cluster_snapshot_node(j->d->snapshot, row->position), a);
-        if (rc)
-            return rc;
-        row->verdict = (uint8_t)r.verdict;
-        row->reason = (uint8_t)r.reason;
-        row->known = (uint8_t)r.known;
-        row->sum = weighted_sum(j->d, &r);
-        row->marks |= r.interval ? INTERVAL : 0;
-    }
-    return 0;
-}
-
-/* What a helper had too little room for, the caller does itself. */
-static int compute_open(struct judging *j, uint32_t open, struct crew *crew, struct arena *a)
-{
-    const int rc = open ? crew_share(crew, j->d->n, open, compute_rows, j, a) : 0;
-
-    return rc && crew ? compute_rows(j, 0, j->d->n, a) : rc;
-}
-
-/* What was computed is remembered, and ages like what was remembered before. */
-static void close_rows(const struct judging *j)
-{
-    for (uint32_t i = 0; i < j->d->n; i++) {
-        struct decide_row *const row = &j->rows[i];
-
-        if (!(row->marks & OPEN))
-            continue;
-        const struct memo_answer answer = {.sum = row->sum,
-                                           .verdict = row->verdict,
-                                           .reason = row->reason,
-                                           .known = row->known,
-                                           .interval = (row->marks & INTERVAL) != 0};
-        if (j->known)
-            memo_put(j->known, row->position, j->found[i].brief->revision, &answer);
-        row->marks &= (uint8_t) ~(OPEN | INTERVAL);
-        fill_row(j, i, &answer);
-    }
-}
-
 static void count_rows(struct decision *d, struct decide_row *rows)
 {
     for (uint32_t i = 0; i < d->n; i++) {
@@ -381,27 +169,6 @@ static void count_rows(struct decision *d, struct decide_row *rows)
         d->counts[row->verdict]++;
         d->any |= row->verdict == SCORE_ADMITTED ? row->known : 0;
     }
-}
-
-static int judge(struct decision *d, struct decide_row *rows, const struct cluster_found *found,
-                 const struct decide_options *options, struct str *key, struct arena *a)
-{
-    struct judging j = {.d = d,
-                        .rows = rows,
-                        .found = found,
-                        .context = options->context,
-                        .refused = score_request_refused(d->request),
-                        .freshness_weight = d->weights->w[SCORE_FRESHNESS]};
-    int rc = recall(&j.known, key, d, options, a);
-
-    j.context.age_rate = score_age_rate(j.context.max_age_us);
-    if (rc == 0)
-        rc = compute_open(&j, recall_rows(&j), options->crew, a);
-    if (rc == 0) {
-        close_rows(&j);
-        count_rows(d, rows);
-    }
-    return rc;
 }
 
 static void weigh(const struct decision *d, struct decide_row *rows, uint32_t max_score)
@@ -456,7 +223,9 @@ static int ask_scoring(struct decision *d, struct decide_row *rows,
         return rc;
     d->request = request;
     score_request_rule(request, d->rules);
-    rc = judge(d, rows, found, options, &key, a);
+    rc = decide_judge(d, rows, found, options, &key, a);
+    if (rc == 0)
+        count_rows(d, rows);
     if (rc == 0 && options->offers)
         rc = ask_offers(d, ask, a);
     if (rc == 0) {

@@ -59,8 +59,8 @@ static struct entry **bucket_of(struct memo *m, uint64_t hash)
     return &m->buckets[hash % BUCKETS];
 }
 
-/* The one place where shapes end; `add` is the one where they begin. */
-static void drop(struct memo *m, struct entry *s)
+/* The one place where shapes leave; `add` is the one where they come. */
+static void take_out(struct memo *m, struct entry *s)
 {
     struct entry **link = bucket_of(m, s->hash);
 
@@ -70,6 +70,11 @@ static void drop(struct memo *m, struct entry *s)
     unlink_use(m, s);
     m->bytes -= s->bytes;
     m->shapes--;
+}
+
+static void drop(struct memo *m, struct entry *s)
+{
+    take_out(m, s);
     free(s);
 }
 
@@ -101,69 +106,91 @@ static uint64_t hash_of(struct str key)
     return h;
 }
 
-static struct entry *make(struct memo *m, struct str key, uint64_t hash, uint32_t nodes)
+/* May a shape of so many bytes be there? Then older ones have made room for it. */
+static bool make_room(struct memo *m, size_t bytes)
 {
-    const size_t answers = (size_t)nodes * sizeof(struct memo_answer);
-    const size_t bytes = sizeof(struct entry) + answers + key.n;
-
     const size_t needed = m->least_shapes * bytes;
     const size_t most = needed > m->max_bytes ? needed : m->max_bytes;
 
     if (bytes > most)
-        return NULL;
+        return false;
     while (m->bytes + bytes > most) {
         drop(m, m->oldest);
         m->evicted++;
     }
-    struct entry *const s = calloc(1, bytes);
+    return true;
+}
+
+static struct entry *make(struct memo *m, struct str key, uint64_t hash, uint32_t places)
+{
+    const size_t bytes = sizeof(struct entry) + places * sizeof(struct memo_answer) + key.n;
+    struct entry *const s = make_room(m, bytes) ? calloc(1, bytes) : NULL;
+
     if (!s)
         return NULL;
-    char *const text = (char *)s + sizeof(*s) + answers;
+    char *const text = (char *)(s->answers + places);
     memcpy(text, key.p, key.n);
     s->bytes = bytes;
-    s->shape = (struct memo_shape){.nodes = nodes, .answers = s->answers};
+    s->shape = (struct memo_shape){.n = places, .answers = s->answers};
     s->key = (struct str){text, key.n};
     s->hash = hash;
     add(m, s);
     return s;
 }
 
-struct memo_shape *memo_find(struct memo *m, struct str shape, uint32_t nodes)
+/*
+ * The same shape with more places, a quarter more at the least: likenesses come one by one. Where
+ * there is no room for it what was known is forgotten.
+ */
+static struct entry *grow(struct memo *m, struct entry *before, struct str key, uint32_t places)
 {
-    const uint64_t hash = hash_of(shape);
+    const uint32_t ahead = before->shape.n + before->shape.n / 4;
 
-    for (struct entry *s = *bucket_of(m, hash); s; s = s->next) {
-        if (s->hash != hash || !str_eq(s->key, shape))
-            continue;
-        if (s->shape.nodes != nodes) { /* nodes came or went: positions have moved anyway */
-            drop(m, s);
-            break;
-        }
-        unlink_use(m, s);
-        link_use(m, s);
-        return &s->shape;
+    take_out(m, before);
+    struct entry *const made = make(m, key, before->hash, places > ahead ? places : ahead);
+    if (made) {
+        made->shape.base = before->shape.base;
+        memcpy(made->answers, before->answers, before->shape.n * sizeof(before->answers[0]));
     }
-    struct entry *const made = make(m, shape, hash, nodes);
-    return made ? &made->shape : NULL;
+    free(before);
+    return made;
 }
 
-/* Make room for stamps around `revision`; what was remembered by other ones is forgotten. */
-static void rebase(struct memo_shape *s, uint64_t revision)
+struct memo_shape *memo_find(struct memo *m, struct str shape, uint32_t places)
+{
+    const uint64_t hash = hash_of(shape);
+    struct entry *s = *bucket_of(m, hash);
+
+    while (s && (s->hash != hash || !str_eq(s->key, shape)))
+        s = s->next;
+    if (!s) {
+        s = make(m, shape, hash, places);
+    } else if (s->shape.n < places) {
+        s = grow(m, s, shape, places);
+    } else {
+        unlink_use(m, s);
+        link_use(m, s);
+    }
+    return s ? &s->shape : NULL;
+}
+
+/* Make room for stamps around `serial`; what was remembered by other ones is forgotten. */
+static void rebase(struct memo_shape *s, uint64_t serial)
 {
     const uint64_t half = UINT64_C(1) << 31;
 
-    memset(s->answers, 0, s->nodes * sizeof(s->answers[0]));
-    s->base = revision > half ? revision - half : 0;
+    memset(s->answers, 0, s->n * sizeof(s->answers[0]));
+    s->base = serial > half ? serial - half : 0;
 }
 
-void memo_put(struct memo_shape *s, uint32_t position, uint64_t revision,
+void memo_put(struct memo_shape *s, uint32_t place, uint64_t serial,
               const struct memo_answer *answer)
 {
-    assert(position < s->nodes && revision != 0);
-    if (revision > s->base && !memo_stamp(s, revision))
-        rebase(s, revision);
-    s->answers[position] = *answer;
-    s->answers[position].stamp = memo_stamp(s, revision); /* 0: too old, it stays unknown */
+    assert(place < s->n && serial != 0);
+    if (serial > s->base && !memo_stamp(s, serial))
+        rebase(s, serial);
+    s->answers[place] = *answer;
+    s->answers[place].stamp = memo_stamp(s, serial); /* 0: too old, it stays unknown */
 }
 
 void memo_stats(const struct memo *m, struct memo_stats *out)

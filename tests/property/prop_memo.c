@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A remembered answer equals a computed one, after any change of node, pod, policy, namespace,
- * signal or clock: a cluster changes at random while pods of few shapes ask, with a memory so small
- * that it forgets. Nor does it matter how many threads compute.
+ * A remembered answer, be it of another node that is alike, equals a computed one, after any change
+ * of node, pod, policy, namespace, signal or clock: a cluster changes at random while pods of few
+ * shapes ask, with a memory so small that it forgets. Nor does it matter how many threads compute.
  */
+#include <inttypes.h>
 #include <stdlib.h>
 
 #include "base/arena.h"
+#include "cluster/snapshot.h"
 #include "decide/crew.h"
 #include "decide/decide.h"
 #include "decide/memo.h"
@@ -38,8 +40,24 @@ static void assert_same(const struct decision *x, const struct decision *y)
     }
 }
 
-static void ask_both_ways(struct cluster *c, struct memo *memo, struct crew *crew, uint64_t *seed,
-                          char *room)
+/* Pairs of names whose nodes are taken for each other. */
+static uint64_t pairs_alike(const struct cluster_snapshot *s)
+{
+    struct cluster_found found[RANDOM_NAMES];
+    uint64_t n = 0;
+
+    cluster_snapshot_find_all(found, s, NULL, random_names, RANDOM_NAMES);
+    for (uint32_t i = 0; i < RANDOM_NAMES; i++) {
+        for (uint32_t k = 0; k < i; k++)
+            n += found[i].brief && found[k].brief &&
+                 found[i].brief->like.serial == found[k].brief->like.serial &&
+                 cluster_snapshot_node(s, found[i].position)->knowledge == NODE_KNOWN;
+    }
+    return n;
+}
+
+static uint64_t ask_both_ways(struct cluster *c, struct memo *memo, struct crew *crew,
+                              uint64_t *seed, char *room)
 {
     struct cluster_snapshot *const s = cluster_get(c);
     struct decide_options options = {.max_score = 100,
@@ -57,13 +75,15 @@ static void ask_both_ways(struct cluster *c, struct memo *memo, struct crew *cre
     assert_int_equal(decide_run(&remembered, &ask, s, &options, &a, NULL), 0);
     assert_same(&remembered, &plain);
     arena_rewind(&a, 0);
+    const uint64_t alike = pairs_alike(s);
     cluster_snapshot_unref(s);
+    return alike;
 }
 
 static void remembered_answers_equal_computed_ones(void **state)
 {
     const struct cluster_options options = {.max_age_us = MAX_AGE_US, .now_us = now_us};
-    uint64_t seed = test_seed(606);
+    uint64_t seed = test_seed(606), alike = 0;
     struct cluster *c;
     struct memo *memo;
     struct crew *crew;
@@ -81,8 +101,10 @@ static void remembered_answers_equal_computed_ones(void **state)
         the_time += (int64_t)test_random(&seed, 200000);
         if (test_random(&seed, 8) == 0)
             cluster_tick(c); /* signals grow too old */
-        ask_both_ways(c, memo, crew, &seed, room);
+        alike += ask_both_ways(c, memo, crew, &seed, room);
     }
+    print_message("%" PRIu64 " pairs of nodes were alike\n", alike);
+    assert_true(alike > ROUNDS / 10);
     struct memo_stats stats;
     memo_stats(memo, &stats);
     assert_true(stats.evicted > 0 && stats.bytes <= MEMO_BYTES); /* it did forget */

@@ -42,7 +42,10 @@ static void change_node(const struct source_sink *sink, uint64_t *seed)
 {
     static const char *const policies[] = {"none", "best-effort", "restricted", "single-numa-node"};
     char name[16], text[3000];
-    const unsigned free0 = (unsigned)test_random(seed, 9), free1 = (unsigned)test_random(seed, 9);
+    /* half of them are of few models, so that some nodes are alike */
+    uint64_t model = test_random(seed, 2) ? *seed : 1 + test_random(seed, 3);
+    const unsigned free0 = (unsigned)test_random(&model, 9),
+                   free1 = (unsigned)test_random(&model, 9);
 
     (void)snprintf(name, sizeof(name), "n%u", (unsigned)test_random(seed, RANDOM_NODES));
     if (test_random(seed, 12) == 0) {
@@ -63,13 +66,13 @@ static void change_node(const struct source_sink *sink, uint64_t *seed)
         "'memory','capacity':'16Gi','allocatable':'14Gi','available':'%uGi'}]},{'name':'node-1',"
         "'type':'Node','resources':[{'name':'cpu','capacity':'8','allocatable':'8','available':"
         "'%u'},{'name':'example.com/gpu','capacity':'2','allocatable':'2','available':'%u'}]}]}",
-        name, policies[test_random(seed, 4)], test_random(seed, 2) ? "pod" : "container",
-        test_random(seed, 2)
+        name, policies[test_random(&model, 4)], test_random(&model, 2) ? "pod" : "container",
+        test_random(&model, 2)
             ? ",{'name':'orchestration.gokore.io/observed-at','value':"
               "'2026-11-24T05:20:00.000000Z'},{'name':'orchestration.gokore.io/pci',"
               "'value':'{`eth0`:{`speed`:10000,`name`:`eth0`,`zones`:[0]}}'}"
             : "",
-        free0, (unsigned)test_random(seed, 15), free1, (unsigned)test_random(seed, 3));
+        free0, (unsigned)test_random(&model, 15), free1, (unsigned)test_random(&model, 3));
     deliver(sink, SOURCE_UPSERT, SOURCE_NRT, "NodeResourceTopology", "", name, text);
 }
 

@@ -43,12 +43,12 @@ static struct work *new_work(uint32_t fails_at)
     return w;
 }
 
-static int share(struct crew *c, struct work *w, uint32_t n, uint32_t worth)
+static int share(struct crew *c, struct work *w, uint32_t n)
 {
     struct arena a;
 
     arena_init(&a, room, ROOM);
-    return crew_share(c, n, worth, mark, w, &a);
+    return crew_share(c, n, mark, w, &a);
 }
 
 static void every_item_is_done_once(void **state)
@@ -59,7 +59,7 @@ static void every_item_is_done_once(void **state)
     for (uint32_t n = 1; n <= ITEMS; n = n * 3 + 7) {
         struct work *const w = new_work(ITEMS);
 
-        assert_int_equal(share(c, w, n, n), 0);
+        assert_int_equal(share(c, w, n), 0);
         for (uint32_t i = 0; i < ITEMS; i++)
             assert_int_equal(w->done[i], i < n);
         assert_int_equal(w->pieces, (n + CREW_PIECE - 1) / CREW_PIECE);
@@ -83,7 +83,7 @@ static void helpers_help(void **state)
     assert_int_equal(pthread_barrier_init(&both, NULL, 2), 0);
     assert_int_equal(crew_new(&c, 1, 1, NULL), 0);
     arena_init(&a, room, ROOM);
-    assert_int_equal(crew_share(c, 2 * CREW_PIECE, 1, meet, &both, &a), 0);
+    assert_int_equal(crew_share(c, 2 * CREW_PIECE, meet, &both, &a), 0);
     crew_free(c);
     pthread_barrier_destroy(&both);
 }
@@ -94,8 +94,8 @@ static void an_error_is_said_and_the_next_job_is_done(void **state)
     struct crew *c;
 
     assert_int_equal(crew_new(&c, 2, 1, NULL), 0);
-    assert_int_equal(share(c, bad, ITEMS, ITEMS), -ENOSPC);
-    assert_int_equal(share(c, good, ITEMS, ITEMS), 0);
+    assert_int_equal(share(c, bad, ITEMS), -ENOSPC);
+    assert_int_equal(share(c, good, ITEMS), 0);
     crew_free(c);
     free(bad);
     free(good);
@@ -106,9 +106,9 @@ static void little_work_and_no_crew_are_the_callers(void **state)
     struct work *const w = new_work(ITEMS);
     struct crew *c;
 
-    assert_int_equal(crew_new(&c, 2, 100, NULL), 0);
-    assert_int_equal(share(c, w, ITEMS, 99), 0);
-    assert_int_equal(share(NULL, w, ITEMS, ITEMS), 0);
+    assert_int_equal(crew_new(&c, 2, ITEMS + 1, NULL), 0);
+    assert_int_equal(share(c, w, ITEMS), 0);
+    assert_int_equal(share(NULL, w, ITEMS), 0);
     assert_int_equal(w->pieces, 2);
     assert_int_equal(w->elsewhere, 0);
     assert_int_equal(w->done[ITEMS - 1], 2);

@@ -3,17 +3,17 @@
 
 #include "tests/support/test.h"
 
-enum { NODES = 10 };
+enum { PLACES = 10 };
 
 static const struct memo_answer admitted = {
     .sum = 98765, .verdict = 0, .reason = 3, .known = 5, .interval = true};
 
-static void an_answer_is_known_for_its_revision_only(void **state)
+static void an_answer_is_known_for_its_serial_only(void **state)
 {
     struct memo *m;
 
     assert_int_equal(memo_new(&m, 1 << 16, 0, NULL), 0);
-    struct memo_shape *const s = memo_find(m, STR("shape"), NODES);
+    struct memo_shape *const s = memo_find(m, STR("shape"), PLACES);
     assert_null(memo_get(s, 3, 7));
     memo_put(s, 3, 7, &admitted);
     const struct memo_answer *const got = memo_get(s, 3, 7);
@@ -27,14 +27,14 @@ static void an_answer_is_known_for_its_revision_only(void **state)
     memo_free(m);
 }
 
-/* Stamps have 32 bits, revisions 64: two that differ by 2^32 are never taken for each other. */
-static void revisions_far_apart_are_told_from_each_other(void **state)
+/* Stamps have 32 bits, serials 64: two that differ by 2^32 are never taken for each other. */
+static void serials_far_apart_are_told_from_each_other(void **state)
 {
     const uint64_t wide = UINT64_C(1) << 32, late = 5 * wide + 11;
     struct memo *m;
 
     assert_int_equal(memo_new(&m, 1 << 16, 0, NULL), 0);
-    struct memo_shape *const s = memo_find(m, STR("shape"), NODES);
+    struct memo_shape *const s = memo_find(m, STR("shape"), PLACES);
     memo_put(s, 0, 11, &admitted);
     assert_null(memo_get(s, 0, 11 + wide));
     assert_null(memo_get(s, 0, 10 + wide));
@@ -56,11 +56,36 @@ static void equal_shapes_share_answers_and_others_do_not(void **state)
     struct memo *m;
 
     assert_int_equal(memo_new(&m, 1 << 16, 0, NULL), 0);
-    memo_put(memo_find(m, STR("one"), NODES), 0, 1, &admitted);
-    assert_null(memo_get(memo_find(m, STR("two"), NODES), 0, 1));
-    assert_non_null(memo_get(memo_find(m, STR("one"), NODES), 0, 1));
-    /* another number of nodes: positions have moved */
-    assert_null(memo_get(memo_find(m, STR("one"), NODES + 1), 0, 1));
+    memo_put(memo_find(m, STR("one"), PLACES), 0, 1, &admitted);
+    assert_null(memo_get(memo_find(m, STR("two"), PLACES), 0, 1));
+    assert_non_null(memo_get(memo_find(m, STR("one"), PLACES), 0, 1));
+    memo_free(m);
+}
+
+/* Likenesses come one by one. */
+static void more_places_keep_what_is_known(void **state)
+{
+    struct memo_stats stats;
+    struct memo *m;
+
+    assert_int_equal(memo_new(&m, 4000, 0, NULL), 0);
+    memo_put(memo_find(m, STR("one"), PLACES), 9, 1, &admitted);
+    struct memo_shape *const s = memo_find(m, STR("one"), PLACES + 1);
+    assert_int_equal(s->n, 12); /* a quarter more at the least */
+    assert_non_null(memo_get(s, 9, 1));
+    for (uint32_t i = PLACES; i < s->n; i++)
+        assert_null(memo_get(s, i, 1));
+    assert_ptr_equal(memo_find(m, STR("one"), PLACES), s); /* fewer are no reason to forget */
+    memo_stats(m, &stats);
+    assert_int_equal(stats.shapes, 1);
+    assert_int_equal(stats.evicted, 0);
+    memo_put(memo_find(m, STR("other"), PLACES), 0, 1, &admitted);
+    assert_non_null(memo_get(memo_find(m, STR("one"), 310), 9, 1)); /* the other makes room */
+    memo_stats(m, &stats);
+    assert_int_equal(stats.shapes, 1);
+    assert_int_equal(stats.evicted, 1);
+    assert_null(memo_find(m, STR("one"), 400)); /* there is none: all is forgotten */
+    assert_null(memo_get(memo_find(m, STR("one"), 310), 9, 1));
     memo_free(m);
 }
 
@@ -70,26 +95,26 @@ static void the_shape_used_least_recently_makes_room(void **state)
     struct memo_stats stats;
 
     assert_int_equal(memo_new(&m, 1 << 16, 0, NULL), 0);
-    (void)memo_find(m, STR("a"), NODES);
+    (void)memo_find(m, STR("a"), PLACES);
     memo_stats(m, &stats);
     const size_t one = stats.bytes;
     memo_free(m);
 
     assert_int_equal(memo_new(&m, 2 * one, 0, NULL), 0); /* room for two of them */
-    memo_put(memo_find(m, STR("a"), NODES), 0, 1, &admitted);
-    memo_put(memo_find(m, STR("b"), NODES), 0, 1, &admitted);
-    (void)memo_find(m, STR("a"), NODES); /* b is the older one now */
-    (void)memo_find(m, STR("c"), NODES);
+    memo_put(memo_find(m, STR("a"), PLACES), 0, 1, &admitted);
+    memo_put(memo_find(m, STR("b"), PLACES), 0, 1, &admitted);
+    (void)memo_find(m, STR("a"), PLACES); /* b is the older one now */
+    (void)memo_find(m, STR("c"), PLACES);
     memo_stats(m, &stats);
     assert_int_equal(stats.shapes, 2);
     assert_int_equal(stats.evicted, 1);
     assert_true(stats.bytes <= 2 * one);
-    assert_non_null(memo_get(memo_find(m, STR("a"), NODES), 0, 1));
-    assert_null(memo_get(memo_find(m, STR("b"), NODES), 0, 1));
+    assert_non_null(memo_get(memo_find(m, STR("a"), PLACES), 0, 1));
+    assert_null(memo_get(memo_find(m, STR("b"), PLACES), 0, 1));
     memo_free(m);
 }
 
-static void a_cluster_beyond_the_limit_is_not_remembered(void **state)
+static void places_beyond_the_limit_are_not_remembered(void **state)
 {
     struct memo *m;
 
@@ -101,7 +126,7 @@ static void a_cluster_beyond_the_limit_is_not_remembered(void **state)
 }
 
 /* Whatever it costs in bytes: as many as are asked for in turn. */
-static void the_least_number_of_shapes_has_room_on_any_cluster(void **state)
+static void the_least_number_of_shapes_has_room_for_any_places(void **state)
 {
     static const char *const names[] = {"a", "b", "c"};
     struct memo_stats stats;
@@ -123,12 +148,13 @@ static void the_least_number_of_shapes_has_room_on_any_cluster(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(an_answer_is_known_for_its_revision_only),
-        cmocka_unit_test(revisions_far_apart_are_told_from_each_other),
+        cmocka_unit_test(an_answer_is_known_for_its_serial_only),
+        cmocka_unit_test(serials_far_apart_are_told_from_each_other),
         cmocka_unit_test(equal_shapes_share_answers_and_others_do_not),
+        cmocka_unit_test(more_places_keep_what_is_known),
         cmocka_unit_test(the_shape_used_least_recently_makes_room),
-        cmocka_unit_test(a_cluster_beyond_the_limit_is_not_remembered),
-        cmocka_unit_test(the_least_number_of_shapes_has_room_on_any_cluster),
+        cmocka_unit_test(places_beyond_the_limit_are_not_remembered),
+        cmocka_unit_test(the_least_number_of_shapes_has_room_for_any_places),
     };
 
     return cmocka_run_group_tests_name("memo", tests, NULL, NULL);
