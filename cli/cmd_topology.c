@@ -348,9 +348,23 @@ static int run_discovered(struct options *o)
     return print_whole(&m, NULL, o);
 }
 
-static int visit_node(const struct node_view *view, void *ctx)
+static bool is_given(const struct options *o, struct str name)
 {
-    return print_whole(&view->machine, view, ctx);
+    for (uint32_t i = 0; i < o->n_attributes; i++)
+        if (str_eq(o->attributes[i].name, name))
+            return true;
+    return false;
+}
+
+/* What its report says of the kubelet holds unless a flag says otherwise. */
+static int visit_node(const struct topology_node *n, void *ctx)
+{
+    struct options *const o = ctx;
+
+    for (uint32_t i = 0; i < n->n_settings && o->n_attributes < MAX_ATTRIBUTES; i++)
+        if (!is_given(o, n->settings[i].name))
+            o->attributes[o->n_attributes++] = n->settings[i];
+    return print_whole(&n->machine, n->view, o);
 }
 
 static int run_node(struct options *o)

@@ -10,6 +10,7 @@
 
 #include "base/attr.h"
 #include "base/buf.h"
+#include "tests/support/data.h"
 #include "tests/support/schema.h"
 #include "tests/support/server.h"
 #include "tests/support/test.h"
@@ -246,6 +247,50 @@ static void a_machine_without_ports_says_so(void **state)
     buf_free(&table);
 }
 
+/* What `numawise topology ARGS...` prints. */
+static void print_topology(struct buf *out, const char *const *args)
+{
+    struct buf err = {0};
+
+    if (test_run(args, out, &err))
+        fail_msg("%s", err.p ? err.p : "");
+    buf_free(&err);
+}
+
+#define PRINT(out, ...)                                                                            \
+    print_topology(out, (const char *const[]){"numawise", "topology", __VA_ARGS__, NULL})
+
+/* A report says of a machine what there is to say: the node is shown as the machine was. */
+static void a_node_is_shown_with_the_devices_of_its_machine(void **state)
+{
+    static const char *const machines[] = {"nvidiaDGX2", "96em64t-4n4d3ca2co-pci",
+                                           "32em64t-2n8c2t-pci-wholeio"};
+    static const char *const formats[] = {"table", "json"};
+
+    for (size_t i = 0; i < ARRAY_LEN(machines); i++) {
+        char path[TEST_PATH_BYTES], report[TEST_PATH_BYTES];
+        struct buf manifest = {0}, again = {0};
+
+        give_machine(machines[i], workstation, ARRAY_LEN(workstation));
+        assert_true(snprintf(path, sizeof(path), TEST_DATA "/machines/%s.xml", machines[i]) > 0);
+        for (size_t k = 0; k < ARRAY_LEN(formats); k++) {
+            struct buf machine = {0}, node = {0};
+
+            PRINT(&machine, "--xml", path, "-o", formats[k]);
+            PRINT(&node, "m", "--cluster", dir, "-o", formats[k]);
+            assert_string_equal(node.p, machine.p);
+            buf_free(&machine);
+            buf_free(&node);
+        }
+        assert_true(snprintf(report, sizeof(report), "%s/report.yaml", dir) > 0);
+        assert_int_equal(test_file_read(report, &manifest), 0);
+        PRINT(&again, "m", "--cluster", dir, "-o", "manifest");
+        assert_string_equal(again.p, manifest.p);
+        buf_free(&manifest);
+        buf_free(&again);
+    }
+}
+
 #define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -254,6 +299,7 @@ int main(void)
         T(pairs_and_odds_are_named),
         T(a_gpu_that_no_port_feeds_is_told),
         T(a_machine_without_ports_says_so),
+        T(a_node_is_shown_with_the_devices_of_its_machine),
     };
 
     return cmocka_run_group_tests_name("gpus", tests, NULL, NULL);

@@ -19,6 +19,7 @@
 #include "base/err.h"
 #include "cli/commands.h"
 #include "cli/topology_node.h"
+#include "kube/nrt_emit.h"
 #include "scoring/node_view.h"
 #include "tests/support/data.h"
 #include "topology/model.h"
@@ -34,7 +35,7 @@ static char *machine(const char *name)
 /* --- the cluster's double: one node --- */
 
 int topology_visit_node(const char *dir, const char *node,
-                        int (*visit)(const struct node_view *v, void *ctx), void *ctx,
+                        int (*visit)(const struct topology_node *n, void *ctx), void *ctx,
                         struct err *err)
 {
     static const struct topo_zone zone = {.id = 5, .socket = 1, .memory_bytes = 4096};
@@ -48,7 +49,12 @@ int topology_visit_node(const char *dir, const char *node,
 
     if (strcmp(node, "gpu-0") != 0)
         return err_set(err, -ENOENT, "there is no node \"%s\" in %s", node, dir);
-    return visit(&v, ctx);
+    static const struct kube_nrt_attribute settings[] = {
+        {{"topologyManagerPolicy", 21}, {"restricted", 10}},
+        {{"orchestration.gokore.io/reserved-cpus", 37}, {"0", 1}}};
+    const struct topology_node n = {
+        .view = &v, .machine = v.machine, .settings = settings, .n_settings = 2};
+    return visit(&n, ctx);
 }
 
 /* --- running the command --- */
@@ -297,6 +303,23 @@ static void a_node_of_a_cluster_is_printed_like_a_machine(void **state)
     done(&r);
 }
 
+static void a_manifest_of_a_node_has_the_settings_of_its_kubelet(void **state)
+{
+    struct result r = run(WORDS("gpu-0", "--cluster", "dir", "-o", "manifest"));
+
+    assert_int_equal(r.code, 0);
+    assert_non_null(strstr(r.out.p, "  name: \"gpu-0\"\nattributes:\n"
+                                    "- name: topologyManagerPolicy\n  value: \"restricted\"\n"
+                                    "- name: orchestration.gokore.io/reserved-cpus\n"
+                                    "  value: \"0\"\nzones:\n"));
+    done(&r);
+    r = run(WORDS("gpu-0", "--cluster", "dir", "-o", "manifest", "--attribute",
+                  "topologyManagerPolicy=none"));
+    assert_non_null(strstr(r.out.p, "value: \"none\""));
+    assert_null(strstr(r.out.p, "restricted"));
+    done(&r);
+}
+
 /* --- JSON against its schema --- */
 
 static bool is_of_type(const json_t *value, const char *type)
@@ -505,6 +528,7 @@ int main(void)
         cmocka_unit_test(a_dgx2_is_printed_as_recorded),
         cmocka_unit_test(a_machine_with_sparse_zones_is_printed_as_recorded),
         cmocka_unit_test(a_node_of_a_cluster_is_printed_like_a_machine),
+        cmocka_unit_test(a_manifest_of_a_node_has_the_settings_of_its_kubelet),
         cmocka_unit_test(json_is_what_its_schema_says),
         cmocka_unit_test(json_has_zones_by_linux_id_and_unknown_things_as_null),
         cmocka_unit_test(json_says_null_where_distances_are_not_known),
