@@ -294,6 +294,12 @@ bool refusals_look(struct refusals *r, const struct cluster_snapshot *s,
     return true;
 }
 
+void refusals_admit_all(struct refusals *r, uint64_t now_ns)
+{
+    for (struct refusal *f = r->first; f; f = f->next)
+        f->fits_ns = f->fits_ns ? f->fits_ns : now_ns;
+}
+
 static bool is_due(const struct refusal *f, uint64_t now_ns)
 {
     return f->fits_ns && now_ns - f->fits_ns >= REFUSALS_SETTLE_MS * MS &&

@@ -130,13 +130,16 @@ static void touch(struct retry *r, uint32_t pods)
 static void look(struct retry *r, const struct cluster_snapshot *snapshot)
 {
     struct decide_options options = r->options.judge(r->options.ctx);
-    const uint64_t until_ns = clock_monotonic_ns() + RETRY_SPEND_MS * MS;
-    uint64_t now_ns;
+    uint64_t now_ns = clock_monotonic_ns();
+    const uint64_t until_ns = now_ns + RETRY_SPEND_MS * MS;
 
+    if (options.mode == DECIDE_SHADOW) {
+        refusals_admit_all(&r->refusals, now_ns);
+        return;
+    }
     options.memo = r->memo;
-    do
+    while (now_ns < until_ns && refusals_look(&r->refusals, snapshot, &options, &r->arena, now_ns))
         now_ns = clock_monotonic_ns();
-    while (now_ns < until_ns && refusals_look(&r->refusals, snapshot, &options, &r->arena, now_ns));
 }
 
 static void set_pods(struct retry *r, uint32_t before)

@@ -900,6 +900,22 @@ static void kube_scheduler_is_told_of_a_refused_pod_that_fits_now(void **state)
     buf_free(&answer);
 }
 
+/* The settings alone change: the mode in which every node passes. */
+static void in_shadow_the_refused_ones_come_back(void **state)
+{
+    char path[TEST_PATH_BYTES + 8];
+    struct bench *const b = *state;
+
+    start_with_a_refusal(b, WITH_RETRY, 200);
+    expect_metric(b, "numawise_extender_refused_pods 1");
+    (void)snprintf(path, sizeof(path), "%s.yaml", b->kubeconfig);
+    test_write(path, STR("apiVersion: numawise.config.gokore.io/v1alpha1\n"
+                         "kind: NumawiseConfiguration\n"
+                         "extender: {mode: Shadow, " WITH_RETRY "}\n"));
+    expect_metric(b, RETRIES("sent", 1));
+    (void)unlink(path);
+}
+
 /* It is said once, and not tried again and again. */
 static void without_the_rule_it_is_not_told(void **state)
 {
@@ -1131,6 +1147,7 @@ int main(void)
         T(news_that_come_within_moments_are_waited_for),
         T(a_refusal_is_waited_with_for_a_tenth_of_the_time_at_most),
         T(kube_scheduler_is_told_of_a_refused_pod_that_fits_now),
+        T(in_shadow_the_refused_ones_come_back),
         T(without_the_rule_it_is_not_told),
         T(a_server_that_hangs_holds_up_nobody),
         T(nobody_is_told_of_a_pod_that_has_a_node),

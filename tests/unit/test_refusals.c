@@ -269,6 +269,49 @@ static void what_admits_is_no_refusal(void **state)
     assert_false(ask("a", unknown, 1)); /* what is not known passes */
 }
 
+static void put_policy(const char *unknown)
+{
+    char text[512];
+
+    (void)snprintf(text, sizeof(text),
+                   "{'apiVersion':'orchestration.gokore.io/v1beta1','kind':'ConcurrencyPolicy',"
+                   "'metadata':{'name':'strict'},'spec':{'numa':{'unknownTopology':'%s'}}}",
+                   unknown);
+    deliver(SOURCE_UPSERT, SOURCE_POLICY, "ConcurrencyPolicy", "", "strict", text);
+}
+
+/* A policy refuses nodes of which nothing is known. */
+static void a_report_that_appears_makes_it_due(void **state)
+{
+    put_policy("Reject");
+    put_node("one", 3);
+    put_node("two", 4);
+    deliver(SOURCE_DELETE, SOURCE_NRT, "NodeResourceTopology", "", "two", "");
+    put_pod("a", "uid-a", "");
+    settle();
+    assert_true(ask("a", pair, 2));
+    put_policy("Pass"); /* it would pass on the second, but nobody knows whether it fits */
+    settle();
+    (void)due_after(0);
+    assert_int_equal(due_after(5000), 0);
+    report("two", 4);
+    settle();
+    (void)due_after(0);
+    assert_int_equal(due_after(1000), 1);
+}
+
+static void where_everybody_passes_all_are_due(void **state)
+{
+    refuse_a();
+    assert_int_equal(due_after(0), 0);
+    refusals_admit_all(&refusals, now_ns);
+    refusals_admit_all(&refusals, now_ns + 500 * MS);
+    now_ns += 999 * MS;
+    assert_int_equal(refusals_due(&refusals, now_ns), 0);
+    now_ns += 1 * MS;
+    assert_int_equal(refusals_due(&refusals, now_ns), 1);
+}
+
 /*
  * kube-scheduler's own filters keep it waiting, while the cluster changes all the time: due after
  * 1 s, and then after 2, 4, 8, 16, 32, 64, 128 and 256 s more, 511 s in sum. The next pause is 300
@@ -448,6 +491,8 @@ int main(void)
         T(only_nodes_that_were_asked_about_count),
         T(who_passes_or_has_a_node_or_is_gone_is_forgotten),
         T(what_admits_is_no_refusal),
+        T(a_report_that_appears_makes_it_due),
+        T(where_everybody_passes_all_are_due),
         T(in_a_busy_cluster_it_is_due_more_and_more_seldom),
         T(in_a_quiet_cluster_it_is_due_once),
         T(refused_anew_it_is_due_no_sooner),
