@@ -109,15 +109,17 @@ int alike_take(struct alike_table *t, struct alike_place *out, const struct like
 
     if (rc)
         return rc;
-    t->at[slot].nodes++;
+    t->in_use += t->at[slot].nodes++ == 0;
     *out = (struct alike_place){t->at[slot].serial, slot};
     return 0;
 }
 
 void alike_drop(struct alike_table *t, struct alike_place place)
 {
-    if (place.serial && --t->at[place.slot].nodes == 0)
-        rest(t, place.slot);
+    if (!place.serial || --t->at[place.slot].nodes > 0)
+        return;
+    t->in_use--;
+    rest(t, place.slot);
 }
 
 void alike_done(struct alike_table *t)

@@ -30,6 +30,7 @@ struct alike_entry {
 struct alike_table {
     struct alike_entry *at; /* [n] by slot */
     uint32_t n, room;
+    uint32_t in_use;   /* of the n */
     uint32_t *buckets; /* [room] */
     uint32_t newest, oldest;
     uint64_t serials;

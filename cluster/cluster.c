@@ -421,6 +421,7 @@ static int publish(struct cluster *c)
         s->shelves[i] = shelf_ref(c->shelves[i]);
     s->generation = c->current->generation + 1;
     s->n_places = c->alike.n;
+    s->n_likenesses = c->alike.in_use;
     swap(c, s);
     return 0;
 }

@@ -196,6 +196,11 @@ uint32_t cluster_snapshot_nodes(const struct cluster_snapshot *s)
     return s->roster->n;
 }
 
+uint32_t cluster_snapshot_likenesses(const struct cluster_snapshot *s)
+{
+    return s->n_likenesses;
+}
+
 uint32_t cluster_snapshot_places(const struct cluster_snapshot *s)
 {
     return s->n_places;

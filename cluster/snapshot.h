@@ -31,8 +31,9 @@ void cluster_snapshot_unref(struct cluster_snapshot *s); /* from any thread; NUL
 uint64_t cluster_snapshot_generation(const struct cluster_snapshot *s); /* grows by one a swap */
 uint32_t cluster_snapshot_nodes(const struct cluster_snapshot *s);
 
-/* The places of its likenesses lie below this number (cluster/alike.h). */
-uint32_t cluster_snapshot_places(const struct cluster_snapshot *s);
+/* How many nodes differ in what they are judged by; the places of likenesses (cluster/alike.h). */
+uint32_t cluster_snapshot_likenesses(const struct cluster_snapshot *s);
+uint32_t cluster_snapshot_places(const struct cluster_snapshot *s); /* they lie below it */
 
 /* Its policies and namespaces; never NULL. Whoever keeps it longer takes a reference. */
 struct cluster_context *cluster_snapshot_context(const struct cluster_snapshot *s);

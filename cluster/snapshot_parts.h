@@ -49,7 +49,7 @@ enum { SHELVES = SOURCE_LIMIT_RANGE - SOURCE_BUDGET + 1 };
 struct cluster_snapshot {
     atomic_uint refs;
     uint64_t generation;
-    uint32_t n_places; /* of likenesses */
+    uint32_t n_places, n_likenesses; /* likenesses have places below n_places */
     struct roster *roster;
     struct pod_table *pods;
     struct cluster_context *context;

@@ -112,6 +112,9 @@ static void own_metrics(const struct console *c, struct buf *out)
                  cluster_is_synced(c->cluster));
     metric_gauge(out, "numawise_snapshot_nodes", "Nodes in the newest snapshot.",
                  cluster_snapshot_nodes(snapshot));
+    metric_gauge(out, "numawise_snapshot_likenesses",
+                 "How many of its nodes differ in what they are judged by.",
+                 cluster_snapshot_likenesses(snapshot));
     metric_counter(out, "numawise_snapshots_total", "Snapshots published.",
                    cluster_snapshot_generation(snapshot));
     metric_gauge(out, "numawise_decisions_bytes", "Memory of the decisions that are kept.",

@@ -89,8 +89,10 @@ struct decision {
     uint32_t any;                        /* bit per score_term that some admitted candidate has */
     uint32_t counts[3];                  /* candidates by score_verdict, repeated ones left out */
     uint32_t refused;                    /* of the unknown ones those that do not pass */
-    uint32_t no_room;                    /* of the admitted ones those with a lack */
-    uint32_t left_out;                   /* of the admitted ones those not on the shortlist */
+    uint32_t evaluated; /* nodes that were judged; answers of the others were known, or are those of
+                           nodes alike */
+    uint32_t no_room;   /* of the admitted ones those with a lack */
+    uint32_t left_out;  /* of the admitted ones those not on the shortlist */
     uint32_t n;
     const struct decide_row *rows;         /* [n] in the order sent */
     const struct node_view *const *views;  /* [n] of a decision that is read back; NULL: the

@@ -270,6 +270,7 @@ int decide_judge(struct decision *d, struct decide_row *rows, const struct clust
     if (j.open == 0)
         return 0;
     rc = find_out(&j, options->crew, a);
+    d->evaluated = j.n_questions;
     if (rc == 0)
         close_rows(&j);
     return rc;

@@ -57,6 +57,7 @@ void ext_count_decision(struct ext_counters *c, enum ext_verb verb, const struct
 {
     for (int v = 0; v < 3; v++)
         bump(&c->nodes[verb][v], d->counts[v]);
+    bump(&c->evaluated[verb], d->evaluated);
     bump(&c->not_understood, d->pass == DECIDE_NOT_UNDERSTOOD);
     bump(&c->ignored, d->pass == DECIDE_IGNORED);
     bump(&c->hints_ignored, d->ignored_hints);
@@ -105,6 +106,16 @@ static void nodes_text(const struct ext_counters *c, struct buf *out)
         for (int k = 0; k < 3; k++)
             buf_printf(out, "%s{verb=\"%s\",verdict=\"%s\"} %llu\n", name, verbs[v],
                        score_verdict_text((enum score_verdict)k), value(&c->nodes[v][k]));
+}
+
+static void evaluated_text(const struct ext_counters *c, struct buf *out)
+{
+    static const char name[] = "numawise_extender_nodes_evaluated_total";
+
+    metric_family(out, name, "counter",
+                  "Candidates whose answer was neither known nor that of a node alike.");
+    for (int v = 0; v < EXT_JUDGING; v++)
+        buf_printf(out, "%s{verb=\"%s\"} %llu\n", name, verbs[v], value(&c->evaluated[v]));
 }
 
 static void binds_text(const struct ext_counters *c, struct buf *out)
@@ -211,6 +222,7 @@ void ext_counters_text(const struct ext_counters *c, struct buf *out)
     requests_text(c, out);
     in_flight_text(c, out);
     nodes_text(c, out);
+    evaluated_text(c, out);
     duration_text(c, out);
     binds_text(c, out);
     preempt_text(c, out);

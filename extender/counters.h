@@ -62,7 +62,8 @@ struct ext_counters {
     struct metric_durations retry_durations; /* from a retry to the filter that lets the pod pass */
     atomic_uint_fast64_t binds_unchecked;    /* of pods that were not known */
     atomic_uint_fast64_t bind_lists;         /* of a node's pods, before a binding there */
-    atomic_uint_fast64_t nodes[EXT_JUDGING][3]; /* by score_verdict */
+    atomic_uint_fast64_t nodes[EXT_JUDGING][3];  /* by score_verdict */
+    atomic_uint_fast64_t evaluated[EXT_JUDGING]; /* of these those whose answer was not known */
     /* Of filter, by score_reason: refused, let pass by Shadow, passed unjudged. */
     atomic_uint_fast64_t rejected[SCORE_REASONS], shadowed[SCORE_REASONS], unknown[SCORE_REASONS];
     atomic_uint_fast64_t mispredictions[SCORE_REASONS]; /* what kubelets said */

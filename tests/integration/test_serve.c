@@ -350,6 +350,7 @@ static void metrics_count_the_calls(void **state)
     assert_true(sample(good) == before + 1);
     assert_true(sample(bad) == before_bad + 1);
     assert_true(sample("\nnumawise_snapshot_nodes ") == 8);
+    assert_true(sample("\nnumawise_snapshot_likenesses ") == 8); /* each is another one */
     buf_free(&b);
     (void)close(fd);
 }

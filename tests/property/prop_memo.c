@@ -74,6 +74,7 @@ static uint64_t ask_both_ways(struct cluster *c, struct memo *memo, struct crew 
     options.crew = test_random(seed, 2) ? crew : NULL;
     assert_int_equal(decide_run(&remembered, &ask, s, &options, &a, NULL), 0);
     assert_same(&remembered, &plain);
+    assert_true(remembered.evaluated <= plain.evaluated);
     arena_rewind(&a, 0);
     const uint64_t alike = pairs_alike(s);
     cluster_snapshot_unref(s);

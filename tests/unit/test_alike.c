@@ -25,6 +25,11 @@ static void nodes_that_are_alike_share_a_place(void **state)
     assert_int_equal(a.serial, c.serial);
     assert_int_not_equal(a.slot, b.slot);
     assert_true(b.serial > a.serial && a.serial > 0);
+    assert_int_equal(t.in_use, 2);
+    alike_drop(&t, a);
+    assert_int_equal(t.in_use, 2);
+    alike_drop(&t, c);
+    assert_int_equal(t.in_use, 1);
     alike_done(&t);
 }
 
@@ -42,6 +47,7 @@ static void who_comes_back_finds_its_place(void **state)
     alike_drop(&t, again);
     alike_drop(&t, (struct alike_place){0}); /* a node that had no view */
     assert_int_equal(t.n, 2);
+    assert_int_equal(t.in_use, 0);
     alike_done(&t);
 }
 
