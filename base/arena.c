@@ -48,6 +48,7 @@ static void close_block(void *p, size_t n)
 #endif
 
 enum { ALIGN = _Alignof(max_align_t) };
+_Static_assert((int)ARENA_PART_SLACK >= 64 + ALIGN - 1, "the widest gap, and what rounds it up");
 
 void arena_init(struct arena *a, void *base, size_t room)
 {

@@ -49,6 +49,9 @@ struct arena_parts arena_parts(struct arena *a);
 void *arena_part(struct arena_parts *p, size_t n, size_t size);
 int arena_seal(const struct arena_parts *p) MUST_CHECK;
 
+/* Bytes that a part may take beyond its own, for alignment and AddressSanitizer's gap. */
+enum { ARENA_PART_SLACK = 80 };
+
 /* Where the arena stands; arena_rewind goes back there and drops what came later. */
 size_t arena_mark(const struct arena *a);
 void arena_rewind(struct arena *a, size_t mark);

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/attr.h"
 
@@ -25,7 +26,10 @@ struct str {
     }
 
 struct str str_of(const char *text); /* strlen; NULL gives the empty string */
-bool str_eq(struct str a, struct str b);
+static inline bool str_eq(struct str a, struct str b)
+{
+    return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
+}
 bool str_is(struct str a, const char *text);
 bool str_starts(struct str s, const char *prefix);
 bool str_ends(struct str s, const char *suffix);

@@ -193,7 +193,7 @@ static void time_choice(struct bench *b)
 
     memset(into, 0, b->node.cpu_words * sizeof(*into));
     const enum kubelet_taken taken =
-        kubelet_take_cpus(&b->run.take, b->node.cpus.zone_set, 8, into);
+        kubelet_take_cpus(kubelet_run_take(&b->run), b->node.cpus.zone_set, 8, into);
     assert(taken == KUBELET_TAKEN);
 }
 

@@ -5,12 +5,6 @@
 #include <errno.h>
 
 #include "base/arena.h"
-#include "topology/cpuset.h"
-
-static bool is_free(const struct node_view *node, const uint64_t *held, uint32_t d)
-{
-    return node->devices[d].healthy && !cpuset_has(held, d);
-}
 
 /* Append the free devices that touch `zones` (0: any), or that do not. */
 static uint32_t list(uint32_t *out, const struct node_view *node, const struct node_resource *r,
@@ -18,11 +12,12 @@ static uint32_t list(uint32_t *out, const struct node_view *node, const struct n
 {
     uint32_t n = 0;
 
-    for (uint32_t d = r->first; d < r->first + r->n; d++) {
-        const bool is_inside = zones == 0 || (node->devices[d].zones & zones);
+    for (uint32_t w = node_resource_first(r); w < node_resource_end(r); w++) {
+        const uint64_t free = node_resource_word(r, w) & node->device_healthy[w] & ~held[w];
+        const uint64_t near = zones ? node_touching_word(node, zones, w) : UINT64_MAX;
 
-        if (is_free(node, held, d) && is_inside == inside)
-            out[n++] = d;
+        for (uint64_t d = free & (inside ? near : ~near); d; d &= d - 1)
+            out[n++] = w * 64 + (uint32_t)__builtin_ctzll(d);
     }
     return n;
 }

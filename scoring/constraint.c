@@ -90,7 +90,7 @@ static void tell_holders(const struct inquiry *q, uint64_t zones, bool exclusive
 {
     const struct node_view *const v = q->o->node;
 
-    for (uint64_t z = q->why ? zones : 0; z; z &= z - 1) {
+    for (uint64_t z = zones; z; z &= z - 1) {
         const uint32_t zone = (uint32_t)__builtin_ctzll(z), id = v->machine.zones[zone].id;
         const struct node_pod *const pod = holder(v, zone, exclusive);
 
@@ -107,8 +107,10 @@ static bool is_shared(const struct inquiry *q)
     const uint64_t others = q->rules->numa_exclusive ? q->o->zones & held_zones(q->o->node) : 0;
     const uint64_t theirs = q->o->zones & q->o->node->exclusive_zones;
 
-    tell_holders(q, others, false);
-    tell_holders(q, theirs & ~others, true);
+    if (q->why) {
+        tell_holders(q, others, false);
+        tell_holders(q, theirs & ~others, true);
+    }
     return others || theirs;
 }
 
@@ -146,15 +148,12 @@ static void add_up(struct spread *s, const struct outcome *o)
     }
 }
 
-static bool crosses(const struct inquiry *q)
+static bool crosses_too_often(const struct inquiry *q, int64_t most)
 {
     const struct node_view *const v = q->o->node;
-    const int64_t most = q->rules->cross_percent;
     struct spread s = {.cpus = 0};
     uint32_t home = 0;
 
-    if (most == POLICY_NONE)
-        return false;
     add_up(&s, q->o);
     for (uint32_t z = 1; z < v->machine.n_zones; z++)
         home = s.by_zone[z] > s.by_zone[home] ? z : home;
@@ -168,6 +167,13 @@ static bool crosses(const struct inquiry *q)
         stolen, s.cpus, v->machine.zones[home].id, q->rules->steal_threshold, far / 10, far % 10,
         most);
     return true;
+}
+
+static bool crosses(const struct inquiry *q)
+{
+    const int64_t most = q->rules->cross_percent;
+
+    return most != POLICY_NONE && crosses_too_often(q, most);
 }
 
 /* --- ALLOWED_DISTANCE --- */

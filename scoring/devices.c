@@ -24,18 +24,26 @@ static const uint32_t cpu_values[] = {
 
 /* --- parts --- */
 
+/* Where the CPUs are, looked up once for all devices. */
+struct cpu_ask {
+    const struct score_device_ask *ask;
+    uint64_t zones; /* that have some */
+};
+
 static uint32_t cpu_value(const void *ctx, uint32_t d)
 {
-    const struct score_device_ask *const ask = ctx;
-    const struct topo_machine *const m = &ask->node->machine;
+    const struct cpu_ask *const c = ctx;
+    const struct node_view *const node = c->ask->node;
+    const uint64_t zones = node->devices[d].zones;
     uint64_t sum = 0, cpus = 0;
 
-    for (uint32_t z = 0; z < m->n_zones; z++) {
-        if (ask->cpu[z] == 0)
-            continue;
-        sum += (uint64_t)ask->cpu[z] *
-               cpu_values[topo_zones_link(m, UINT64_C(1) << z, ask->node->devices[d].zones)];
-        cpus += ask->cpu[z];
+    if ((c->zones & (c->zones - 1)) == 0)
+        return cpu_values[topo_zones_link(&node->machine, c->zones, zones)];
+    for (uint64_t z = c->zones; z; z &= z - 1) {
+        const uint32_t here = c->ask->cpu[__builtin_ctzll(z)];
+
+        sum += (uint64_t)here * cpu_values[topo_zones_link(&node->machine, z & -z, zones)];
+        cpus += here;
     }
     return (uint32_t)(sum / cpus);
 }
@@ -65,13 +73,13 @@ enum node_device_kind score_choice_kind(const struct node_view *node, const stru
     return (enum node_device_kind)node->devices[c->resource->first].kind;
 }
 
-static bool has_cpus(const struct score_device_ask *ask)
+static uint64_t cpu_zones(const struct score_device_ask *ask)
 {
-    for (uint32_t z = 0; z < ask->node->machine.n_zones; z++) {
-        if (ask->cpu[z])
-            return true;
-    }
-    return false;
+    uint64_t zones = 0;
+
+    for (uint32_t z = 0; z < ask->node->machine.n_zones; z++)
+        zones |= (uint64_t)(ask->cpu[z] > 0) << z;
+    return zones;
 }
 
 /* Sums that become means at the end. */
@@ -81,16 +89,17 @@ struct mean {
 
 static void add_cpu(struct mean *m, const struct score_device_ask *ask)
 {
+    const struct cpu_ask cpus = {ask, cpu_zones(ask)};
     struct mean part = {0};
 
-    if (!has_cpus(ask))
+    if (!cpus.zones)
         return;
     for (uint32_t i = 0; i < ask->n; i++) {
         const uint32_t taken = score_choice_taken(&ask->choices[i]);
 
         if (ask->choices[i].resource->zones == 0)
             continue;
-        part.sum += (uint64_t)taken * score_choice_mean(&ask->choices[i], cpu_value, ask);
+        part.sum += (uint64_t)taken * score_choice_mean(&ask->choices[i], cpu_value, &cpus);
         part.n += taken;
     }
     if (part.n) {

@@ -28,6 +28,7 @@ bool kubelet_run_merge(struct kubelet_run *run, const struct kubelet_wants *want
         if (found != KUBELET_SINGLE_OPEN)
             return found == KUBELET_SINGLE_FOUND || refuse_locality(run);
     }
+    kubelet_run_lists(run);
     kubelet_device_hints(run, wants, whole);
     kubelet_cpu_hints(run, wants);
     if (!kubelet_memory_hints(run, wants))

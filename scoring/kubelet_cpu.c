@@ -12,35 +12,11 @@ static uint64_t pool_word(const struct kubelet_run *run, uint32_t w)
     return (run->state->cpu_free[w] & ~run->node->cpu_reserved[w]) | run->reuse_cpus[w];
 }
 
-static void pool(const struct kubelet_run *run, uint64_t *into)
+const uint64_t *kubelet_cpu_pool(struct kubelet_run *run)
 {
     for (uint32_t w = 0; w < run->node->cpu_words; w++)
-        into[w] = pool_word(run, w);
-}
-
-static uint32_t zone_count(const struct node_view *node, const uint64_t *set, uint32_t zone)
-{
-    const uint64_t *const in = &node->cpus.zone_set[(size_t)zone * node->cpu_words];
-    uint32_t n = 0;
-
-    for (uint32_t w = 0; w < node->cpu_words; w++) {
-        if (in[w]) /* a zone has CPUs in few words, and counting bits is what costs */
-            n += (uint32_t)__builtin_popcountll(set[w] & in[w]);
-    }
-    return n;
-}
-
-uint32_t kubelet_cpus_in(const struct kubelet_run *run, uint32_t zone)
-{
-    const uint32_t words = run->node->cpu_words;
-    const uint64_t *const in = &run->node->cpus.zone_set[(size_t)zone * words];
-    uint32_t n = 0;
-
-    for (uint32_t w = 0; w < words; w++) {
-        if (in[w])
-            n += (uint32_t)__builtin_popcountll(pool_word(run, w) & in[w]);
-    }
-    return n;
+        run->cpu_scratch[w] = pool_word(run, w);
+    return run->cpu_scratch;
 }
 
 static uint32_t sockets_in(const struct node_view *node, uint64_t zones)
@@ -93,11 +69,12 @@ void kubelet_cpu_hints(struct kubelet_run *run, const struct kubelet_wants *want
     if (!node->kubelet.cpu_static || want == 0)
         return;
     struct kubelet_hints *const list = kubelet_new_list(run);
+    const uint64_t *const pool = kubelet_cpu_pool(run);
     for (uint64_t z = zones; z; z &= z - 1) {
         const uint32_t zone = (uint32_t)__builtin_ctzll(z);
 
-        free[zone] = (uint16_t)kubelet_cpus_in(run, zone);
-        if (run->any_reuse_cpus && zone_count(node, run->reuse_cpus, zone))
+        free[zone] = (uint16_t)node_cpus_in(node, pool, zone);
+        if (run->any_reuse_cpus && node_cpus_in(node, run->reuse_cpus, zone))
             must |= UINT64_C(1) << zone;
     }
     const uint32_t width =
@@ -138,7 +115,7 @@ static void aligned_pool(const struct kubelet_run *run, const uint64_t *from, ui
 
 static bool take(struct kubelet_run *run, const uint64_t *from, uint32_t count, uint64_t *into)
 {
-    switch (kubelet_take_cpus(&run->take, from, count, into)) {
+    switch (kubelet_take_cpus(kubelet_run_take(run), from, count, into)) {
     case KUBELET_TAKEN:
         return true;
     case KUBELET_TAKE_TOO_FEW:
@@ -188,7 +165,9 @@ static void update_reuse(struct kubelet_run *run, uint32_t i, const uint64_t *go
 {
     const bool leaves = run->req->containers[i].kind == POD_INIT;
 
-    run->any_reuse_cpus = run->any_reuse_cpus || leaves;
+    if (!leaves && !run->any_reuse_cpus)
+        return;
+    run->any_reuse_cpus = true;
     for (uint32_t w = 0; w < run->node->cpu_words; w++) {
         if (leaves)
             run->reuse_cpus[w] |= got[w];
@@ -244,13 +223,11 @@ static bool take_any(const struct kubelet_run *run, uint32_t i, uint32_t want, u
                    zone = (uint32_t)__builtin_ctzll(hinted_zones(run, i));
     const uint64_t *const in = &run->node->cpus.zone_set[(size_t)zone * words];
 
-    if (kubelet_cpus_in(run, zone) < want)
-        return false;
     for (uint32_t w = 0; w < words; w++) {
-        got[w] = in[w] ? lowest(pool_word(run, w) & in[w], want) : 0;
+        got[w] = lowest(pool_word(run, w) & in[w], want);
         want -= (uint32_t)__builtin_popcountll(got[w]);
     }
-    return true;
+    return want == 0;
 }
 
 /* The kubelet's choice: of the hinted zones first, then of all. */
@@ -260,7 +237,7 @@ static bool choose(struct kubelet_run *run, uint32_t i, uint32_t want, uint64_t 
     const uint32_t words = run->node->cpu_words;
     uint64_t *const from = run->cpu_scratch, *const aligned = from + words;
 
-    pool(run, from);
+    (void)kubelet_cpu_pool(run);
     memset(got, 0, words * sizeof(*got));
     if (hint.has_affinity) {
         aligned_pool(run, from, hint.affinity, aligned);
@@ -279,7 +256,7 @@ bool kubelet_cpu_allocate(struct kubelet_run *run, uint32_t i)
 {
     const struct node_view *const node = run->node;
     const uint32_t want = run->req->containers[i].wants.cpus, words = node->cpu_words;
-    uint64_t *const got = run->cpu_scratch + 2 * words;
+    uint64_t *const got = kubelet_run_cpus(run, i);
 
     if (!node->kubelet.cpu_static || want == 0)
         return true; /* the shared pool */
@@ -288,12 +265,9 @@ bool kubelet_cpu_allocate(struct kubelet_run *run, uint32_t i)
     if (!(is_open(run, i) && take_any(run, i, want, got)) && !choose(run, i, want, got))
         return false;
 
-    uint64_t *const cpus = kubelet_run_cpus(run, i);
-    for (uint32_t w = 0; w < words; w++) {
-        cpus[w] = got[w];
+    for (uint32_t w = 0; w < words; w++)
         run->state->cpu_free[w] &= ~got[w];
-    }
-    run->answer->containers[i].cpus = cpus;
+    run->answer->containers[i].cpus = got;
     update_reuse(run, i, got);
     return true;
 }

@@ -15,42 +15,36 @@ const struct node_resource *kubelet_resource(const struct node_view *node, struc
     return NULL;
 }
 
-/* The words of a device set that a resource lies in: from first_word to before end_word. */
-static uint32_t first_word(const struct node_resource *r)
-{
-    return r->first / 64;
-}
-
-static uint32_t end_word(const struct node_resource *r)
-{
-    return (r->first + r->n + 63) / 64;
-}
-
 /* Word `w` of the resource's devices that are healthy and held by nobody. */
 static uint64_t free_word(const struct kubelet_run *run, const struct node_resource *r, uint32_t w)
 {
     return node_resource_word(r, w) & run->node->device_healthy[w] & ~run->state->device_held[w];
 }
 
-/* Of the devices that touch any of the zones; UINT64_MAX: of all. */
-static uint64_t touching_word(const struct node_view *node, uint64_t zones, uint32_t w)
-{
-    uint64_t word = zones == UINT64_MAX ? UINT64_MAX : 0;
-
-    for (uint64_t z = word ? 0 : zones; z; z &= z - 1)
-        word |= node->device_zone_set[(size_t)__builtin_ctzll(z) * node_device_words(node) + w];
-    return word;
-}
-
-uint32_t kubelet_devices_free(const struct kubelet_run *run, const struct node_resource *r,
-                              uint64_t zones)
+static uint32_t count_free(const struct kubelet_run *run, const struct node_resource *r)
 {
     uint32_t n = 0;
 
-    for (uint32_t w = first_word(r); w < end_word(r); w++)
-        n += (uint32_t)__builtin_popcountll(free_word(run, r, w) &
-                                            touching_word(run->node, zones, w));
+    for (uint32_t w = node_resource_first(r); w < node_resource_end(r); w++)
+        n += (uint32_t)__builtin_popcountll(free_word(run, r, w));
     return n;
+}
+
+static uint32_t count_in(const struct node_view *node, const struct node_resource *r,
+                         const uint64_t *set, uint32_t zone)
+{
+    const uint64_t *const in = node->device_zone_set + (size_t)zone * node_device_words(node);
+    uint32_t n = 0;
+
+    for (uint32_t w = node_resource_first(r); w < node_resource_end(r); w++)
+        n += (uint32_t)__builtin_popcountll(set[w] & in[w]);
+    return n;
+}
+
+uint32_t kubelet_devices_in(const struct kubelet_run *run, const struct node_resource *r,
+                            uint32_t zone)
+{
+    return count_in(run->node, r, run->device_scratch, zone);
 }
 
 /* The sums over the richest zones of a resource. */
@@ -78,12 +72,9 @@ static void keep_touched(const struct kubelet_run *run, const struct node_resour
 
     if (!lies_across(node, r)) {
         for (uint64_t z = r->zones; z; z &= z - 1) {
-            uint32_t there = 0;
+            const uint32_t zone = (uint32_t)__builtin_ctzll(z);
 
-            for (uint32_t w = first_word(r); w < end_word(r); w++)
-                there +=
-                    (uint32_t)__builtin_popcountll(counted[w] & touching_word(node, z & -z, w));
-            by_zone[__builtin_ctzll(z)] = (uint16_t)there;
+            by_zone[zone] = (uint16_t)count_in(node, r, counted, zone);
         }
         mask_set_keep_counts(set, n, by_zone, want);
         return;
@@ -101,13 +92,12 @@ static bool is_reused(const struct kubelet_run *run, uint32_t d)
     return run->any_reuse_devices && cpuset_has(run->reuse_devices, d);
 }
 
-/* The resource's devices that may be counted, as a set in scratch; returns how many they are. */
-static uint32_t usable(struct kubelet_run *run, const struct node_resource *r, bool whole)
+uint32_t kubelet_devices_usable(struct kubelet_run *run, const struct node_resource *r, bool whole)
 {
     const bool reuse = run->any_reuse_devices && !whole;
     uint32_t n = 0;
 
-    for (uint32_t w = first_word(r); w < end_word(r); w++) {
+    for (uint32_t w = node_resource_first(r); w < node_resource_end(r); w++) {
         uint64_t *const word = &run->device_scratch[w];
 
         *word = free_word(run, r, w);
@@ -128,7 +118,7 @@ static uint32_t device_width(struct kubelet_run *run, const struct node_resource
     if (!lies_across(run->node, r))
         return kubelet_width(largest_of(run->node, r), hosts, want);
     mask_set_subsets(could, n, r->zones);
-    for (uint32_t w = first_word(r); w < end_word(r); w++)
+    for (uint32_t w = node_resource_first(r); w < node_resource_end(r); w++)
         run->device_scratch[w] = node_resource_word(r, w);
     keep_touched(run, r, run->device_scratch, want, could);
     const uint32_t width = mask_set_width(could, n);
@@ -168,7 +158,7 @@ void kubelet_device_hints(struct kubelet_run *run, const struct kubelet_wants *w
             list->any = true;
             continue;
         }
-        if (usable(run, r, whole) < wants->devices[i].amount)
+        if (kubelet_devices_usable(run, r, whole) < wants->devices[i].amount)
             list->impossible = true;
         else
             resource_hints(run, r, wants->devices[i].amount, whole, list);
@@ -176,18 +166,18 @@ void kubelet_device_hints(struct kubelet_run *run, const struct kubelet_wants *w
 }
 
 /*
- * Move up to `need` of the devices that pass into `got`, lowest ids first: what a plugin that
- * answers GetPreferredAllocation with the lowest ids does; which one of a zone a real plugin picks
- * is its own choice.
+ * Move up to `need` of the devices that touch the zones (UINT64_MAX: of all), or of those that may
+ * be reused, into `got`, lowest ids first: what a plugin that answers GetPreferredAllocation with
+ * the lowest ids does; which one of a zone a real plugin picks is its own choice.
  */
 static uint64_t pick(struct kubelet_run *run, const struct node_resource *r, uint64_t need,
                      uint64_t *got, uint64_t touching, bool reuse)
 {
-    for (uint32_t w = first_word(r); w < end_word(r); w++) {
+    for (uint32_t w = node_resource_first(r); w < node_resource_end(r); w++) {
         uint64_t from = reuse ? run->reuse_devices[w] & node_resource_word(r, w) & ~got[w]
                               : free_word(run, r, w);
 
-        from &= touching_word(run->node, touching, w);
+        from &= touching == UINT64_MAX ? touching : node_touching_word(run->node, touching, w);
         for (; from && need > 0; from &= from - 1, need--) {
             got[w] |= from & -from;
             run->state->device_held[w] |= from & -from;
@@ -205,7 +195,7 @@ static bool allocate_one(struct kubelet_run *run, uint32_t i, const struct kubel
 
     if (!r)
         return true;
-    for (uint32_t w = first_word(r); w < end_word(r); w++)
+    for (uint32_t w = node_resource_first(r); w < node_resource_end(r); w++)
         healthy |= run->node->device_healthy[w] & node_resource_word(r, w);
     if (healthy == 0)
         return kubelet_fail_unexpected(
@@ -213,7 +203,7 @@ static bool allocate_one(struct kubelet_run *run, uint32_t i, const struct kubel
             STR_ARG(want->name));
     if (run->any_reuse_devices)
         need = pick(run, r, need, got, UINT64_MAX, true);
-    const uint32_t free = kubelet_devices_free(run, r, UINT64_MAX);
+    const uint32_t free = count_free(run, r);
     if (need > free)
         return kubelet_fail_unexpected(
             run,

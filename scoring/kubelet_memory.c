@@ -11,12 +11,10 @@
 
 static const uint32_t no_type = UINT32_MAX;
 
-uint32_t kubelet_memory_type(const struct node_view *node, const struct kubelet_want *want)
+uint32_t kubelet_page_size(const struct node_view *node, struct str name)
 {
-    if (want->is_main_memory)
-        return 0;
     for (uint32_t t = 1; t < node->n_memory_types; t++) {
-        if (str_eq(node->memory_types[t].name, want->name))
+        if (str_eq(node->memory_types[t].name, name))
             return t;
     }
     return no_type;
@@ -189,12 +187,24 @@ bool kubelet_memory_hints(struct kubelet_run *run, const struct kubelet_wants *w
     return true;
 }
 
-/* findBestHint: preferred first, then the narrowest, then the lowest; among supersets of `of`. */
+/* The manager's own hints; the merge is over, so that its room is free. */
+static struct kubelet_hints *own_hints(struct kubelet_run *run, const struct kubelet_wants *wants)
+{
+    kubelet_run_lists(run);
+    return calculate(run, wants, &run->lists[0]) ? &run->lists[0] : NULL;
+}
+
+/*
+ * findBestHint: preferred first, then the narrowest, then the lowest; among supersets of `of`.
+ * `list` NULL: there is none.
+ */
 static bool best_hint(struct kubelet_hints *list, uint32_t n, uint64_t of, struct kubelet_hint *out)
 {
-    uint64_t *set = list->preferred;
+    uint64_t *set = list ? list->preferred : NULL;
     uint64_t mask = 1;
 
+    if (!list)
+        return false;
     mask_set_keep_supersets(list->preferred, n, of);
     mask_set_keep_supersets(list->masks, n, of);
     out->preferred = mask_set_width(set, n) > 0;
@@ -232,7 +242,6 @@ static bool choose_zones(struct kubelet_run *run, const struct kubelet_wants *wa
                          const struct kubelet_hint *stored, uint64_t *out)
 {
     const uint32_t zones = run->node->machine.n_zones;
-    struct kubelet_hints *const list = &run->lists[0]; /* the merge is over: its room is free */
     struct kubelet_hint hint = *stored;
 
     if (!kubelet_memory_exists(run, wants, hint.has_affinity ? hint.affinity : UINT64_MAX))
@@ -240,7 +249,7 @@ static bool choose_zones(struct kubelet_run *run, const struct kubelet_wants *wa
     if (!hint.has_affinity) {
         if (!kubelet_zones_fit(run))
             return false;
-        if (!calculate(run, wants, list) || !best_hint(list, zones, 0, &hint))
+        if (!best_hint(own_hints(run, wants), zones, 0, &hint))
             return kubelet_fail_unexpected(run, "[memorymanager] failed to get the default NUMA "
                                                 "affinity, no NUMA nodes with enough memory is "
                                                 "available");
@@ -253,7 +262,7 @@ static bool choose_zones(struct kubelet_run *run, const struct kubelet_wants *wa
 
         if (!kubelet_memory_exists(run, wants, UINT64_MAX))
             return false;
-        if (!calculate(run, wants, list) || !best_hint(list, zones, was.affinity, &hint))
+        if (!best_hint(own_hints(run, wants), zones, was.affinity, &hint))
             return kubelet_fail_unexpected(run, "[memorymanager] failed to find NUMA nodes to "
                                                 "extend the current topology hint");
         if (!hint.preferred && was.preferred)

@@ -2,12 +2,12 @@
 /* What the managers share while one admission runs: its room, its refusals, its hint lists. */
 #include "scoring/kubelet_run.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "base/arena.h"
 #include "scoring/mask_set.h"
 
 _Static_assert((int)KUBELET_HINT_ZONES == (int)MASK_SET_ZONES, "hints are sets of masks");
@@ -96,27 +96,48 @@ bool kubelet_needs_hints(const struct kubelet_run *run)
            (run->node->kubelet.memory_static && run->req->qos == POD_GUARANTEED);
 }
 
-/* Where hints are collected: all sets of masks behind `sums`. */
-static void place_lists(struct kubelet_run *run, uint32_t n_lists, struct arena_parts *parts)
+/* All sets of masks stand behind `sums`. */
+void kubelet_run_lists(struct kubelet_run *run)
 {
-    const uint32_t zones = run->node->machine.n_zones;
+    const uint32_t zones = run->node->machine.n_zones, n = run->req->most_lists;
     const size_t masks = (size_t)1 << zones, words = mask_set_words(zones);
 
-    run->lists = arena_part(parts, n_lists, sizeof(*run->lists));
-    run->sums = arena_part(parts, masks + (size_t)n_lists * 2 * words, sizeof(*run->sums));
-    run->counts = arena_part(parts, 2 * masks, sizeof(*run->counts));
+    if (run->lists)
+        return;
+    struct arena_parts parts = arena_parts(&run->spare);
+    run->lists = arena_part(&parts, n, sizeof(*run->lists));
+    run->sums = arena_part(&parts, masks + n * 2 * words, sizeof(*run->sums));
+    run->counts = arena_part(&parts, 2 * masks, sizeof(*run->counts));
+    const int rc = arena_seal(&parts);
+    assert(rc == 0); /* spare_bytes */
+    for (uint32_t i = 0; i < n; i++) {
+        run->lists[i].masks = run->sums + masks + i * 2 * words;
+        run->lists[i].preferred = run->lists[i].masks + words;
+    }
 }
 
-static void point_lists(struct kubelet_run *run, uint32_t n_lists)
+struct kubelet_take *kubelet_run_take(struct kubelet_run *run)
 {
-    /* without lists there may be more zones than a set of masks has */
-    const uint32_t words = n_lists ? mask_set_words(run->node->machine.n_zones) : 0;
-    uint64_t *at = n_lists ? run->sums + ((size_t)1 << run->node->machine.n_zones) : NULL;
+    if (run->take.node)
+        return &run->take;
+    struct arena_parts parts = arena_parts(&run->spare);
+    kubelet_take_init(&run->take, run->node, &parts);
+    const int rc = arena_seal(&parts);
+    assert(rc == 0);
+    return &run->take;
+}
 
-    for (uint32_t i = 0; i < n_lists; i++, at += 2 * (size_t)words) {
-        run->lists[i].masks = at;
-        run->lists[i].preferred = at + words;
-    }
+/* What the two may need together. Without hints there may be more zones than a set of masks has. */
+static size_t spare_bytes(const struct kubelet_run *run)
+{
+    const size_t zones = run->node->machine.n_zones, n = run->req->most_lists;
+    size_t bytes = kubelet_take_bytes(run->node);
+
+    if (kubelet_needs_hints(run))
+        bytes +=
+            n * (sizeof(*run->lists) + 2 * mask_set_words((uint32_t)zones) * sizeof(uint64_t)) +
+            ((sizeof(*run->sums) + 2 * sizeof(*run->counts)) << zones) + 3 * ARENA_PART_SLACK;
+    return bytes;
 }
 
 /* Words in one part: what is read before it is written comes first. */
@@ -138,22 +159,19 @@ int kubelet_run_init(struct kubelet_run *run, struct arena *a)
 {
     const struct node_view *const node = run->node;
     const struct score_request *const req = run->req;
-    const uint32_t n_lists = kubelet_needs_hints(run) ? req->most_lists : 0;
-    const size_t n = req->n_containers, blocks = n * req->most_blocks;
+    const size_t n = req->n_containers, blocks = n * req->most_blocks, spare = spare_bytes(run);
     struct arena_parts parts = arena_parts(a);
 
     run->answer->containers = arena_part(&parts, n, sizeof(*run->answer->containers));
     uint64_t *const words = arena_part(
-        &parts, (n + 4) * node->cpu_words + (n + 2) * node_device_words(node), sizeof(*words));
+        &parts, (n + 3) * node->cpu_words + (n + 2) * node_device_words(node), sizeof(*words));
     run->blocks = arena_part(&parts, blocks, sizeof(*run->blocks));
     run->reuse_memory = arena_part(&parts, blocks, sizeof(*run->reuse_memory));
-    if (n_lists)
-        place_lists(run, n_lists, &parts);
-    kubelet_take_init(&run->take, node, &parts);
+    void *const room = arena_part(&parts, spare, 1);
     if (arena_seal(&parts))
         return -ENOMEM;
     memset(run->answer->containers, 0, n * sizeof(*run->answer->containers));
     memset(words, 0, point_words(run, words) * sizeof(*words));
-    point_lists(run, n_lists);
+    arena_init(&run->spare, room, spare);
     return 0;
 }

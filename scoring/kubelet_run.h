@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/arena.h"
 #include "base/attr.h"
 #include "scoring/kubelet.h"
 #include "scoring/kubelet_merge.h"
@@ -39,13 +40,16 @@ struct kubelet_run {
     struct kubelet_reuse *reuse_memory; /* [n_reuse] */
     uint32_t n_reuse;
     /* Room to work in. */
+    uint64_t *cpu_scratch;    /* [2*W] */
+    uint64_t *device_scratch; /* [device words] */
+    /* The rest is set aside in `spare`, and in place after kubelet_run_lists, kubelet_run_take:
+       most admissions need none of it. */
+    struct arena spare;
     struct kubelet_hints *lists; /* one per provider and resource of the widest request */
     uint32_t n_lists;
     uint64_t *sums;   /* [1 << zones] */
     uint32_t *counts; /* [2 << zones] */
     struct kubelet_take take;
-    uint64_t *cpu_scratch;    /* [3*W] */
-    uint64_t *device_scratch; /* [device words] */
 };
 
 /* What container i will hold. */
@@ -74,6 +78,11 @@ bool kubelet_needs_hints(const struct kubelet_run *run);
 /* Take all room from `a`; node, state, req and answer are set. 0, -ENOMEM. */
 int kubelet_run_init(struct kubelet_run *run, struct arena *a) MUST_CHECK;
 
+/* Put in place what hints are collected in, where kubelet_needs_hints, and what CPUs are chosen in.
+ */
+void kubelet_run_lists(struct kubelet_run *run);
+struct kubelet_take *kubelet_run_take(struct kubelet_run *run);
+
 /*
  * Ask all providers, in the kubelet's order, and merge. False: rejected or crashed, and the answer
  * says so.
@@ -83,8 +92,7 @@ bool kubelet_run_merge(struct kubelet_run *run, const struct kubelet_wants *want
 
 /* The same by single zones, where these decide it: `out`, no admission, or not known this way. */
 enum kubelet_single { KUBELET_SINGLE_FOUND, KUBELET_SINGLE_NONE, KUBELET_SINGLE_OPEN };
-enum kubelet_single kubelet_single_merge(const struct kubelet_run *run,
-                                         const struct kubelet_wants *wants,
+enum kubelet_single kubelet_single_merge(struct kubelet_run *run, const struct kubelet_wants *wants,
                                          struct kubelet_hint *out);
 
 /*
@@ -121,12 +129,17 @@ bool kubelet_prefer(struct kubelet_hints *list, uint32_t n_zones, uint32_t width
  * The providers. `hints` appends lists to run->lists for what is wanted (of a container, or of
  * the whole pod); `allocate` serves container i, false after kubelet_fail.
  */
-/* CPUs of the zone that may be allocated, those that init containers left among them. */
-uint32_t kubelet_cpus_in(const struct kubelet_run *run, uint32_t zone);
+/* CPUs that may be allocated [W], those that init containers left among them; in scratch. */
+const uint64_t *kubelet_cpu_pool(struct kubelet_run *run);
 void kubelet_cpu_hints(struct kubelet_run *run, const struct kubelet_wants *wants);
 bool kubelet_cpu_allocate(struct kubelet_run *run, uint32_t i);
 /* Index of the type; UINT32_MAX: the machine does not have it. */
-uint32_t kubelet_memory_type(const struct node_view *node, const struct kubelet_want *want);
+uint32_t kubelet_page_size(const struct node_view *node, struct str name);
+static inline uint32_t kubelet_memory_type(const struct node_view *node,
+                                           const struct kubelet_want *want)
+{
+    return want->is_main_memory ? 0 : kubelet_page_size(node, want->name);
+}
 /* False after a crash: a type of memory that the machine, or one of the zones, does not have. */
 bool kubelet_memory_exists(struct kubelet_run *run, const struct kubelet_wants *wants,
                            uint64_t zones);
@@ -137,9 +150,13 @@ void kubelet_memory_release(struct node_state *state, const struct node_view *no
                             const struct node_block *blocks, uint32_t n);
 /* NULL: no plugin ever registered it here, so it is not the device manager's business. */
 const struct node_resource *kubelet_resource(const struct node_view *node, struct str name);
-/* Devices that are healthy and held by nobody and touch `zones`; UINT64_MAX: all. */
-uint32_t kubelet_devices_free(const struct kubelet_run *run, const struct node_resource *r,
-                              uint64_t zones);
+/*
+ * The resource's devices that may be counted, as a set in scratch; returns how many they are. And
+ * how many of that set are in a zone.
+ */
+uint32_t kubelet_devices_usable(struct kubelet_run *run, const struct node_resource *r, bool whole);
+uint32_t kubelet_devices_in(const struct kubelet_run *run, const struct node_resource *r,
+                            uint32_t zone);
 /* `whole`: reusable devices do not count for the pod as a whole. */
 void kubelet_device_hints(struct kubelet_run *run, const struct kubelet_wants *wants, bool whole);
 bool kubelet_device_allocate(struct kubelet_run *run, uint32_t i);

@@ -54,7 +54,7 @@ static bool is_plain(const struct kubelet_run *run)
            !(node->kubelet.cpu_options & KUBELET_ALIGN_BY_SOCKET);
 }
 
-static void ask_cpus(struct agreement *a, const struct kubelet_run *run, uint32_t want)
+static void ask_cpus(struct agreement *a, struct kubelet_run *run, uint32_t want)
 {
     const struct node_cpus *const cpus = &run->node->cpus;
     uint64_t zones = 0;
@@ -63,15 +63,16 @@ static void ask_cpus(struct agreement *a, const struct kubelet_run *run, uint32_
         return;
     const uint32_t width =
         kubelet_width(cpus->largest, (uint32_t)__builtin_popcountll(cpus->zones), want);
+    const uint64_t *const pool = kubelet_cpu_pool(run);
     for (uint64_t z = width == 1 ? cpus->zones & a->zones : 0; z; z &= z - 1) {
-        if (kubelet_cpus_in(run, (uint32_t)__builtin_ctzll(z)) >= want)
+        if (node_cpus_in(run->node, pool, (uint32_t)__builtin_ctzll(z)) >= want)
             zones |= z & -z;
     }
     agree(a, zones, width);
 }
 
 /* False: a device lies in several zones. */
-static bool ask_devices(struct agreement *a, const struct kubelet_run *run,
+static bool ask_devices(struct agreement *a, struct kubelet_run *run,
                         const struct kubelet_want *want)
 {
     const struct node_view *const node = run->node;
@@ -87,12 +88,12 @@ static bool ask_devices(struct agreement *a, const struct kubelet_run *run,
     const uint64_t hosts = r->zones ? r->zones : (UINT64_C(1) << n) - 1;
     const uint32_t width =
         kubelet_width(largest, (uint32_t)__builtin_popcountll(r->zones), want->amount);
-    if (width > 1 && kubelet_devices_free(run, r, UINT64_MAX) < want->amount) {
+    if (kubelet_devices_usable(run, r, false) < want->amount) {
         agree(a, 0, 0);
         return true;
     }
     for (uint64_t z = width <= 1 ? hosts & a->zones : 0; z; z &= z - 1) {
-        if (kubelet_devices_free(run, r, z & -z) >= want->amount)
+        if (kubelet_devices_in(run, r, (uint32_t)__builtin_ctzll(z)) >= want->amount)
             zones |= z & -z;
     }
     agree(a, zones, width);
@@ -122,8 +123,7 @@ static uint64_t memory_zones(const struct kubelet_run *run, const struct kubelet
     return zones;
 }
 
-enum kubelet_single kubelet_single_merge(const struct kubelet_run *run,
-                                         const struct kubelet_wants *wants,
+enum kubelet_single kubelet_single_merge(struct kubelet_run *run, const struct kubelet_wants *wants,
                                          struct kubelet_hint *out)
 {
     const enum kubelet_policy policy = run->node->kubelet.policy;

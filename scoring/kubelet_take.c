@@ -320,17 +320,27 @@ uint32_t take_zone_free(const struct take_acc *a, uint16_t zone)
     return unit_free(a, UNIT_ZONE, zone);
 }
 
+/* Ids of `units` and `inner`: lists by outer units, beyond one for each CPU on odd machines. */
+static size_t most_listed(const struct node_view *node)
+{
+    return (size_t)node->machine.n_cpus * node->cpus.spread + TOPO_MAX_ZONES;
+}
+
+size_t kubelet_take_bytes(const struct node_view *node)
+{
+    return 4 * sizeof(uint64_t) * node->cpu_words + sizeof(uint32_t) * most_units(&node->machine) +
+           3 * sizeof(uint16_t) * most_listed(node) + 4 * ARENA_PART_SLACK;
+}
+
 void kubelet_take_init(struct kubelet_take *t, const struct node_view *node,
                        struct arena_parts *parts)
 {
-    const size_t words = node->cpu_words, n = node->machine.n_cpus;
-
     *t = (struct kubelet_take){
         .node = node,
-        .sets = arena_part(parts, 4 * words, sizeof(uint64_t)),
+        .sets = arena_part(parts, 4 * (size_t)node->cpu_words, sizeof(uint64_t)),
         .counts = arena_part(parts, most_units(&node->machine), sizeof(uint32_t)),
-        .units = arena_part(parts, 2 * n * node->cpus.spread + TOPO_MAX_ZONES, sizeof(uint16_t)),
-        .inner = arena_part(parts, n * node->cpus.spread + TOPO_MAX_ZONES, sizeof(uint16_t)),
+        .units = arena_part(parts, 2 * most_listed(node), sizeof(uint16_t)),
+        .inner = arena_part(parts, most_listed(node), sizeof(uint16_t)),
     };
 }
 

@@ -7,6 +7,7 @@
 #define SCORING_KUBELET_TAKE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/attr.h"
@@ -32,7 +33,8 @@ struct kubelet_take {
     int64_t remaining; /* after KUBELET_TAKE_UNEVEN: CPUs too few, negative: too many */
 };
 
-/* Its arrays are parts that the caller seals. */
+/* Its arrays are parts that the caller seals, of at most so many bytes. */
+size_t kubelet_take_bytes(const struct node_view *node);
 void kubelet_take_init(struct kubelet_take *t, const struct node_view *node,
                        struct arena_parts *parts);
 

@@ -301,6 +301,37 @@ static inline uint32_t node_device_words(const struct node_view *v)
     return (v->n_devices + 63) / 64;
 }
 
+/* How many CPUs of the set [W] are in the zone. */
+static inline uint32_t node_cpus_in(const struct node_view *v, const uint64_t *set, uint32_t zone)
+{
+    const uint64_t *const in = &v->cpus.zone_set[(size_t)zone * v->cpu_words];
+    uint32_t n = 0;
+
+    for (uint32_t w = 0; w < v->cpu_words; w++)
+        n += (uint32_t)__builtin_popcountll(set[w] & in[w]);
+    return n;
+}
+
+/* Word `w` of a set of devices in which just those are that touch one of the zones. */
+static inline uint64_t node_touching_word(const struct node_view *v, uint64_t zones, uint32_t w)
+{
+    uint64_t word = 0;
+
+    for (uint64_t z = zones; z; z &= z - 1)
+        word |= v->device_zone_set[(size_t)__builtin_ctzll(z) * node_device_words(v) + w];
+    return word;
+}
+
+/* The words of a set of devices that a resource lies in: from the first to before the end. */
+static inline uint32_t node_resource_first(const struct node_resource *r)
+{
+    return r->first / 64;
+}
+static inline uint32_t node_resource_end(const struct node_resource *r)
+{
+    return (r->first + r->n + 63) / 64;
+}
+
 /* Word `w` of a set of devices in which just those of the resource are, which has some there. */
 static inline uint64_t node_resource_word(const struct node_resource *r, uint32_t w)
 {

@@ -11,49 +11,44 @@
 static uint32_t count_cpus(const struct node_view *node, const uint64_t *set, uint32_t *by_zone,
                            uint64_t *out_zones)
 {
-    const uint32_t words = node->cpu_words;
-    const uint64_t *in = node->cpus.zone_set;
     uint64_t zones = 0;
     uint32_t sum = 0;
 
-    for (uint32_t z = 0; z < node->machine.n_zones; z++, in += words) {
-        uint32_t n = 0;
-
-        for (uint32_t w = 0; w < words; w++)
-            n += (uint32_t)__builtin_popcountll(set[w] & in[w]);
-        by_zone[z] = n;
-        zones |= (uint64_t)(n > 0) << z;
-        sum += n;
+    for (uint32_t z = 0; z < node->machine.n_zones; z++) {
+        by_zone[z] = node_cpus_in(node, set, z);
+        zones |= (uint64_t)(by_zone[z] > 0) << z;
+        sum += by_zone[z];
     }
     *out_zones = zones;
     return sum;
 }
 
-/* Bytes per zone, brought down to a sum that score_locality takes. */
-static bool count_memory(const struct score_container *c, uint32_t n, uint32_t *by_zone)
+/* Bytes per zone, brought down to a sum that score_locality takes; the zones, 0: there are none. */
+static uint64_t count_memory(const struct score_container *c, uint32_t n, uint32_t *by_zone)
 {
-    uint64_t bytes[TOPO_MAX_ZONES], sum = 0;
+    uint64_t bytes[TOPO_MAX_ZONES], sum = 0, zones = 0;
     uint32_t shift = 0;
 
-    if (c->n_blocks == 0)
-        return false;
-    memset(bytes, 0, n * sizeof(*bytes));
     for (uint32_t i = 0; i < c->n_blocks; i++) {
         /* A block over several zones says no more than that: equal parts. */
         const uint64_t part =
             c->blocks[i].bytes / (uint64_t)__builtin_popcountll(c->blocks[i].zones);
 
         for (uint64_t z = c->blocks[i].zones; z; z &= z - 1) {
-            bytes[__builtin_ctzll(z)] += part;
+            const uint32_t zone = (uint32_t)__builtin_ctzll(z);
+
+            bytes[zone] = (zones >> zone & 1 ? bytes[zone] : 0) + part;
             sum += part;
+            zones |= z & -z;
         }
     }
     if (sum >> 24)
         shift = 40 - (uint32_t)__builtin_clzll(sum); /* to 24 bits */
     shift += sum >> shift > UINT64_C(1) << 23;
-    for (uint32_t z = 0; z < n; z++)
-        by_zone[z] = (uint32_t)(bytes[z] >> shift);
-    return sum >> shift > 0;
+    memset(by_zone, 0, n * sizeof(*by_zone));
+    for (uint64_t z = zones; z; z &= z - 1)
+        by_zone[__builtin_ctzll(z)] = (uint32_t)(bytes[__builtin_ctzll(z)] >> shift);
+    return sum >> shift > 0 ? zones : 0;
 }
 
 static uint64_t weight_of(const struct pod_container *c)
@@ -100,25 +95,23 @@ static int choose(struct outcome_container *c, const struct node_view *node,
  * Where one container's threads and memory will be: its own CPUs, else wherever the shared pool
  * is; its blocks, else where its threads touch it first.
  */
-static int place(struct outcome_container *c, const struct outcome *o, uint32_t i, struct arena *a)
+static void place(struct outcome_container *c, const struct outcome *o, uint32_t i, uint32_t *cpu,
+                  uint32_t *memory)
 {
     const struct score_container *const got = &o->answer->containers[i];
     const uint32_t zones = o->node->machine.n_zones;
-    uint32_t *const cpu = arena_array(a, 2 * (size_t)zones, sizeof(*cpu)), *const memory =
-                                                                               cpu ? cpu + zones
-                                                                                   : NULL;
 
-    if (!cpu)
-        return -ENOMEM;
     c->runs = o->req->containers[i].kind != POD_INIT;
     c->has_own = got->cpus != NULL;
     c->cpu = cpu;
     c->memory = memory;
     c->cpus = count_cpus(o->node, got->cpus ? got->cpus : o->after->cpu_free, cpu, &c->cpu_zones);
     c->weight = weight_of(&o->req->pod->containers[i]);
-    if (!count_memory(got, zones, memory))
+    c->memory_zones = count_memory(got, zones, memory);
+    if (!c->memory_zones) {
+        c->memory_zones = c->cpu_zones;
         memcpy(memory, cpu, zones * sizeof(*memory));
-    return 0;
+    }
 }
 
 static void add_zones(struct outcome *o, const struct outcome_container *c,
@@ -143,21 +136,25 @@ int outcome_init(struct outcome *out, const struct node_view *node, const struct
                  struct arena *a)
 {
     const uint32_t words = req->whole.n_devices ? node_device_words(node) : 0;
-    struct outcome_container *const containers =
-        arena_array(a, req->n_containers, sizeof(*containers));
-    uint64_t *const held = arena_array(a, words, sizeof(*held));
+    const size_t n = req->n_containers, zones = node->machine.n_zones;
+    struct arena_parts parts = arena_parts(a);
+    struct outcome_container *const containers = arena_part(&parts, n, sizeof(*containers));
+    uint32_t *const by_zone = arena_part(&parts, n * 2 * zones, sizeof(*by_zone));
+    uint64_t *const held = arena_part(&parts, words, sizeof(*held));
     struct outcome o = {
         .node = node, .req = req, .after = after, .answer = answer, .containers = containers};
 
-    if (!containers || !held)
+    if (arena_seal(&parts))
         return -ENOMEM;
-    hold(held, words, node->state.device_held);
+    memset(containers, 0, n * sizeof(*containers));
+    for (uint32_t w = 0; w < words; w++)
+        held[w] = node->state.device_held[w];
     for (uint32_t i = 0; i < req->n_containers; i++) {
         struct outcome_container *const c = &containers[i];
         const struct kubelet_wants *const wants = &req->containers[i].wants;
 
-        if (place(c, &o, i, a) ||
-            (wants->n_devices && choose(c, node, wants, &answer->containers[i], held, a)))
+        place(c, &o, i, by_zone + i * 2 * zones, by_zone + (i * 2 + 1) * zones);
+        if (wants->n_devices && choose(c, node, wants, &answer->containers[i], held, a))
             return -ENOMEM;
         if (c->runs)
             hold(held, words, answer->containers[i].devices);

@@ -25,6 +25,7 @@ struct outcome_container {
     const uint32_t *cpu;    /* [Z] CPUs by zone */
     const uint32_t *memory; /* [Z] in any unit, for score_split: blocks, else as the CPUs */
     uint64_t cpu_zones;     /* where cpu[] is not 0 */
+    uint64_t memory_zones;  /* outside of them memory[] is 0 */
     uint32_t cpus;          /* sum of cpu[]; 0: nothing can be said of where it runs */
     uint64_t weight;        /* CPU request in thousandths, at least 1 */
     const struct score_choice *choices; /* [n_choices] one a resource that the node has */

@@ -8,8 +8,8 @@
 
 /* Whose devices the columns from DEMAND_DEVICES on count; NULL: the node has none with zones. */
 struct columns {
-    const struct node_resource *at[FRAG_COLUMNS];
-    uint32_t unbound;
+    const struct node_resource *at[FRAG_COLUMNS]; /* where `devices` has the column's bit */
+    uint32_t devices, unbound;
 };
 
 static const struct score_demand *demand_of(const struct outcome *o)
@@ -66,7 +66,7 @@ static void put_devices(struct frag_zone *out, const struct outcome *o, uint32_t
     const uint64_t *const in = node->device_zone_set + (size_t)zone * node_device_words(node);
     uint32_t whole = 0, before = 0, after = 0;
 
-    for (uint32_t w = r->first / 64; w * 64 < r->first + r->n; w++) {
+    for (uint32_t w = node_resource_first(r); w < node_resource_end(r); w++) {
         const uint64_t there = node_resource_word(r, w) & in[w] & node->device_healthy[w];
 
         whole += (uint32_t)__builtin_popcountll(there);
@@ -84,15 +84,22 @@ static void put_zone(struct frag_zone *out, const struct outcome *o, uint32_t zo
         put_cpus(out, o, zone);
     if (o->node->kubelet.memory_static)
         put_memory(out, o, zone);
-    for (uint32_t c = DEMAND_DEVICES; c < FRAG_COLUMNS; c++) {
-        if (columns->at[c])
-            put_devices(out, o, zone, columns->at[c], c);
+    for (uint32_t bits = columns->devices; bits; bits &= bits - 1) {
+        const uint32_t c = (uint32_t)__builtin_ctz(bits);
+
+        put_devices(out, o, zone, columns->at[c], c);
     }
     if (o->req->rules->numa_exclusive) /* nobody else gets anything there */
         memset(out->after, 0, sizeof(out->after));
 }
 
 /* --- columns --- */
+
+static void put_column(struct columns *out, uint32_t column, const struct node_resource *r)
+{
+    out->at[column] = r;
+    out->devices |= 1u << column;
+}
 
 /* A resource of the demand, where the node has it; others of the node stay marked in `rest`. */
 static void find_resource(struct columns *out, const struct node_view *node, struct str name,
@@ -103,7 +110,7 @@ static void find_resource(struct columns *out, const struct node_view *node, str
             continue;
         *rest &= r < 64 ? ~(UINT64_C(1) << r) : UINT64_MAX;
         if (node->resources[r].zones)
-            out->at[column] = &node->resources[r];
+            put_column(out, column, &node->resources[r]);
         else
             out->unbound |= 1u << column;
         return;
@@ -112,7 +119,7 @@ static void find_resource(struct columns *out, const struct node_view *node, str
 
 static bool is_taken(const struct outcome *o, const struct node_resource *r)
 {
-    for (uint32_t w = r->first / 64; w * 64 < r->first + r->n; w++) {
+    for (uint32_t w = node_resource_first(r); w < node_resource_end(r); w++) {
         if ((o->after->device_held[w] ^ o->node->state.device_held[w]) & node_resource_word(r, w))
             return true;
     }
@@ -126,7 +133,7 @@ static void add_taken(struct columns *out, const struct outcome *o, uint64_t res
 
     for (uint32_t r = 0; r < o->node->n_resources && r < 64 && c < FRAG_COLUMNS; r++) {
         if (rest >> r & 1 && o->node->resources[r].zones && is_taken(o, &o->node->resources[r]))
-            out->at[c++] = &o->node->resources[r];
+            put_column(out, c++, &o->node->resources[r]);
     }
 }
 
@@ -135,8 +142,9 @@ static void choose_columns(struct columns *out, const struct outcome *o)
     const struct score_demand *const demand = demand_of(o);
     uint64_t rest = UINT64_MAX;
 
-    *out = (struct columns){.unbound = (!o->node->kubelet.cpu_static ? 1u << DEMAND_CPUS : 0) |
-                                       (!o->node->kubelet.memory_static ? 1u << DEMAND_MEMORY : 0)};
+    out->devices = 0;
+    out->unbound = (!o->node->kubelet.cpu_static ? 1u << DEMAND_CPUS : 0) |
+                   (!o->node->kubelet.memory_static ? 1u << DEMAND_MEMORY : 0);
     for (uint32_t i = 0; demand && i < demand->n_resources; i++)
         find_resource(out, o->node, demand_resource(demand, i), DEMAND_DEVICES + i, &rest);
     if (o->req->whole.n_devices)

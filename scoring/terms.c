@@ -40,6 +40,27 @@ static uint64_t preferred(const struct outcome *o)
     return zones;
 }
 
+static bool is_one(uint64_t zones)
+{
+    return zones && (zones & (zones - 1)) == 0;
+}
+
+/* Of one container; where CPUs and memory are in one zone each, how many does not matter. */
+static uint32_t locality_of(const struct outcome *o, const struct outcome_container *c,
+                            const uint32_t *away)
+{
+    const struct topo_matrix *const d = &o->node->access;
+
+    if (is_one(c->cpu_zones) && is_one(c->memory_zones)) {
+        const uint32_t from = (uint32_t)__builtin_ctzll(c->cpu_zones),
+                       to = (uint32_t)__builtin_ctzll(c->memory_zones);
+
+        return SCORE_MAX * TOPO_LOCAL / (d->d[from * d->n + to] + (away ? away[from] : 0));
+    }
+    const struct score_split split = {.cpu = c->cpu, .mem = c->memory, .away = away};
+    return score_locality(d, &split);
+}
+
 static uint32_t locality(const struct outcome *o)
 {
     const uint64_t wanted = preferred(o);
@@ -50,12 +71,10 @@ static uint32_t locality(const struct outcome *o)
         score_away(away, &o->node->machine.distances, wanted);
     for (uint32_t i = 0; i < o->req->n_containers; i++) {
         const struct outcome_container *const c = &o->containers[i];
-        const struct score_split split = {
-            .cpu = c->cpu, .mem = c->memory, .away = wanted ? away : NULL};
 
         if (c->runs)
             /* without a CPU left in the shared pool nothing can be said */
-            add(&m, c->weight, c->cpus ? score_locality(&o->node->access, &split) : SCORE_NEUTRAL);
+            add(&m, c->weight, c->cpus ? locality_of(o, c, wanted ? away : NULL) : SCORE_NEUTRAL);
     }
     return m.weights ? (uint32_t)(m.sum / m.weights) : SCORE_NEUTRAL;
 }
@@ -279,6 +298,10 @@ static void pod_cpus(uint32_t *out, const struct outcome *o)
         zones |= c->runs ? c->cpu_zones : 0;
     }
     memset(out, 0, o->node->machine.n_zones * sizeof(*out));
+    if (is_one(zones)) {
+        out[__builtin_ctzll(zones)] = 1000;
+        return;
+    }
     for (uint64_t rest = zones; rest; rest &= rest - 1) {
         const uint32_t z = (uint32_t)__builtin_ctzll(rest);
         uint64_t sum = 0;

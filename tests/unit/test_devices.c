@@ -81,6 +81,7 @@ static void take(struct rig *r, uint64_t zones, uint32_t gpus, uint32_t nics)
     const uint32_t want[] = {gpus, nics};
 
     r->ask.n = 0;
+    assert_int_equal(node_view_finish(&r->node, &r->a), 0);
     for (uint32_t i = 0; i < 2; i++) {
         if (want[i])
             assert_int_equal(score_choice_init(&r->choices[r->ask.n++], &r->node, &r->resources[i],
