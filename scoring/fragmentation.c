@@ -124,20 +124,37 @@ static struct room room_for(const struct demand_kind *k, const struct frag_zone 
                          fits(&part, z->whole, ask->unbound), zones};
 }
 
+static uint64_t lost_rarely(const struct demand_kind *k, const struct frag_zone *z,
+                            const struct frag_ask *ask)
+{
+    const struct room room = room_for(k, z, ask);
+
+    return room.before > room.after ? share_of(room.before - room.after, room.whole) : 0;
+}
+
 /* The share of a whole zone's slots that the kind loses in this one. */
 static inline uint64_t lost(const struct demand_kind *k, const struct frag_zone *z,
                             const struct frag_ask *ask)
 {
-    const uint32_t before = k->alone ? 0 : fits(k, z->before, ask->unbound);
-    const uint32_t after = before ? fits(k, z->after, ask->unbound) : 0;
+    uint32_t before = UINT32_MAX, after = UINT32_MAX, whole = UINT32_MAX;
 
-    if (before && before == after)
-        return 0;
-    const uint32_t whole = k->alone ? 0 : fits(k, z->whole, ask->unbound);
-    if (whole)
-        return before ? share_of(before - after, whole) : 0;
-    const struct room room = room_for(k, z, ask);
-    return room.before > room.after ? share_of(room.before - room.after, room.whole) : 0;
+    if (k->alone)
+        return lost_rarely(k, z, ask);
+    for (uint32_t i = 0; i < k->n; i++) {
+        const struct demand_want *const w = &k->wants[i];
+
+        if (ask->unbound >> w->column & 1)
+            continue;
+        if (w->amount > z->whole[w->column])
+            return lost_rarely(k, z, ask);
+        const uint32_t b = demand_times(w, z->before[w->column]);
+        const uint32_t a = demand_times(w, z->after[w->column]);
+        const uint32_t all = demand_times(w, z->whole[w->column]);
+        before = b < before ? b : before;
+        after = a < after ? a : after;
+        whole = all < whole ? all : whole;
+    }
+    return before == after ? 0 : share_of(before - after, whole);
 }
 
 /* The same for those who tell of it. */

@@ -88,28 +88,44 @@ void kubelet_cpu_hints(struct kubelet_run *run, const struct kubelet_wants *want
         prefer_aligned(node, list, width);
 }
 
-/* Zones to take from first: those of the hint, with align-by-socket all of their sockets. */
-static void aligned_pool(const struct kubelet_run *run, const uint64_t *from, uint64_t affinity,
-                         uint64_t *into)
+/* CPUs of the sockets that the zones have CPUs of. */
+static void pool_of_sockets(const struct node_view *node, const uint64_t *from, uint64_t zones,
+                            uint64_t *into)
 {
-    const struct node_view *const node = run->node;
     uint64_t sockets[TOPO_MAX_CPUS / 64] = {0};
-    const bool by_socket = node->kubelet.cpu_options & KUBELET_ALIGN_BY_SOCKET;
 
     memset(into, 0, node->cpu_words * sizeof(*into));
     for (uint32_t c = 0; c < node->machine.n_cpus; c++) {
         const struct node_cpu *const cpu = &node->cpus.cpu[c];
 
-        if (cpu->zone != TOPO_NONE && affinity >> cpu->zone & 1)
+        if (cpu->zone != TOPO_NONE && zones >> cpu->zone & 1)
             cpuset_add(sockets, cpu->socket);
     }
     for (uint32_t c = 0; c < node->machine.n_cpus; c++) {
         const struct node_cpu *const cpu = &node->cpus.cpu[c];
 
-        if (cpu->zone == TOPO_NONE || !cpuset_has(from, c))
-            continue;
-        if (by_socket ? cpuset_has(sockets, cpu->socket) : affinity >> cpu->zone & 1)
+        if (cpu->zone != TOPO_NONE && cpuset_has(from, c) && cpuset_has(sockets, cpu->socket))
             cpuset_add(into, c);
+    }
+}
+
+/* Zones to take from first: those of the hint, with align-by-socket all of their sockets. */
+static void aligned_pool(const struct kubelet_run *run, const uint64_t *from, uint64_t affinity,
+                         uint64_t *into)
+{
+    const struct node_view *const node = run->node;
+
+    if (node->kubelet.cpu_options & KUBELET_ALIGN_BY_SOCKET) {
+        pool_of_sockets(node, from, affinity, into);
+        return;
+    }
+    memset(into, 0, node->cpu_words * sizeof(*into));
+    for (uint64_t z = affinity & node->cpus.zones; z; z &= z - 1) {
+        const uint64_t *const in =
+            &node->cpus.zone_set[(size_t)__builtin_ctzll(z) * node->cpu_words];
+
+        for (uint32_t w = 0; w < node->cpu_words; w++)
+            into[w] |= from[w] & in[w];
     }
 }
 

@@ -18,23 +18,18 @@ struct list {
     uint32_t n;
 };
 
-static uint16_t unit_of(const struct take_acc *a, uint32_t cpu, enum unit unit)
+/* Not of UNIT_ALL. */
+static inline uint16_t unit_of(const struct take_acc *a, uint32_t cpu, enum unit unit)
 {
-    const struct node_cpu *const c = &a->node->cpus.cpu[cpu];
+    static const uint8_t at[] = {
+        [UNIT_ZONE] = offsetof(struct node_cpu, zone),
+        [UNIT_SOCKET] = offsetof(struct node_cpu, socket),
+        [UNIT_L3] = offsetof(struct node_cpu, l3),
+        [UNIT_CORE] = offsetof(struct node_cpu, core),
+    };
+    const void *const id = (const char *)&a->node->cpus.cpu[cpu] + at[unit];
 
-    switch (unit) {
-    case UNIT_ZONE:
-        return c->zone;
-    case UNIT_SOCKET:
-        return c->socket;
-    case UNIT_L3:
-        return c->l3;
-    case UNIT_CORE:
-        return c->core;
-    case UNIT_ALL:
-        break;
-    }
-    return 0;
+    return *(const uint16_t *)id;
 }
 
 static uint32_t first_cpu(const struct take_acc *a, const uint64_t *set)
@@ -57,24 +52,39 @@ bool take_satisfied(const struct take_acc *a)
     return a->needed < 1;
 }
 
-/* All CPUs of the machine in one unit, free or not. */
-static uint32_t unit_size(const struct take_acc *a, enum unit unit, uint16_t id)
+/* All CPUs of the machine in each unit of a kind, free or not. */
+struct sizes {
+    const uint32_t *of; /* [n] */
+    uint32_t n;
+};
+
+static struct sizes sizes_of(const struct take_acc *a, enum unit unit)
 {
     const struct node_cpus *const c = &a->node->cpus;
 
     switch (unit) {
     case UNIT_ZONE:
-        return c->zone_n[id];
+        return (struct sizes){c->zone_n, a->node->machine.n_zones};
     case UNIT_SOCKET:
-        return c->socket_n[id];
+        return (struct sizes){c->socket_n, c->n_sockets};
     case UNIT_L3:
-        return c->l3_n[id];
+        return (struct sizes){c->l3_n, c->n_l3};
     case UNIT_CORE:
-        return c->core_n[id];
+        return (struct sizes){c->core_n, c->n_cores};
     case UNIT_ALL:
         break;
     }
-    return c->n_present;
+    return (struct sizes){&c->n_present, 1};
+}
+
+/* Some unit of the kind has CPUs, and no more than are needed. */
+static bool any_fits(const struct take_acc *a, struct sizes sizes)
+{
+    for (uint32_t i = 0; i < sizes.n; i++) {
+        if (sizes.of[i] && a->needed >= (int64_t)sizes.of[i])
+            return true;
+    }
+    return false;
 }
 
 static uint32_t unit_free(const struct take_acc *a, enum unit unit, uint16_t id)
@@ -94,18 +104,18 @@ static void take_one(struct take_acc *a, uint32_t cpu)
 }
 
 /*
- * Take every CPU the machine has in the unit. The kubelet does not ask whether each is free: on a
- * machine with uneven sockets, whose "whole" size is an average, it takes CPUs of others.
+ * Take every CPU the machine has in the units that are LISTED in `counts`; what is needed has been
+ * lowered already. The kubelet does not ask whether each is free: on a machine with uneven sockets,
+ * whose "whole" size is an average, it takes CPUs of others.
  */
-static void take_unit(struct take_acc *a, enum unit unit, uint16_t id)
+static void take_listed(struct take_acc *a, enum unit unit)
 {
-    uint32_t left = unit_size(a, unit, id);
-
-    for (uint32_t c = 0; left > 0; c++) {
-        if (a->node->cpus.cpu[c].zone == TOPO_NONE || unit_of(a, c, unit) != id)
+    for (uint32_t c = 0; c < a->node->machine.n_cpus; c++) {
+        if (a->node->cpus.cpu[c].zone == TOPO_NONE ||
+            !(a->room->counts[unit_of(a, c, unit)] & LISTED))
             continue;
-        take_one(a, c);
-        left--;
+        cpuset_add(a->chosen, c);
+        cpuset_del(a->free, c);
     }
 }
 
@@ -140,17 +150,20 @@ static void add_units(struct take_acc *a, struct list *l, enum unit inner, enum 
     uint32_t *const counts = a->room->counts;
     const uint32_t from = l->n;
 
-    memset(counts, 0, most_units(&a->node->machine) * sizeof(*counts));
-    for (uint32_t c = first_cpu(a, a->free); c < end_cpu(a); c = next_cpu(a, a->free, c)) {
-        const uint16_t unit = unit_of(a, c, inner);
-        const bool inside = outer == UNIT_ALL || unit_of(a, c, outer) == id;
+    memset(counts, 0, sizes_of(a, inner).n * sizeof(*counts));
+    for (uint32_t w = 0; w < a->node->cpu_words; w++) {
+        for (uint64_t free = a->free[w]; free; free &= free - 1) {
+            const uint32_t c = w * 64 + (uint32_t)__builtin_ctzll(free);
+            const uint16_t unit = unit_of(a, c, inner);
+            const bool inside = outer == UNIT_ALL || unit_of(a, c, outer) == id;
 
-        /* The upper half of a count says that the unit is listed. */
-        if (inside && !(counts[unit] & LISTED)) {
-            l->id[l->n++] = unit;
-            counts[unit] |= LISTED;
+            /* The upper half of a count says that the unit is listed. */
+            if (inside && !(counts[unit] & LISTED)) {
+                l->id[l->n++] = unit;
+                counts[unit] |= LISTED;
+            }
+            counts[unit]++;
         }
-        counts[unit]++;
     }
     for (uint32_t i = from; i < l->n; i++)
         counts[l->id[i]] &= ~LISTED;
@@ -205,23 +218,29 @@ static uint32_t whole_size(const struct take_acc *a, enum unit unit, uint16_t id
         return c->n_present / c->n_sockets;
     if (unit == UNIT_CORE)
         return c->n_present / c->n_cores;
-    return unit_size(a, unit, id);
+    return sizes_of(a, unit).of[id];
 }
 
 /* Take whole free units while the need is at least as large as the unit. */
 static void take_whole(struct take_acc *a, enum unit unit)
 {
-    struct list l = ordered(a, unit, a->room->units, a->room->inner);
-    uint32_t n = 0;
+    const struct sizes sizes = sizes_of(a, unit);
+    const int64_t before = a->needed;
 
+    if (!any_fits(a, sizes))
+        return;
+    const struct list l = ordered(a, unit, a->room->units, a->room->inner);
     for (uint32_t i = 0; i < l.n; i++) { /* add_units has just counted what is free */
-        if (a->room->counts[l.id[i]] == whole_size(a, unit, l.id[i]))
-            l.id[n++] = l.id[i];
+        uint32_t *const free = &a->room->counts[l.id[i]];
+
+        if ((*free & ~LISTED) != whole_size(a, unit, l.id[i]) ||
+            a->needed < (int64_t)sizes.of[l.id[i]])
+            continue;
+        a->needed -= sizes.of[l.id[i]];
+        *free |= LISTED;
     }
-    for (uint32_t i = 0; i < n; i++) {
-        if (a->needed >= (int64_t)unit_size(a, unit, l.id[i]))
-            take_unit(a, unit, l.id[i]);
-    }
+    if (a->needed < before)
+        take_listed(a, unit);
 }
 
 /*
@@ -276,9 +295,10 @@ static void take_single(struct take_acc *a)
     const enum unit unit = spread ? UNIT_SOCKET : UNIT_CORE;
     const struct list l = ordered(a, unit, a->room->units, a->room->inner);
 
-    for (uint32_t i = 0; i < l.n && !take_satisfied(a); i++) {
-        for (uint32_t c = first_cpu(a, a->free); c < end_cpu(a) && !take_satisfied(a);
-             c = next_cpu(a, a->free, c)) {
+    for (uint32_t i = 0; i < l.n; i++) {
+        for (uint32_t c = first_cpu(a, a->free); c < end_cpu(a); c = next_cpu(a, a->free, c)) {
+            if (take_satisfied(a))
+                return;
             if (unit_of(a, c, unit) == l.id[i])
                 take_one(a, c);
         }
