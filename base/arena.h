@@ -6,7 +6,10 @@
 #ifndef BASE_ARENA_H
 #define BASE_ARENA_H
 
+#include <assert.h>
+#include <errno.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/attr.h"
 
@@ -45,15 +48,94 @@ struct arena_parts {
     struct arena *a;
     size_t used; /* as if there were room */
 };
-struct arena_parts arena_parts(struct arena *a);
-void *arena_part(struct arena_parts *p, size_t n, size_t size);
-int arena_seal(const struct arena_parts *p) MUST_CHECK;
+static inline struct arena_parts arena_parts(struct arena *a);
+static inline void *arena_part(struct arena_parts *p, size_t n, size_t size);
+static inline int arena_seal(const struct arena_parts *p) MUST_CHECK;
 
 /* Bytes that a part may take beyond its own, for alignment and AddressSanitizer's gap. */
 enum { ARENA_PART_SLACK = 80 };
 
 /* Where the arena stands; arena_rewind goes back there and drops what came later. */
-size_t arena_mark(const struct arena *a);
+static inline size_t arena_mark(const struct arena *a)
+{
+    return a->used;
+}
 void arena_rewind(struct arena *a, size_t mark);
+
+/* --- what is short enough to stand where it is called: a node is judged in some ten arrays --- */
+
+enum { ARENA_ALIGN = _Alignof(max_align_t) };
+
+#if defined(__SANITIZE_ADDRESS__)
+#define ARENA_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define ARENA_ASAN 1
+#endif
+#endif
+
+#ifdef ARENA_ASAN
+void arena_open_block(void *p, size_t n);
+void arena_close_block(void *p, size_t n);
+/* As wide as an element, so that whichever member of the one behind the last is read, it is seen.
+ */
+static inline size_t arena_gap(size_t element)
+{
+    return element < 16 ? 16 : element < 64 ? element : 64;
+}
+#else
+static inline void arena_open_block(void *p, size_t n)
+{
+    (void)p, (void)n;
+}
+static inline void arena_close_block(void *p, size_t n)
+{
+    (void)p, (void)n;
+}
+static inline size_t arena_gap(size_t element)
+{
+    (void)element;
+    return 0;
+}
+#endif
+
+/* Bytes to skip until the next block may begin. */
+static inline size_t arena_padding(const struct arena *a)
+{
+    return (size_t)(-((uintptr_t)a->base + a->used) & (ARENA_ALIGN - 1));
+}
+
+static inline struct arena_parts arena_parts(struct arena *a)
+{
+    arena_open_block(a->base + a->used, a->room - a->used);
+    return (struct arena_parts){a, a->used + arena_padding(a)};
+}
+
+static inline void *arena_part(struct arena_parts *p, size_t n, size_t size)
+{
+    const size_t from = p->used, gap = arena_gap(size);
+    size_t bytes;
+
+    const int wraps = __builtin_mul_overflow(n, size, &bytes);
+    assert(!wraps && bytes <= SIZE_MAX / 4); /* many of them still add up */
+    const size_t end = from + bytes;
+    p->used = (end + gap + ARENA_ALIGN - 1) & ~(size_t)(ARENA_ALIGN - 1);
+    if (end > p->a->room)
+        return NULL;
+    arena_close_block(p->a->base + end, gap < p->a->room - end ? gap : p->a->room - end);
+    return p->a->base + from;
+}
+
+static inline int arena_seal(const struct arena_parts *p)
+{
+    struct arena *const a = p->a;
+
+    if (p->used > a->room) {
+        arena_close_block(a->base + a->used, a->room - a->used);
+        return -ENOMEM;
+    }
+    a->used = p->used;
+    return 0;
+}
 
 #endif

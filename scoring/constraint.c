@@ -407,6 +407,14 @@ static bool lacks_bandwidth(const struct inquiry *q)
 
 /* --- the order --- */
 
+/* Most pods: no rule below can be broken. */
+static bool is_free(const struct score_rules *r, const struct node_view *node)
+{
+    return !r->numa_exclusive && !node->exclusive_zones && r->cross_percent == POLICY_NONE &&
+           r->allowed_distance == POLICY_NONE && r->numa == HINT_NUMA_NONE &&
+           r->gpu_nic != SCORE_GPU_NIC_REQUIRE && !r->network[0] && !r->network[1];
+}
+
 enum score_reason constraint_of_placement(const struct outcome *o, struct constraint_text *why)
 {
     static const struct {
@@ -419,6 +427,8 @@ enum score_reason constraint_of_placement(const struct outcome *o, struct constr
     };
     const struct inquiry q = {o, o->req->rules, why};
 
+    if (is_free(q.rules, o->node))
+        return SCORE_REASON_NONE;
     for (size_t i = 0; i < ARRAY_LEN(rules); i++) {
         if (rules[i].breaks(&q))
             return rules[i].reason;

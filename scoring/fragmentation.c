@@ -179,11 +179,13 @@ static void add_slots(struct frag_slots *slots, const struct frag_ask *ask)
 }
 
 /* Of the resource that the pod takes most of; `taken` gets the bits of all that it takes. */
-static uint64_t own_share(uint32_t *taken, const struct frag_zone *z)
+static uint64_t own_share(uint32_t *taken, const struct frag_zone *z, uint32_t columns)
 {
     uint64_t most = 0;
 
-    for (uint32_t c = 0; c < FRAG_COLUMNS; c++) {
+    for (uint32_t bits = columns; bits; bits &= bits - 1) {
+        const uint32_t c = (uint32_t)__builtin_ctz(bits);
+
         if (z->before[c] == z->after[c])
             continue;
         const uint64_t share = share_of(z->before[c] - z->after[c], z->whole[c]);
@@ -216,12 +218,12 @@ void score_fragmentation(struct frag_answer *out, struct frag_slots *slots,
     uint32_t taken = 0;
 
     for (uint32_t i = 0; i < ask->n_zones; i++) {
-        const uint64_t share = own_share(&taken, &ask->zones[i]);
+        const uint64_t share = own_share(&taken, &ask->zones[i], ask->columns);
 
         own += share;
         sum += n && share ? losses(&ask->zones[i], share, ask) : 0;
     }
-    for (uint32_t m = 0; m < n; m++)
+    for (uint32_t m = 0; own && m < n; m++)
         weights += ask->demand->kinds[m].weight;
     if (own)
         answer.value = answer.filled = filled(ask, taken);

@@ -9,7 +9,7 @@
 #include "scoring/demand.h"
 
 /* Resources that zones have: those of the demand, and others that the pod takes. */
-enum { FRAG_COLUMNS = DEMAND_COLUMNS + 6 };
+enum { FRAG_COLUMNS = DEMAND_COLUMNS + 6, FRAG_ALL = (1 << FRAG_COLUMNS) - 1 };
 
 /* One zone from which the pod takes something. */
 struct frag_zone {
@@ -21,6 +21,7 @@ struct frag_zone {
 struct frag_ask {
     const struct frag_zone *zones; /* [n_zones] */
     uint32_t n_zones;
+    uint32_t columns;                  /* bit per column: the others of all zones are 0 */
     const struct score_demand *demand; /* NULL: nobody wants anything */
     uint32_t unbound;    /* bit per column: this node gives it out without regard to zones */
     uint32_t most_zones; /* that one pod may be spread over, at least 1 */

@@ -6,18 +6,23 @@
 
 #include "base/arena.h"
 #include "scoring/kubelet_request.h"
+#include "topology/cpuset.h"
 
 /* The CPUs of the set by zone, and the zones that have some; returns how many they are. */
 static uint32_t count_cpus(const struct node_view *node, const uint64_t *set, uint32_t *by_zone,
                            uint64_t *out_zones)
 {
+    const uint32_t all = cpuset_count(set, node->cpu_words);
     uint64_t zones = 0;
     uint32_t sum = 0;
 
-    for (uint32_t z = 0; z < node->machine.n_zones; z++) {
-        by_zone[z] = node_cpus_in(node, set, z);
-        zones |= (uint64_t)(by_zone[z] > 0) << z;
-        sum += by_zone[z];
+    memset(by_zone, 0, node->machine.n_zones * sizeof(*by_zone));
+    for (uint64_t z = node->cpus.zones; z && sum < all; z &= z - 1) {
+        const uint32_t zone = (uint32_t)__builtin_ctzll(z);
+        const uint32_t n = by_zone[zone] = node_cpus_in(node, set, zone);
+
+        zones |= n ? z & -z : 0;
+        sum += n;
     }
     *out_zones = zones;
     return sum;
@@ -119,7 +124,9 @@ static void add_zones(struct outcome *o, const struct outcome_container *c,
 {
     if (!c->runs)
         return;
-    o->zones |= node_device_zones(o->node, got->devices) | (c->has_own ? c->cpu_zones : 0);
+    o->zones |= c->has_own ? c->cpu_zones : 0;
+    if (got->devices)
+        o->zones |= node_device_zones(o->node, got->devices);
     o->floating |= c->has_own ? 0 : c->cpu_zones;
     for (uint32_t i = 0; i < got->n_blocks; i++)
         o->zones |= got->blocks[i].zones;

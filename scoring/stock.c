@@ -157,10 +157,12 @@ void stock_of(struct stock *out, const struct outcome *o)
     struct columns columns;
 
     choose_columns(&columns, o);
-    out->ask = (struct frag_ask){.zones = out->zones,
-                                 .demand = demand_of(o),
-                                 .unbound = columns.unbound,
-                                 .most_zones = single ? 1 : o->node->machine.n_zones};
+    out->ask =
+        (struct frag_ask){.zones = out->zones,
+                          .columns = columns.devices | 1u << DEMAND_CPUS | 1u << DEMAND_MEMORY,
+                          .demand = demand_of(o),
+                          .unbound = columns.unbound,
+                          .most_zones = single ? 1 : o->node->machine.n_zones};
     for (uint64_t z = o->zones; z; z &= z - 1)
         put_zone(&out->zones[out->ask.n_zones++], o, (uint32_t)__builtin_ctzll(z), &columns);
 }

@@ -107,6 +107,8 @@ static bool devices(uint32_t *out, const struct outcome *o)
 {
     struct mean m = {0};
 
+    if (!o->req->whole.n_devices)
+        return false;
     for (uint32_t i = 0; i < o->req->n_containers; i++) {
         struct score_device_ask ask;
         uint32_t value;
@@ -156,6 +158,8 @@ uint32_t score_terms_ports(const struct outcome *o)
 {
     uint32_t n = 0;
 
+    if (!o->req->whole.n_devices)
+        return 0;
     for (uint32_t i = 0; i < o->req->n_containers; i++) {
         const struct outcome_container *const c = &o->containers[i];
 

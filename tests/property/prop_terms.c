@@ -162,6 +162,7 @@ static void fragmentation_keeps_what_a_slow_count_says(void **state)
         const uint32_t n = 1 + (uint32_t)test_random(&seed, 4);
         const struct frag_ask ask = {.zones = zones,
                                      .n_zones = n,
+                                     .columns = FRAG_ALL,
                                      .demand = &d,
                                      .unbound = (uint32_t)test_random(&seed, 1 << RESOURCES),
                                      .most_zones = 1 + (uint32_t)test_random(&seed, 4)};
@@ -186,7 +187,8 @@ static void fragmentation_ignores_numbering(void **state)
 
     for (int round = 0; round < ROUNDS; round++) {
         const uint32_t n = 1 + (uint32_t)test_random(&seed, MAX_ZONES);
-        struct frag_ask ask = {.zones = zones, .n_zones = n, .demand = &d, .most_zones = n};
+        struct frag_ask ask = {
+            .zones = zones, .n_zones = n, .columns = FRAG_ALL, .demand = &d, .most_zones = n};
         struct frag_slots here[DEMAND_KINDS], there[DEMAND_KINDS];
         uint32_t order[MAX_ZONES];
         struct frag_answer a, b;
@@ -224,7 +226,8 @@ static void filling_a_broken_zone_is_never_worse(void **state)
 
             score_fragmentation(
                 &got, NULL,
-                &(struct frag_ask){.zones = &z, .n_zones = 1, .demand = &d, .most_zones = 1});
+                &(struct frag_ask){
+                    .zones = &z, .n_zones = 1, .columns = FRAG_ALL, .demand = &d, .most_zones = 1});
             assert_in_range(got.value, last, SCORE_MAX);
             last = got.value;
         }

@@ -33,7 +33,8 @@ static struct frag_answer ask(const struct frag_zone *zones, uint32_t n,
 
     score_fragmentation(
         &answer, NULL,
-        &(struct frag_ask){.zones = zones, .n_zones = n, .demand = d, .most_zones = 8});
+        &(struct frag_ask){
+            .zones = zones, .n_zones = n, .columns = FRAG_ALL, .demand = d, .most_zones = 8});
     return answer;
 }
 
@@ -156,8 +157,12 @@ static void what_a_node_binds_to_no_zone_is_not_asked_for(void **state)
     struct demand_kind *const k = add(&d, 32);
     struct frag_answer answer;
     const struct frag_zone *const z = zone(DEMAND_CPUS, 4, 4, 3);
-    struct frag_ask a = {
-        .zones = z, .n_zones = 1, .demand = &d, .unbound = 1u << DEMAND_MEMORY, .most_zones = 1};
+    struct frag_ask a = {.zones = z,
+                         .n_zones = 1,
+                         .columns = FRAG_ALL,
+                         .demand = &d,
+                         .unbound = 1u << DEMAND_MEMORY,
+                         .most_zones = 1};
 
     demand_put(k, DEMAND_CPUS, 4);
     demand_put(k, DEMAND_MEMORY, 100);
@@ -174,8 +179,11 @@ static void a_kind_wider_than_a_zone_counts_by_its_parts(void **state)
     const struct score_demand d = wants_cpus(60); /* of zones of 32: two, 30 in each */
     struct frag_slots slots;
     struct frag_answer answer;
-    struct frag_ask a = {
-        .zones = zone(DEMAND_CPUS, 32, 32, 16), .n_zones = 1, .demand = &d, .most_zones = 8};
+    struct frag_ask a = {.zones = zone(DEMAND_CPUS, 32, 32, 16),
+                         .n_zones = 1,
+                         .columns = FRAG_ALL,
+                         .demand = &d,
+                         .most_zones = 8};
 
     score_fragmentation(&answer, &slots, &a);
     assert_int_equal(answer.kept, 0); /* half of the zone, all of the slot */
