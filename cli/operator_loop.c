@@ -212,7 +212,10 @@ static void on_call(void *ctx, const struct http_request *req, struct http_reply
                                    .finish = on_finished};
     }
     if (!j || !read_caller(l, req, &j->call)) {
+        char body[HTTP_REFUSAL_BYTES];
+
         http_status(reply, 503);
+        http_add(reply, body, op_refusal(503, body, sizeof(body)));
         return;
     }
     j->loop = l;

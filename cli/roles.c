@@ -21,6 +21,7 @@
 #include "kube/emit.h"
 #include "kube/recorder.h"
 #include "net/http.h"
+#include "operator/call.h"
 
 enum { MAX_ROUTES = HEALTH_ROUTES + CONSOLE_ROUTES };
 
@@ -65,6 +66,8 @@ static int start_role(struct roles *r, const struct numawise_config *c, enum con
     const size_t n = routes_of(r, role, routes);
 
     int rc = http_server_new(&l->server, config_role_names[role], routes, n, &limits, err);
+    if (rc == 0 && role == CONFIG_OPERATOR)
+        http_server_refuse_with(l->server, op_refusal);
     if (rc == 0)
         rc = listener_secure(l, c, role, err);
     if (rc == 0)

@@ -64,17 +64,25 @@ void answer_part(struct guard *g)
     g->exchange = NULL;
 }
 
+static size_t refusal_body(const struct http_server *s, int status, char out[HTTP_REFUSAL_BYTES])
+{
+    return s->refusal ? s->refusal(status, out, HTTP_REFUSAL_BYTES) : 0;
+}
+
 void answer_refuse(struct guard *g, int status)
 {
-    char text[160];
-    const int n = snprintf(text, sizeof(text),
-                           "HTTP/1.1 %d %s\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
-                           status, reason_of(status));
+    struct evbuffer *const out = bufferevent_get_output(g->bev);
+    char text[200], body[HTTP_REFUSAL_BYTES];
+    const size_t bytes = refusal_body(g->server, status, body);
+    const int n = snprintf(
+        text, sizeof(text), "HTTP/1.1 %d %s\r\nContent-Length: %zu\r\n%sConnection: close\r\n\r\n",
+        status, reason_of(status), bytes, bytes ? "Content-Type: application/json\r\n" : "");
 
     atomic_fetch_add_explicit(&g->server->rejected, 1, memory_order_relaxed);
     g->state = GUARD_BUSY;
     g->close = true;
-    evbuffer_add(bufferevent_get_output(g->bev), text, (size_t)n);
+    evbuffer_add(out, text, (size_t)n);
+    evbuffer_add(out, body, bytes);
     guard_flush(g);
 }
 
@@ -318,7 +326,11 @@ static void run_handler(struct guard *g)
 void answer_request(struct guard *g)
 {
     if (g->refusal) {
+        char body[HTTP_REFUSAL_BYTES];
+
         http_status(&g->exchange->reply, g->refusal);
+        if (!g->head.bodiless)
+            http_add(&g->exchange->reply, body, refusal_body(g->server, g->refusal, body));
         atomic_fetch_add_explicit(&g->server->rejected, 1, memory_order_relaxed);
     } else {
         run_handler(g);

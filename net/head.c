@@ -116,6 +116,7 @@ static int read_request_line(struct http_head *out, struct str line,
     if (version != 200)
         return version;
     out->method = method_of(method);
+    out->bodiless = str_is(method, "HEAD");
     return read_target(out, target, limits->target_bytes);
 }
 

@@ -30,6 +30,7 @@ struct http_head {
     struct str origin; /* of the page that a browser sends it for; p NULL = no header says so */
     bool has_query;    /* a '?' is there, even with nothing behind it */
     bool http10;
+    bool bodiless;   /* HEAD: no reply has a body, whatever Content-Length says */
     bool close;      /* the client wants this to be the last request of the connection */
     bool expect_100; /* it waits for "100 Continue" before the body */
     uint64_t body_bytes;

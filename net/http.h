@@ -129,6 +129,11 @@ void http_process_setup(void);
 
 struct http_server;
 
+/* Writes a body, JSON, that goes with a refusal of this status; returns its bytes, at most `room`.
+ */
+typedef size_t http_refusal(int status, char *out, size_t room);
+enum { HTTP_REFUSAL_BYTES = 512 };
+
 /*
  * A server with these routes (copied; `ctx` is borrowed), not listening yet.
  * Unknown paths answer 404; what a browser sends for another site's page (Origin) answers 403, and
@@ -138,6 +143,12 @@ struct http_server;
  */
 int http_server_new(struct http_server **out, const char *role, const struct http_route *routes,
                     size_t n_routes, const struct http_limits *limits, struct err *err) MUST_CHECK;
+
+/*
+ * What the server refuses by itself (404, 413, ...) has no body, for kube-scheduler's sake, unless
+ * somebody writes one. Before the server listens.
+ */
+void http_server_refuse_with(struct http_server *s, http_refusal *refusal);
 
 /*
  * Bind and listen on "127.0.0.1:8787", "[::1]:0" (port 0: the kernel chooses).

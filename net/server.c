@@ -202,6 +202,11 @@ int http_server_new(struct http_server **out, const char *role, const struct htt
     return 0;
 }
 
+void http_server_refuse_with(struct http_server *s, http_refusal *refusal)
+{
+    s->refusal = refusal;
+}
+
 int http_server_secure(struct http_server *s, const struct http_tls *tls, struct err *err)
 {
     if (s->tls)

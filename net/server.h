@@ -30,6 +30,7 @@ struct http_server {
     struct event_base *base;
     evhtp_t *htp;
     struct tls *tls;           /* NULL: without */
+    http_refusal *refusal;     /* NULL: refusals have no body */
     struct http_route *routes; /* [n_routes], paths owned */
     size_t n_routes;
     struct http_limits limits; /* every field set */

@@ -28,11 +28,23 @@ static const char *reason_of(int status)
         int status;
         const char *reason;
     } reasons[] = {
-        {307, "TemporaryRedirect"}, {400, "BadRequest"},         {401, "Unauthorized"},
-        {403, "Forbidden"},         {404, "NotFound"},           {405, "MethodNotAllowed"},
-        {406, "NotAcceptable"},     {409, "Conflict"},           {413, "RequestEntityTooLarge"},
-        {422, "Invalid"},           {429, "TooManyRequests"},    {500, "InternalError"},
-        {501, "MethodNotAllowed"},  {503, "ServiceUnavailable"}, {504, "Timeout"},
+        {307, "TemporaryRedirect"},
+        {400, "BadRequest"},
+        {401, "Unauthorized"},
+        {403, "Forbidden"},
+        {404, "NotFound"},
+        {405, "MethodNotAllowed"},
+        {408, "Timeout"},
+        {415, "UnsupportedMediaType"},
+        {406, "NotAcceptable"},
+        {409, "Conflict"},
+        {413, "RequestEntityTooLarge"},
+        {422, "Invalid"},
+        {429, "TooManyRequests"},
+        {500, "InternalError"},
+        {501, "MethodNotAllowed"},
+        {503, "ServiceUnavailable"},
+        {504, "Timeout"},
     };
 
     for (size_t i = 0; i < ARRAY_LEN(reasons); i++) {
@@ -85,6 +97,44 @@ static void fail(struct op_call *c, int status, struct str field, const char *wh
     emit_end(&e);
     buf_text(&c->out, "\n");
     op_done(c, status);
+}
+
+static const char *refusal_text(int status)
+{
+    static const struct {
+        int status;
+        const char *text;
+    } texts[] = {
+        {400, "the request is malformed"},
+        {403, "it comes from the page of another site"},
+        {404, "there is no such path"},
+        {405, "the path does not take this method"},
+        {408, "the request was not whole in time"},
+        {411, "a body needs a Content-Length"},
+        {413, "the body is larger than limits.body.operator"},
+        {414, "the target is longer than limits.target"},
+        {431, "the head is larger than limits.head, or has more fields than limits.headers"},
+        {503, "there is no room for the request"},
+        {504, "there was no answer in time"},
+        {505, "HTTP 1.0 and 1.1 are understood here"},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++)
+        if (texts[i].status == status)
+            return texts[i].text;
+    return "the request is refused";
+}
+
+size_t op_refusal(int status, char *out, size_t room)
+{
+    const int n = snprintf(out, room,
+                           "{\n  \"kind\": \"Status\",\n  \"apiVersion\": \"v1\",\n"
+                           "  \"metadata\": {},\n  \"status\": \"Failure\",\n"
+                           "  \"message\": \"%s\",\n  \"reason\": \"%s\",\n  \"code\": %d\n}\n",
+                           refusal_text(status), reason_of(status), status);
+
+    assert(n > 0 && (size_t)n < room);
+    return (size_t)n;
 }
 
 void op_fail(struct op_call *c, int status, const char *fmt, ...)

@@ -61,6 +61,9 @@ struct op_call {
 void op_fail(struct op_call *c, int status, const char *fmt, ...) PRINTF(3, 4);
 void op_fail_field(struct op_call *c, int status, const char *field, const char *fmt, ...)
     PRINTF(4, 5);
+/* The same as a body for what is refused before it becomes a call (http_refusal). */
+size_t op_refusal(int status, char *out, size_t room);
+
 void op_fail_err(struct op_call *c, int status, const struct err *err);
 
 /* What a decoder's failure is: 400 when it is no JSON, 413 too large, 503 no memory, else 422. */

@@ -274,6 +274,53 @@ static void pages_of_other_sites_have_no_business_here(void **state)
     http_server_free(s);
 }
 
+static size_t say_why(int status, char *out, size_t room)
+{
+    return (size_t)snprintf(out, room, "{\"code\":%d}", status);
+}
+
+/* A refusal has a body where somebody writes one, and HEAD has none all the same. */
+static void a_refusal_says_what_somebody_writes(void **state)
+{
+    static const struct http_route one[] = {{"/ok", HTTP_GET, false, ok, NULL}};
+    static const struct {
+        const char *request;
+        int status;
+        const char *body;
+        bool stays;
+    } cases[] = {
+        {"GET /no HTTP/1.1\r\nHost: n\r\n\r\n", 404, "{\"code\":404}", true},
+        {"POST /ok HTTP/1.1\r\nHost: n\r\nContent-Length: 0\r\n\r\n", 405, "{\"code\":405}", true},
+        {"HEAD /ok HTTP/1.1\r\nHost: n\r\n\r\n", 405, "", true},
+        {"GET /ok?x HTTP/1.1\r\nHost: n\r\n\r\n", 400, "{\"code\":400}", true},
+        {"GET /ok HTTP/3.0\r\nHost: n\r\n\r\n", 505, "{\"code\":505}", false},
+        {"POST /ok HTTP/1.1\r\nHost: n\r\nContent-Length: 9999999999\r\n\r\n", 413,
+         "{\"code\":413}", false},
+    };
+    struct http_server *s;
+    struct err err;
+
+    (void)state;
+    assert_int_equal(http_server_new(&s, "test", one, 1, NULL, &err), 0);
+    http_server_refuse_with(s, say_why);
+    assert_int_equal(http_server_listen(s, "127.0.0.1:0", &err), 0);
+    assert_int_equal(http_server_start(s, &err), 0);
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        const int fd = raw_dial(s);
+
+        raw_say(fd, cases[i].request);
+        const struct raw_answer a = raw_hear(fd);
+        if (a.status != cases[i].status || strcmp(a.body, cases[i].body) != 0)
+            fail_msg("%s: %d %s", cases[i].request, a.status, a.body);
+        if (cases[i].stays) {
+            raw_say(fd, "GET /ok HTTP/1.1\r\nHost: n\r\n\r\n");
+            assert_int_equal(raw_hear(fd).status, 200);
+        }
+        close(fd);
+    }
+    http_server_free(s);
+}
+
 static void a_reply_in_pieces_arrives_in_order(void **state)
 {
     struct http_server *const s = start_usual();
@@ -1224,6 +1271,7 @@ int main(void)
         cmocka_unit_test(a_thousand_requests_use_one_connection),
         cmocka_unit_test(routes_match_exactly_or_by_prefix),
         cmocka_unit_test(pages_of_other_sites_have_no_business_here),
+        cmocka_unit_test(a_refusal_says_what_somebody_writes),
         cmocka_unit_test(a_reply_in_pieces_arrives_in_order),
         cmocka_unit_test(http_1_0_is_answered_and_closed_unless_kept),
         cmocka_unit_test(a_client_that_wants_to_close_is_told_so_and_closed),

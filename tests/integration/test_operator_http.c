@@ -225,6 +225,48 @@ static void a_name_of_somebody_else_leads_nowhere(void **state)
     }
 }
 
+/* Also what the listener refuses before it is a call. */
+static void every_failure_is_a_status(void **state)
+{
+    static const struct {
+        const char *request;
+        int status;
+        const char *reason;
+    } cases[] = {
+        {"GET /nope HTTP/1.1\r\nHost: localhost\r\n\r\n", 404, "NotFound"},
+        {"GET /v1/nope HTTP/1.1\r\nHost: localhost\r\n\r\n", 404, "NotFound"},
+        {"PUT /openapi.json HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n", 405,
+         "MethodNotAllowed"},
+        {"POST /v1/lock-reports HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1048577\r\n\r\n",
+         413, "RequestEntityTooLarge"},
+        {"POST /v1/lock-reports HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n",
+         411, "Unknown"},
+        {"GET /v1/deadlocks HTTP/1.1\r\nHost: localhost\r\nOrigin: http://evil.example\r\n\r\n",
+         403, "Forbidden"},
+        {"what is this\r\n\r\n", 400, "BadRequest"},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        const int fd = test_connect(server.operator_port);
+        const size_t n = strlen(cases[i].request);
+        struct test_reply r = {0};
+
+        assert_int_equal(write(fd, cases[i].request, n), n);
+        assert_true(test_receive(fd, &r));
+        json_t *const status = json_loadb(r.body.p ? r.body.p : "", r.body.n, 0, NULL);
+        if (r.status != cases[i].status || !status)
+            fail_msg("%s: %d %.*s", cases[i].request, r.status, (int)r.body.n,
+                     r.body.n ? r.body.p : "");
+        assert_string_equal(json_string_value(json_object_get(status, "kind")), "Status");
+        assert_string_equal(json_string_value(json_object_get(status, "reason")), cases[i].reason);
+        assert_int_equal(json_integer_value(json_object_get(status, "code")), r.status);
+        assert_true(strlen(json_string_value(json_object_get(status, "message"))) > 0);
+        json_decref(status);
+        test_reply_done(&r);
+        (void)close(fd);
+    }
+}
+
 static void an_address_for_everybody_needs_certificates(void **state)
 {
     const char *const args[] = {
@@ -274,6 +316,7 @@ int main(void)
         T(reports_come_in_and_the_hierarchy_goes_out),
         T(a_body_that_is_too_large_is_refused_before_it_is_read),
         T(a_name_of_somebody_else_leads_nowhere),
+        T(every_failure_is_a_status),
         T(an_address_for_everybody_needs_certificates),
         T(a_pushed_signal_counts_as_one_that_was_read),
     };
