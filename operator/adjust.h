@@ -41,11 +41,12 @@ struct adjust_answer {
     enum adjust_outcome outcome;
     enum adjust_path path;
     const char *reason; /* one word, a literal */
+    bool taken;         /* FEASIBLE, for it was offered and somebody has taken the offer */
     const char *field;  /* of the spec, where the target is at fault; else NULL */
     char message[512];
     char action[512]; /* what would be done; empty: nothing */
     char node[254];   /* where the pod is, or would be */
-    /* OFFERED: what can be had there; FIELD_NONE = not asked for. */
+    /* OFFERED, or taken: what can be had there; FIELD_NONE = not asked for. */
     int64_t cpu_shares, memory_mb, gpu_slots, lock_limit;
 };
 

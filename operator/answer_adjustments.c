@@ -46,7 +46,8 @@ static void put_offer(struct emit *e, const struct adjust_answer *a, int64_t now
     put_if(e, "gpuSlots", a->gpu_slots);
     put_if(e, "lockLimit", a->lock_limit);
     emit_key(e, "node"), emit_words(e, a->node);
-    op_put_time(e, "until", now_us + INT64_C(1000000) * ADJUST_OFFER_S);
+    if (!a->taken)
+        op_put_time(e, "until", now_us + INT64_C(1000000) * ADJUST_OFFER_S);
     emit_end(e);
 }
 
@@ -81,7 +82,7 @@ static void put_status(struct buf *out, const struct adjust_answer *a, int64_t g
     emit_key(&e, "message"), emit_words(&e, a->message);
     if (a->node[0])
         emit_key(&e, "node"), emit_words(&e, a->node);
-    if (a->outcome == ADJUST_OFFERED)
+    if (a->outcome == ADJUST_OFFERED || a->taken)
         put_offer(&e, a, now_us);
     put_conditions(&e, a, generation, now_us);
     emit_end(&e);
@@ -90,7 +91,7 @@ static void put_status(struct buf *out, const struct adjust_answer *a, int64_t g
 /* What a stored status says; `observed` -1: there is none. */
 struct told {
     int64_t observed, until_us;
-    struct adjust_answer answer; /* outcome, path, node of the offer, offer */
+    struct adjust_answer answer; /* outcome, path, node of the offer, offer, what would be done */
 };
 
 static int word_of(struct str s, const char *const *words, int n)
@@ -125,6 +126,23 @@ static void read_offer(struct scan *s, struct told *t, struct arena *a)
     }
 }
 
+/* What would be done stands in the condition ActionSuppressed. */
+static void read_condition(struct scan *s, struct told *t, struct arena *a)
+{
+    struct str type = {0}, message = {0};
+
+    if (!scan_object(s))
+        return;
+    while (scan_key(s)) {
+        if (scan_at(s, "type"))
+            (void)scan_text(s, &type, a);
+        else if (scan_at(s, "message"))
+            (void)scan_text(s, &message, a);
+    }
+    if (str_is(type, "ActionSuppressed"))
+        (void)snprintf(t->answer.action, sizeof(t->answer.action), "%.*s", STR_ARG(message));
+}
+
 static void read_status(struct told *out, struct str json, struct arena *a)
 {
     struct told t = {.observed = -1,
@@ -152,6 +170,9 @@ static void read_status(struct told *out, struct str json, struct arena *a)
                 (void)scan_text(&s, &path, a);
             else if (scan_at(&s, "offer"))
                 read_offer(&s, &t, a);
+            else if (scan_at(&s, "conditions") && scan_array(&s))
+                while (scan_item(&s))
+                    read_condition(&s, &t, a);
         }
     }
     const int o = word_of(outcome, adjust_outcome_words, ADJUST_OUTCOMES);
@@ -543,6 +564,90 @@ void op_adjust_get(struct op *op, struct op_call *c, struct str ns, struct str n
 
     if (x)
         send_object(c, x, 200);
+}
+
+/* --- taking an offer --- */
+
+/* Why there is none to take; NULL: there is. */
+static const char *why_none(const struct op_object *x, const struct told *told, int64_t now_us)
+{
+    if (told->observed < x->generation)
+        return "it is not judged yet as it is now";
+    if (told->answer.outcome != ADJUST_OFFERED)
+        return "nothing is offered";
+    return now_us > told->until_us ? "the offer has run out" : NULL;
+}
+
+static int still_holds(bool *out, const struct op *op, const struct op_object *x,
+                       const struct told *told, int64_t now_us)
+{
+    struct cluster_snapshot *const s = cluster_get(op->options.cluster);
+    void *const room = malloc(ROOM);
+    struct kube_adjustment wanted;
+    struct arena a;
+    int rc = -ENOMEM;
+
+    if (room) {
+        arena_init(&a, room, ROOM);
+        rc = decode(&wanted, x, &a);
+    }
+    if (rc == 0)
+        rc = adjust_still_holds(out, s, x->ns, &wanted, &told->answer, now_us, &a);
+    free(room);
+    cluster_snapshot_unref(s);
+    return rc;
+}
+
+/* From now on it is what was asked for, and no longer withdrawn. */
+static void take_offer(struct op *op, struct op_call *c, struct str ns, struct str name,
+                       const struct told *told)
+{
+    struct op_object *const x = op_objects_find(&op->objects, OP_ADJUSTMENT, ns, name);
+    const bool own = op->options.writer.status_apart || x->made_here;
+    struct adjust_answer a = told->answer;
+    struct buf status = {0};
+
+    a.outcome = ADJUST_FEASIBLE;
+    a.reason = "OfferAccepted";
+    a.taken = true;
+    (void)snprintf(a.message, sizeof(a.message), "what was offered is taken");
+    put_status(&status, &a, x->generation, c->now_us);
+    if (status.failed) {
+        op_fail(c, 503, "no memory");
+    } else if (own) {
+        store(op, c, x, ns, name, (struct str){0}, buf_view(&status));
+    } else if (keep_status(op, x, buf_view(&status))) {
+        op_fail(c, 503, "no memory");
+    } else {
+        send_object(c, op_objects_find(&op->objects, OP_ADJUSTMENT, ns, name), 202);
+    }
+    if (!status.failed)
+        atomic_fetch_add(&op->stats.adjustments[ADJUST_FEASIBLE], 1);
+    buf_free(&status);
+}
+
+void op_adjust_accept(struct op *op, struct op_call *c, struct str ns, struct str name)
+{
+    struct op_object *const x = need(op, c, ns, name);
+    struct told told;
+    bool holds = false;
+
+    if (!x || !op_within_rate(op, c, ns, name, STR("adjustment")))
+        return;
+    read_status(&told, x->status, c->arena);
+    if (told.observed >= x->generation && told.answer.outcome == ADJUST_FEASIBLE) {
+        send_object(c, x, 202); /* it has been taken, or needs not be */
+        return;
+    }
+    const char *const why = x->writing ? "it is just being judged" : why_none(x, &told, c->now_us);
+    if (why)
+        op_fail(c, 409, "there is no offer to take: %s", why);
+    else if (still_holds(&holds, op, x, &told, c->now_us))
+        op_fail(c, 503, "no memory");
+    else if (!holds)
+        op_fail(c, 409, "there is no offer to take: what was offered is no longer there");
+    else
+        take_offer(op, c, ns, name, &told);
 }
 
 static void on_removed(void *ctx, int rc, struct str json, const struct err *err)

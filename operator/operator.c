@@ -190,6 +190,7 @@ static const struct route {
     struct op_access access;
     op_answerer answer;
     const char *parameters[4];
+    const char *action; /* the word behind the parts, or NULL; such a route stands first */
 } routes[] = {
     {"lock-policies",
      HTTP_GET,
@@ -199,7 +200,8 @@ static const struct route {
      OWN_SPACE,
      {"get", LOCKS, "lockpolicies", {0}, {0}},
      op_policy_get,
-     {NULL}},
+     {NULL},
+     NULL},
     {"lock-policies",
      HTTP_PUT,
      2,
@@ -208,7 +210,8 @@ static const struct route {
      BY_RBAC,
      {"update", LOCKS, "lockpolicies", {0}, {0}},
      op_policy_put,
-     {"resourceVersion", NULL}},
+     {"resourceVersion", NULL},
+     NULL},
     {"lock-policies",
      HTTP_DELETE,
      2,
@@ -217,7 +220,8 @@ static const struct route {
      BY_RBAC,
      {"delete", LOCKS, "lockpolicies", {0}, {0}},
      op_policy_delete,
-     {"resourceVersion", NULL}},
+     {"resourceVersion", NULL},
+     NULL},
     {"lock-reports",
      HTTP_POST,
      0,
@@ -226,7 +230,8 @@ static const struct route {
      BY_BODY,
      {"create", LOCKS, "lockreports", {0}, {0}},
      op_lock_report,
-     {NULL}},
+     {NULL},
+     NULL},
     {"lock-hierarchy",
      HTTP_GET,
      0,
@@ -235,7 +240,8 @@ static const struct route {
      OWN_SPACE,
      {"get", LOCKS, "lockpolicies", {0}, {0}},
      op_hierarchy,
-     {"namespace", "format", NULL}},
+     {"namespace", "format", NULL},
+     NULL},
     {"deadlocks",
      HTTP_POST,
      0,
@@ -244,7 +250,8 @@ static const struct route {
      BY_BODY,
      {"create", OURS, "deadlockreports", {0}, {0}},
      op_deadlock_claim,
-     {NULL}},
+     {NULL},
+     NULL},
     {"deadlocks",
      HTTP_GET,
      0,
@@ -253,7 +260,8 @@ static const struct route {
      OWN_SPACE,
      {"get", OURS, "deadlockreports", {0}, {0}},
      op_deadlock_get,
-     {NULL}},
+     {NULL},
+     NULL},
     {"node-affinity",
      HTTP_GET,
      1,
@@ -262,7 +270,8 @@ static const struct route {
      ANYBODY,
      {"get", "", "nodes", {0}, {0}},
      op_affinity,
-     {"pod", NULL}},
+     {"pod", NULL},
+     NULL},
     {"qos-class",
      HTTP_GET,
      2,
@@ -271,7 +280,8 @@ static const struct route {
      OWN_SPACE,
      {"get", "", "pods", {0}, {0}},
      op_qos_class,
-     {NULL}},
+     {NULL},
+     NULL},
     {"bandwidth",
      HTTP_GET,
      1,
@@ -280,7 +290,8 @@ static const struct route {
      ANYBODY,
      {"get", "", "nodes", {0}, {0}},
      op_bandwidth,
-     {NULL}},
+     {NULL},
+     NULL},
     {"signals",
      HTTP_PUT,
      1,
@@ -289,7 +300,18 @@ static const struct route {
      BY_RBAC,
      {"update", OURS, "signals", {0}, {0}},
      op_signal_put,
-     {NULL}},
+     {NULL},
+     NULL},
+    {"resource-adjustments",
+     HTTP_POST,
+     2,
+     2,
+     false,
+     BY_RBAC,
+     {"update", OURS, "resourceadjustments", {0}, {0}},
+     op_adjust_accept,
+     {NULL},
+     "accept"},
     {"resource-adjustments",
      HTTP_POST,
      1,
@@ -298,7 +320,8 @@ static const struct route {
      BY_RBAC,
      {"create", OURS, "resourceadjustments", {0}, {0}},
      op_adjust_post,
-     {NULL}},
+     {NULL},
+     NULL},
     {"resource-adjustments",
      HTTP_GET,
      2,
@@ -307,7 +330,8 @@ static const struct route {
      OWN_SPACE,
      {"get", OURS, "resourceadjustments", {0}, {0}},
      op_adjust_get,
-     {NULL}},
+     {NULL},
+     NULL},
     {"resource-adjustments",
      HTTP_DELETE,
      2,
@@ -316,15 +340,16 @@ static const struct route {
      BY_RBAC,
      {"delete", OURS, "resourceadjustments", {0}, {0}},
      op_adjust_delete,
-     {NULL}},
+     {NULL},
+     NULL},
 };
 
 bool op_route_at(size_t i, struct op_route *out)
 {
     if (i >= ARRAY_LEN(routes))
         return false;
-    *out = (struct op_route){routes[i].path, routes[i].method, routes[i].least, routes[i].most,
-                             routes[i].parameters};
+    *out = (struct op_route){routes[i].path, routes[i].method,     routes[i].least,
+                             routes[i].most, routes[i].parameters, routes[i].action};
     return true;
 }
 
@@ -389,6 +414,21 @@ static const char *method_name(enum http_method m)
     return "?";
 }
 
+/* Is the path, "NS/NAME/accept", of this route? Then its parts are left of it. */
+static bool cut_action(const struct route *r, struct str *rest)
+{
+    if (!r->action)
+        return true;
+    const size_t n = strlen(r->action) + 1;
+    if (rest->n <= n || !str_ends(*rest, r->action) || rest->p[rest->n - n] != '/')
+        return false;
+    const struct str parts = {rest->p, rest->n - n};
+    if (!memchr(parts.p, '/', parts.n))
+        return false;
+    *rest = parts;
+    return true;
+}
+
 void op_answer(struct op *op, struct op_call *c)
 {
     struct str rest = c->path;
@@ -404,7 +444,7 @@ void op_answer(struct op *op, struct op_call *c)
         if (!str_is(first, routes[i].path))
             continue;
         known = true;
-        if (routes[i].method == c->method) {
+        if (routes[i].method == c->method && cut_action(&routes[i], &rest)) {
             take_route(op, c, &routes[i], rest);
             return;
         }

@@ -61,6 +61,7 @@ struct op_route {
     enum http_method method;
     uint32_t least, most;          /* parts of the path that follow */
     const char *const *parameters; /* of the query; NULL behind the last */
+    const char *action;            /* the word behind the parts, NULL: none */
 };
 bool op_route_at(size_t i, struct op_route *out);
 

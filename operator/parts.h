@@ -123,6 +123,7 @@ void op_succeed(struct op_call *c);
 /* --- adjustments --- */
 
 void op_adjust_post(struct op *op, struct op_call *c, struct str ns, struct str name);
+void op_adjust_accept(struct op *op, struct op_call *c, struct str ns, struct str name);
 void op_adjust_get(struct op *op, struct op_call *c, struct str ns, struct str name);
 void op_adjust_delete(struct op *op, struct op_call *c, struct str ns, struct str name);
 

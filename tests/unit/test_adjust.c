@@ -452,6 +452,55 @@ static void an_offer_stands_for_five_minutes(void **state)
     assert_int_equal(b->puts, puts); /* and that is that */
 }
 
+/* --- taking one --- */
+
+static void an_offer_that_is_taken_stays(void **state)
+{
+    struct bench *const b = *state;
+    char text[128];
+
+    succeeds(b, HTTP_POST, CALL "default", NAMED("ask", "'negotiate':true"), 202);
+    tick_s(b, 2);
+    struct answer a = call(b, HTTP_POST, CALL "default/ask/accept", "");
+    assert_int_equal(a.status, 202);
+    assert_string_equal(text_at(&a, "status.outcome"), "Feasible");
+    assert_string_equal(text_at(&a, "status.path"), "InPlace");
+    assert_string_equal(text_at(&a, "status.reason"), "OfferAccepted");
+    assert_int_equal(json_integer_value(at(&a, "status.offer.cpuShares")), 55296);
+    assert_null(at(&a, "status.offer.until"));
+    assert_non_null(strstr(a.text.p, "would resize container"));
+    done(&a);
+    const int puts = b->puts;
+    succeeds(b, HTTP_POST, CALL "default/ask/accept", "", 202); /* again changes nothing */
+    add_pod_of(b, "late", "1m");
+    tick_s(b, 2);
+    tick_s(b, 400);
+    assert_string_equal(outcome_of(b, "default", "ask", text), "Feasible OfferAccepted");
+    assert_int_equal(b->puts, puts);
+}
+
+static void an_offer_that_is_no_more_is_not_taken(void **state)
+{
+    struct bench *const b = *state;
+
+    succeeds(b, HTTP_POST, CALL "default/ask/accept", "", 404);
+    succeeds(b, HTTP_POST, CALL "default", NAMED("ask", "'negotiate':true"), 202);
+    tick_s(b, 2);
+    add_pod_of(b, "late", "1m");
+    succeeds(b, HTTP_POST, CALL "default/ask/accept", "", 409); /* before anybody looked */
+    tick_s(b, 2);
+    succeeds(b, HTTP_POST, CALL "default/ask/accept", "", 409);
+    succeeds(b, HTTP_POST, CALL "default", NAMED("ask", "'negotiate':true"), 202);
+    tick_s(b, 299);
+    succeeds(b, HTTP_POST, CALL "default/ask/accept", "", 202);
+    succeeds(b, HTTP_POST, CALL "default", NAMED("never", "'negotiate':false"), 202);
+    tick_s(b, 2);
+    succeeds(b, HTTP_POST, CALL "default/never/accept", "", 409);
+    succeeds(b, HTTP_POST, CALL "default/never/decline", "", 404);
+    succeeds(b, HTTP_POST, CALL "default/never", "", 404);
+    succeeds(b, HTTP_POST, CALL "default/accept", "", 404);
+}
+
 /* --- workloads --- */
 
 static void of_a_workload_the_pods_to_come_are_meant(void **state)
@@ -571,6 +620,9 @@ static void others_may_read_and_not_ask(void **state)
     a = call_as(b, &web, HTTP_DELETE, CALL "default/ask", "");
     assert_int_equal(a.status, 403);
     done(&a);
+    a = call_as(b, &web, HTTP_POST, CALL "default/ask/accept", "");
+    assert_int_equal(a.status, 403);
+    done(&a);
 }
 
 /* --- objects that somebody applies --- */
@@ -643,6 +695,11 @@ static void somebodys_own_file_stays_his(void **state)
     tick_s(b, 2);
     assert_string_equal(outcome_of(b, "default", "applied", text), "Infeasible Deferred");
     assert_int_equal(b->puts, 0);
+    apply(b, "0", "65536,\"negotiate\":true");
+    tick_s(b, 2);
+    succeeds(b, HTTP_POST, CALL "default/applied/accept", "", 202);
+    assert_string_equal(outcome_of(b, "default", "applied", text), "Feasible OfferAccepted");
+    assert_int_equal(b->puts, 0);
 }
 
 int main(void)
@@ -665,6 +722,8 @@ int main(void)
         T(an_offer_goes_when_what_it_takes_is_gone),
         T(an_offer_goes_when_others_use_the_quota),
         T(an_offer_stands_for_five_minutes),
+        T(an_offer_that_is_taken_stays),
+        T(an_offer_that_is_no_more_is_not_taken),
         T(of_a_workload_the_pods_to_come_are_meant),
         T(an_adjustment_that_is_wrong_names_its_field),
         T(the_same_words_are_the_same_object),

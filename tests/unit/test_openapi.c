@@ -237,7 +237,8 @@ static bool is_described(const struct op_route *r, uint32_t parts)
 
         if (!op || strncmp(path, prefix, n) != 0 || (path[n] && path[n] != '/'))
             continue;
-        if (parts_of(path) - parts_of(prefix) != parts)
+        if (parts_of(path) - parts_of(prefix) != parts + (r->action != NULL) ||
+            (r->action && strcmp(strrchr(path, '/') + 1, r->action) != 0))
             continue;
         for (const char *const *p = r->parameters; *p; p++)
             assert_true(has_parameter(op, *p));
