@@ -6,6 +6,7 @@
 
 #include "base/err.h"
 #include "tests/support/data.h"
+#include "tests/support/deliver.h"
 #include "tests/support/test.h"
 
 enum { PODS = 12 };
@@ -15,28 +16,6 @@ const struct str random_names[RANDOM_NAMES] = {{"n0", 2}, {"n1", 2}, {"n2", 2}, 
 
 /* 2026-11-24T05:20:00Z */
 const int64_t random_observed_us = INT64_C(1795497600) * 1000000;
-
-static void deliver(const struct source_sink *sink, enum source_verb verb, enum source_kind kind,
-                    const char *type, const char *ns, const char *name, const char *text)
-{
-    char json[8192] = {0};
-    struct err err = {0};
-
-    assert_true(2 * strlen(text) + 64 <= sizeof(json));
-    for (size_t i = 0, n = 0; text[i]; i++) { /* ' is ", ` is \" */
-        if (text[i] == '`')
-            json[n++] = '\\';
-        json[n++] = (char)(text[i] == '\'' || text[i] == '`' ? '"' : text[i]);
-    }
-    const struct source_delta delta = {.verb = verb,
-                                       .kind = kind,
-                                       .type = str_of(type),
-                                       .ns = str_of(ns),
-                                       .name = str_of(name),
-                                       .json = {json, strlen(json)}};
-    if (sink->delta(sink->ctx, &delta, &err))
-        fail_msg("%s %s: %s", type, name, err.text);
-}
 
 static void change_node(const struct source_sink *sink, uint64_t *seed)
 {
@@ -49,14 +28,14 @@ static void change_node(const struct source_sink *sink, uint64_t *seed)
 
     (void)snprintf(name, sizeof(name), "n%u", (unsigned)test_random(seed, RANDOM_NODES));
     if (test_random(seed, 12) == 0) {
-        deliver(sink, SOURCE_DELETE, SOURCE_NODE, "Node", "", name, "");
+        deliver(sink, SOURCE_NODE, "Node", "", name, "");
         return;
     }
     (void)snprintf(text, sizeof(text),
                    "{'apiVersion':'v1','kind':'Node','metadata':{'name':'%s'},'status':{'capacity':"
                    "{'cpu':'16','memory':'16Gi'},'allocatable':{'cpu':'16','memory':'14Gi'}}}",
                    name);
-    deliver(sink, SOURCE_UPSERT, SOURCE_NODE, "Node", "", name, text);
+    deliver(sink, SOURCE_NODE, "Node", "", name, text);
     (void)snprintf(
         text, sizeof(text),
         "{'apiVersion':'topology.node.k8s.io/v1alpha2','kind':'NodeResourceTopology','metadata':{"
@@ -73,7 +52,7 @@ static void change_node(const struct source_sink *sink, uint64_t *seed)
               "'value':'{`eth0`:{`speed`:10000,`name`:`eth0`,`zones`:[0]}}'}"
             : "",
         free0, (unsigned)test_random(&model, 15), free1, (unsigned)test_random(&model, 3));
-    deliver(sink, SOURCE_UPSERT, SOURCE_NRT, "NodeResourceTopology", "", name, text);
+    deliver(sink, SOURCE_NRT, "NodeResourceTopology", "", name, text);
 }
 
 static void change_pod(const struct source_sink *sink, uint64_t *seed)
@@ -82,7 +61,7 @@ static void change_pod(const struct source_sink *sink, uint64_t *seed)
 
     (void)snprintf(name, sizeof(name), "p%u", (unsigned)test_random(seed, PODS));
     if (test_random(seed, 3) == 0) {
-        deliver(sink, SOURCE_DELETE, SOURCE_POD, "Pod", "d", name, "");
+        deliver(sink, SOURCE_POD, "Pod", "d", name, "");
         return;
     }
     (void)snprintf(text, sizeof(text),
@@ -93,7 +72,7 @@ static void change_pod(const struct source_sink *sink, uint64_t *seed)
                    name, name, (char)('a' + test_random(seed, 3)),
                    (unsigned)test_random(seed, RANDOM_NODES), 1 + (unsigned)test_random(seed, 4),
                    test_random(seed, 4) ? "Running" : "Succeeded");
-    deliver(sink, SOURCE_UPSERT, SOURCE_POD, "Pod", "d", name, text);
+    deliver(sink, SOURCE_POD, "Pod", "d", name, text);
 }
 
 /* Or the labels of the namespace that all pods are in. */
@@ -105,11 +84,11 @@ static void change_policy(const struct source_sink *sink, uint64_t *seed)
     if (test_random(seed, 4) == 0) {
         (void)snprintf(text, sizeof(text), "{'metadata':{'name':'d','labels':{'team':'%c'}}}",
                        (char)('a' + test_random(seed, 2)));
-        deliver(sink, SOURCE_UPSERT, SOURCE_NAMESPACE, "Namespace", "", "d", text);
+        deliver(sink, SOURCE_NAMESPACE, "Namespace", "", "d", text);
         return;
     }
     if (test_random(seed, 3) == 0) {
-        deliver(sink, SOURCE_DELETE, SOURCE_POLICY, "ConcurrencyPolicy", "", name, "");
+        deliver(sink, SOURCE_POLICY, "ConcurrencyPolicy", "", name, "");
         return;
     }
     (void)snprintf(
@@ -127,7 +106,7 @@ static void change_policy(const struct source_sink *sink, uint64_t *seed)
         test_random(seed, 2) ? "Pass" : "Reject", test_random(seed, 2) ? "true" : "false",
         (unsigned)test_random(seed, 60), (unsigned)test_random(seed, 30),
         (unsigned)test_random(seed, 4));
-    deliver(sink, SOURCE_UPSERT, SOURCE_POLICY, "ConcurrencyPolicy", "", name, text);
+    deliver(sink, SOURCE_POLICY, "ConcurrencyPolicy", "", name, text);
 }
 
 static void change_signal(const struct source_sink *sink, uint64_t *seed)
@@ -139,7 +118,7 @@ static void change_signal(const struct source_sink *sink, uint64_t *seed)
     char text[1024];
 
     if (test_random(seed, 5) == 0) {
-        deliver(sink, SOURCE_DELETE, SOURCE_SIGNAL, "Signal", "", kind[0], "");
+        deliver(sink, SOURCE_SIGNAL, "Signal", "", kind[0], "");
         return;
     }
     (void)snprintf(text, sizeof(text),
@@ -149,7 +128,7 @@ static void change_signal(const struct source_sink *sink, uint64_t *seed)
                    (unsigned)test_random(seed, 3), (unsigned)test_random(seed, 1000),
                    3 + (unsigned)test_random(seed, 3), (unsigned)test_random(seed, 1000),
                    (unsigned)test_random(seed, 9000));
-    deliver(sink, SOURCE_UPSERT, SOURCE_SIGNAL, "Signal", "", kind[0], text);
+    deliver(sink, SOURCE_SIGNAL, "Signal", "", kind[0], text);
 }
 
 void random_change(const struct source_sink *sink, uint64_t *seed)

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/support/deliver.h"
 #include "tests/support/test.h"
 
 #include <errno.h>
@@ -53,23 +54,13 @@ static int teardown(void **state)
 }
 
 static int send(struct bench *b, enum source_verb verb, enum source_kind kind, const char *type,
-                const char *ns, const char *name, const char *json)
+                const char *ns, const char *name, const char *text)
 {
-    const size_t n = json ? strlen(json) : 0;
-    char *const text = calloc(1, n + 64);
+    const struct source_delta delta = {
+        .verb = verb, .kind = kind, .type = str_of(type), .ns = str_of(ns), .name = str_of(name)};
     struct err err;
 
-    for (size_t i = 0; i < n; i++)
-        text[i] = (char)(json[i] == '\'' ? '"' : json[i]);
-    const struct source_delta delta = {.verb = verb,
-                                       .kind = kind,
-                                       .type = str_of(type),
-                                       .ns = str_of(ns),
-                                       .name = str_of(name),
-                                       .json = {text, n}};
-    const int rc = b->sink.delta(b->sink.ctx, &delta, &err);
-    free(text); /* nothing may be kept of it */
-    return rc;
+    return deliver_delta(&b->sink, delta, text ? text : "", &err);
 }
 
 static void settle(struct bench *b)

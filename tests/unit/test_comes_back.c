@@ -3,6 +3,7 @@
  * When which resource comes back (docs/scoring.md): a pod of each fate, asked for CPUs, memory and
  * devices, on a node that lists its placements and on one that does not.
  */
+#include "tests/support/deliver.h"
 #include "tests/support/test.h"
 
 #include <stdio.h>
@@ -48,25 +49,9 @@ static int teardown(void **state)
 }
 
 static void send(struct bench *b, enum source_kind kind, const char *type, const char *ns,
-                 const char *name, const char *json)
+                 const char *name, const char *text)
 {
-    const size_t n = json ? strlen(json) : 0;
-    char *const text = calloc(1, 2 * n + 64);
-    size_t k = 0;
-
-    for (size_t i = 0; i < n; i++) {
-        if (json[i] == '`')
-            text[k++] = '\\';
-        text[k++] = (char)(json[i] == '\'' || json[i] == '`' ? '"' : json[i]);
-    }
-    const struct source_delta delta = {.verb = json ? SOURCE_UPSERT : SOURCE_DELETE,
-                                       .kind = kind,
-                                       .type = str_of(type),
-                                       .ns = str_of(ns),
-                                       .name = str_of(name),
-                                       .json = {text, k}};
-    assert_int_equal(b->sink.delta(b->sink.ctx, &delta, NULL), 0);
-    free(text);
+    deliver(&b->sink, kind, type, ns, name, text ? text : "");
 }
 
 /* One zone: CPUs 0-3 (0 reserved), 8 GiB less 1, GPUs g0 and g1. Static managers. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Decisions over a cluster small enough to work out by hand. */
+#include "tests/support/deliver.h"
 #include "tests/support/test.h"
 
 #include <errno.h>
@@ -15,6 +16,7 @@
 #include "cluster/cluster.h"
 #include "decide/decide.h"
 #include "decide/report.h"
+#include "tests/support/deliver.h"
 #include "tests/support/schema.h"
 
 enum { ROOM = 256 * 1024, COLUMNS = 120 };
@@ -22,35 +24,6 @@ enum { ROOM = 256 * 1024, COLUMNS = 120 };
 static struct cluster *cluster;
 static struct cluster_snapshot *snapshot;
 static char *room;
-
-/* Text with ' for ", with the bytes behind it that a scanner may read. */
-static struct str json_text(const char *text, char *out, size_t size)
-{
-    const size_t n = strlen(text);
-
-    assert_true(n + 64 <= size);
-    memset(out, 0, size);
-    for (size_t i = 0; i < n; i++)
-        out[i] = (char)(text[i] == '\'' ? '"' : text[i]);
-    return (struct str){out, n};
-}
-
-static void deliver(const struct source_sink *sink, enum source_kind kind, const char *type,
-                    const char *name, const char *text)
-{
-    char json[4096];
-    const struct source_delta delta = {
-        .verb = SOURCE_UPSERT,
-        .kind = kind,
-        .type = str_of(type),
-        .name = str_of(name),
-        .json = json_text(text, json, sizeof(json)),
-    };
-    struct err err = {0};
-
-    if (sink->delta(sink->ctx, &delta, &err))
-        fail_msg("%s %s: %s", type, name, err.text);
-}
 
 /* Two zones of four CPUs each, one thread a core, nothing reserved; single-numa-node. */
 static void deliver_machine(const struct source_sink *sink, const char *name)
@@ -62,7 +35,7 @@ static void deliver_machine(const struct source_sink *sink, const char *name)
                    "'capacity':{'cpu':'8','memory':'8Gi'},'allocatable':{'cpu':'8',"
                    "'memory':'8Gi'}}}",
                    name);
-    deliver(sink, SOURCE_NODE, "Node", name, text);
+    deliver(sink, SOURCE_NODE, "Node", "", name, text);
     (void)snprintf(
         text, sizeof(text),
         "{'apiVersion':'topology.node.k8s.io/v1alpha2','kind':'NodeResourceTopology','metadata':{"
@@ -72,7 +45,7 @@ static void deliver_machine(const struct source_sink *sink, const char *name)
         "{'name':'node-1','type':'Node','resources':[{'name':'cpu','capacity':'4','allocatable':"
         "'4','available':'4'}]}]}",
         name);
-    deliver(sink, SOURCE_NRT, "NodeResourceTopology", name, text);
+    deliver(sink, SOURCE_NRT, "NodeResourceTopology", "", name, text);
 }
 
 static int setup(void **state)
@@ -83,7 +56,7 @@ static int setup(void **state)
     const struct source_sink sink = cluster_sink(cluster);
     deliver_machine(&sink, "a");
     deliver_machine(&sink, "b");
-    deliver(&sink, SOURCE_NODE, "Node", "bare",
+    deliver(&sink, SOURCE_NODE, "Node", "", "bare",
             "{'apiVersion':'v1','kind':'Node','metadata':{'name':'bare'},'status':{}}");
     sink.settled(sink.ctx);
     snapshot = cluster_get(cluster);

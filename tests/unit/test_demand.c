@@ -8,6 +8,7 @@
 #include "cluster/context.h"
 #include "cluster/demand.h"
 #include "tests/support/data.h"
+#include "tests/support/deliver.h"
 #include "tests/support/test.h"
 
 /* --- the table alone --- */
@@ -161,22 +162,10 @@ static struct bench start(void)
     return b;
 }
 
-static void send(struct bench *b, enum source_verb verb, enum source_kind kind, const char *type,
-                 const char *name, const char *json)
+static void send(struct bench *b, enum source_kind kind, const char *type, const char *name,
+                 const char *text)
 {
-    char text[1024] = "";
-    struct err err;
-
-    assert_true(strlen(json) + 64 < sizeof(text));
-    for (size_t i = 0; json[i]; i++)
-        text[i] = (char)(json[i] == '\'' ? '"' : json[i]);
-    const struct source_delta delta = {.verb = verb,
-                                       .kind = kind,
-                                       .type = str_of(type),
-                                       .ns = kind == SOURCE_POD ? STR("ns") : STR(""),
-                                       .name = str_of(name),
-                                       .json = str_of(text)};
-    assert_int_equal(b->sink.delta(b->sink.ctx, &delta, &err), 0);
+    deliver(&b->sink, kind, type, kind == SOURCE_POD ? "ns" : "", name, text);
 }
 
 static void put_pod(struct bench *b, const char *name, const char *limits, const char *more)
@@ -187,7 +176,7 @@ static void put_pod(struct bench *b, const char *name, const char *limits, const
                    "{'metadata':{'name':'%s','namespace':'ns'},'spec':{'containers':[{'name':'c',"
                    "'resources':{'limits':{%s},'requests':{%s}}}]},'status':{%s}}",
                    name, limits, limits, more);
-    send(b, SOURCE_UPSERT, SOURCE_POD, "Pod", name, json);
+    send(b, SOURCE_POD, "Pod", name, json);
 }
 
 /* What the newest snapshot says; a copy. */
@@ -237,7 +226,7 @@ static void a_demand_that_comes_back_has_its_serial_again(void **state)
     assert_int_equal(settled(&b).serial, one.serial);
     put_pod(&b, "c", "'cpu':'8','memory':'1Gi'", "");
     assert_int_not_equal(settled(&b).serial, one.serial);
-    send(&b, SOURCE_DELETE, SOURCE_POD, "Pod", "c", "");
+    send(&b, SOURCE_POD, "Pod", "c", "");
     const struct score_demand back = settled(&b);
     assert_memory_equal(&back, &one, sizeof(one));
     cluster_free(b.c);
@@ -287,13 +276,13 @@ static void a_policy_says_who_must_be_alone(void **state)
 
     put_pod(&b, "a", "'cpu':'4','memory':'1Gi'", "");
     assert_false(settled(&b).kinds[0].alone);
-    send(&b, SOURCE_UPSERT, SOURCE_POLICY, "ConcurrencyPolicy", "p",
+    send(&b, SOURCE_POLICY, "ConcurrencyPolicy", "p",
          "{'metadata':{'name':'p'},'spec':{'qosClassMapping':"
          "[{'priority':0,'name':'critical','numaExclusive':true,'match':{}}]}}");
     assert_true(settled(&b).kinds[0].alone);
     put_pod(&b, "b", "'cpu':'4','memory':'1Gi'", ""); /* who comes later, too */
     assert_int_equal(settled(&b).n, 1);
-    send(&b, SOURCE_DELETE, SOURCE_POLICY, "ConcurrencyPolicy", "p", "");
+    send(&b, SOURCE_POLICY, "ConcurrencyPolicy", "p", "");
     assert_false(settled(&b).kinds[0].alone);
     assert_int_equal(settled(&b).n, 1);
     cluster_free(b.c);

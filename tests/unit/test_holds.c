@@ -3,6 +3,7 @@
  * Pods on their way. Nodes have zones of 4 CPUs, single-numa-node, static; a pod of 4 CPUs takes a
  * zone. Wire scores go to 1000, so that nodes differ; the clock is the test's.
  */
+#include "tests/support/deliver.h"
 #include "tests/support/test.h"
 
 #include <errno.h>
@@ -32,27 +33,6 @@ static struct arena arena;
 
 /* ---- the cluster ---- */
 
-static void deliver(enum source_verb verb, enum source_kind kind, const char *type, const char *ns,
-                    const char *name, const char *text)
-{
-    static char json[8192];
-    const size_t n = strlen(text);
-    const struct source_delta delta = {.verb = verb,
-                                       .kind = kind,
-                                       .type = str_of(type),
-                                       .ns = str_of(ns),
-                                       .name = str_of(name),
-                                       .json = {json, n}};
-    struct err err = {0};
-
-    assert_true(n + 64 <= sizeof(json));
-    memset(json, 0, sizeof(json));
-    for (size_t i = 0; i < n; i++)
-        json[i] = (char)(text[i] == '\'' ? '"' : text[i]);
-    if (sink.delta(sink.ctx, &delta, &err))
-        fail_msg("%s %s: %s", type, name, err.text);
-}
-
 /* Zones of so many CPUs. */
 static void put_zones(const char *name, unsigned zones, unsigned cpus)
 {
@@ -63,7 +43,7 @@ static void put_zones(const char *name, unsigned zones, unsigned cpus)
                    "{'metadata':{'name':'%s'},'status':{'allocatable':{'cpu':'%u','memory':'64Gi',"
                    "'pods':'110'},'capacity':{'cpu':'%u','memory':'64Gi','pods':'110'}}}",
                    name, cpus * zones, cpus * zones);
-    deliver(SOURCE_UPSERT, SOURCE_NODE, "Node", "", name, text);
+    deliver(&sink, SOURCE_NODE, "Node", "", name, text);
     n = (size_t)snprintf(text, sizeof(text),
                          "{'apiVersion':'topology.node.k8s.io/v1alpha2','kind':"
                          "'NodeResourceTopology','metadata':{'name':'%s'},'attributes':[{'name':"
@@ -77,7 +57,7 @@ static void put_zones(const char *name, unsigned zones, unsigned cpus)
                               "'capacity':'%u','allocatable':'%u','available':'%u'}]}",
                               z ? "," : "", z, cpus, cpus, cpus);
     (void)snprintf(text + n, sizeof(text) - n, "]}");
-    deliver(SOURCE_UPSERT, SOURCE_NRT, "NodeResourceTopology", "", name, text);
+    deliver(&sink, SOURCE_NRT, "NodeResourceTopology", "", name, text);
 }
 
 static void put_node(const char *name, unsigned zones)
@@ -96,7 +76,7 @@ static void put_pod(const char *name, const char *uid, unsigned cpus, const char
                    "'containers':[{'name':'c','resources':{'requests':{'cpu':'%u','memory':'1Gi'},"
                    "'limits':{'cpu':'%u','memory':'1Gi'}}}]},'status':{'phase':'%s'}}",
                    name, uid, node, cpus, cpus, phase);
-    deliver(SOURCE_UPSERT, SOURCE_POD, "Pod", "ml", name, text);
+    deliver(&sink, SOURCE_POD, "Pod", "ml", name, text);
 }
 
 static void settle(void)
@@ -323,7 +303,7 @@ static void a_hold_ends_when_the_pod_is_bound_or_gone(void **state)
         assert_held(ends[i], "one");
     }
     put_pod("bound", "bound", 1, "two", "Pending");
-    deliver(SOURCE_DELETE, SOURCE_POD, "Pod", "ml", "deleted", "");
+    deliver(&sink, SOURCE_POD, "Pod", "ml", "deleted", "");
     put_pod("replaced", "another", 1, "", "Pending");
     put_pod("failed", "failed", 1, "", "Failed");
     settle();
@@ -332,8 +312,8 @@ static void a_hold_ends_when_the_pod_is_bound_or_gone(void **state)
     assert_int_equal(ended(HOLD_BOUND), 1);
     assert_int_equal(ended(HOLD_GONE), 3);
     assert_int_equal(held(), 1); /* "other", of which nobody has heard yet */
-    deliver(SOURCE_DELETE, SOURCE_NODE, "Node", "", "two", "");
-    deliver(SOURCE_DELETE, SOURCE_NRT, "NodeResourceTopology", "", "two", "");
+    deliver(&sink, SOURCE_NODE, "Node", "", "two", "");
+    deliver(&sink, SOURCE_NRT, "NodeResourceTopology", "", "two", "");
     settle();
     ask_with(&q, "-", 1, pair, 2, 10, memo);
     end(&q);
@@ -422,7 +402,7 @@ static void beside_a_pod_is_as_with_it(void **state)
         assert_int_equal(beside.term[SCORE_LOCALITY], with.term[SCORE_LOCALITY]);
         assert_int_equal(beside.term[SCORE_FRAGMENTATION], with.term[SCORE_FRAGMENTATION]);
         cluster_snapshot_unref(q.snapshot);
-        deliver(SOURCE_DELETE, SOURCE_POD, "Pod", "ml", "guest", "");
+        deliver(&sink, SOURCE_POD, "Pod", "ml", "guest", "");
         settle();
         arena_rewind(&arena, mark);
     }
@@ -441,7 +421,7 @@ static void change_something(uint64_t *seed, unsigned step)
     (void)snprintf(name, sizeof(name), "p-%u", (unsigned)test_random(seed, 20));
     (void)snprintf(node, sizeof(node), "n%02u", (unsigned)test_random(seed, NODES));
     if (test_random(seed, 3) == 0)
-        deliver(SOURCE_DELETE, SOURCE_POD, "Pod", "ml", name, "");
+        deliver(&sink, SOURCE_POD, "Pod", "ml", name, "");
     else
         put_pod(name, name, 1 + step % 4, test_random(seed, 2) ? node : "", "Pending");
     if (test_random(seed, 40) == 0)

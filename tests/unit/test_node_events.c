@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The Events go to the test itself, which is the recorder. Time is told. */
+#include "tests/support/deliver.h"
 #include "tests/support/test.h"
 
 #include <stdio.h>
@@ -66,19 +67,9 @@ static int teardown(void **state)
     return 0;
 }
 
-static void deliver(enum source_kind kind, const char *name, const char *text)
+static void put(enum source_kind kind, const char *name, const char *text)
 {
-    char json[1200] = "";
-
-    for (size_t i = 0; text[i]; i++)
-        json[i] = (char)(text[i] == '\'' ? '"' : text[i]);
-    const struct source_delta delta = {.verb = SOURCE_UPSERT,
-                                       .kind = kind,
-                                       .type = kind == SOURCE_NODE ? STR("Node")
-                                                                   : STR("NodeResourceTopology"),
-                                       .name = str_of(name),
-                                       .json = str_of(json)};
-    assert_int_equal(w.sink.delta(w.sink.ctx, &delta, NULL), 0);
+    deliver(&w.sink, kind, kind == SOURCE_NODE ? "Node" : "NodeResourceTopology", "", name, text);
     w.sink.settled(w.sink.ctx);
 }
 
@@ -90,7 +81,7 @@ static void put_node(const char *name, unsigned gib)
                    "{'apiVersion':'v1','kind':'Node','metadata':{'name':'%s'},'status':{'capacity':"
                    "{'cpu':'8','memory':'%uGi'},'allocatable':{'cpu':'8','memory':'%uGi'}}}",
                    name, gib, gib);
-    deliver(SOURCE_NODE, name, text);
+    put(SOURCE_NODE, name, text);
 }
 
 /* Observed so many seconds after noon. */
@@ -105,7 +96,7 @@ static void put_report(const char *name, unsigned s)
                    "'resources':[{'name':'cpu','capacity':'8','allocatable':'8','available':'8'},{"
                    "'name':'memory','capacity':'16Gi','allocatable':'16Gi','available':'16Gi'}]}]}",
                    name, s / 60, s % 60);
-    deliver(SOURCE_NRT, name, text);
+    put(SOURCE_NRT, name, text);
 }
 
 /* Both clocks, and the look that comes with them. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Decisions under policies and hints, and what people read of them. */
+#include "tests/support/deliver.h"
 #include "tests/support/test.h"
 
 #include <stdio.h>
@@ -26,31 +27,12 @@ struct bench {
     struct arena a;
 };
 
-/* Objects are written with ' for ". */
-static void deliver(struct bench *b, enum source_kind kind, const char *type, const char *name,
-                    const char *text)
-{
-    char json[4096] = {0};
-    struct err err = {0};
-
-    assert_true(strlen(text) + 64 <= sizeof(json));
-    for (size_t i = 0; text[i]; i++)
-        json[i] = (char)(text[i] == '\'' ? '"' : text[i]);
-    const struct source_delta delta = {.verb = SOURCE_UPSERT,
-                                       .kind = kind,
-                                       .type = str_of(type),
-                                       .name = str_of(name),
-                                       .json = {json, strlen(json)}};
-    if (b->sink.delta(b->sink.ctx, &delta, &err))
-        fail_msg("%s %s: %s", type, name, err.text);
-}
-
 static void deliver_policy(struct bench *b, const char *name, const char *spec)
 {
     char text[2048];
 
     (void)snprintf(text, sizeof(text), "{'metadata':{'name':'%s'},'spec':{%s}}", name, spec);
-    deliver(b, SOURCE_POLICY, "ConcurrencyPolicy", name, text);
+    deliver(&b->sink, SOURCE_POLICY, "ConcurrencyPolicy", "", name, text);
 }
 
 /* Node "a": two zones of four CPUs, 21 apart, best-effort; node "bare": nothing known. */
@@ -62,16 +44,16 @@ static int setup(void **state)
     assert_int_equal(cluster_new(&b->cluster, &options, NULL), 0);
     b->sink = cluster_sink(b->cluster);
     b->room = malloc(ROOM);
-    deliver(b, SOURCE_NODE, "Node", "a",
+    deliver(&b->sink, SOURCE_NODE, "Node", "", "a",
             "{'metadata':{'name':'a'},'status':{'capacity':{'cpu':'8','memory':'8Gi'},"
             "'allocatable':{'cpu':'8','memory':'8Gi'}}}");
-    deliver(b, SOURCE_NRT, "NodeResourceTopology", "a",
+    deliver(&b->sink, SOURCE_NRT, "NodeResourceTopology", "", "a",
             "{'metadata':{'name':'a'},'attributes':[{'name':'topologyManagerPolicy','value':"
             "'best-effort'}],'zones':[{'name':'node-0','costs':[{'name':'node-0','value':10},"
             "{'name':'node-1','value':21}],'resources':[{'name':'cpu','capacity':'4'}]},"
             "{'name':'node-1','costs':[{'name':'node-0','value':21},{'name':'node-1','value':10}],"
             "'resources':[{'name':'cpu','capacity':'4'}]}]}");
-    deliver(b, SOURCE_NODE, "Node", "bare", "{'metadata':{'name':'bare'}}");
+    deliver(&b->sink, SOURCE_NODE, "Node", "", "bare", "{'metadata':{'name':'bare'}}");
     *state = b;
     return 0;
 }
@@ -317,11 +299,11 @@ static void signals_are_scored_and_old_ones_listed(void **state)
     struct pod p;
 
     make_pod(&p, 2);
-    deliver(b, SOURCE_SIGNAL, "Signal", "load",
+    deliver(&b->sink, SOURCE_SIGNAL, "Signal", "", "load",
             "{'metadata':{'name':'load'},'spec':{'kind':'computeUtilization','unit':'permille',"
             "'nodes':{'a':{'value':400}}}}");
     deliver(
-        b, SOURCE_SIGNAL, "Signal", "old",
+        &b->sink, SOURCE_SIGNAL, "Signal", "", "old",
         "{'metadata':{'name':'old'},'spec':{'kind':'computeQueue','unit':'count','ttlSeconds':1,"
         "'observedAt':'2000-01-01T00:00:00Z','nodes':{'a':{'value':400}}}}");
     json_t *const j = read_json(b, &p);

@@ -3,6 +3,7 @@
  * Pods that every node refused: a pod wants 4 CPUs of one zone, and a node has two zones of 6 CPUs
  * together. Which zone has how many is what its report says alone. The clock is the test's.
  */
+#include "tests/support/deliver.h"
 #include "tests/support/test.h"
 
 #include <stdio.h>
@@ -31,27 +32,6 @@ static uint64_t now_ns;
 
 /* ---- the cluster ---- */
 
-static void deliver(enum source_verb verb, enum source_kind kind, const char *type, const char *ns,
-                    const char *name, const char *text)
-{
-    static char json[2048];
-    const size_t n = strlen(text);
-    const struct source_delta delta = {.verb = verb,
-                                       .kind = kind,
-                                       .type = str_of(type),
-                                       .ns = str_of(ns),
-                                       .name = str_of(name),
-                                       .json = {json, n}};
-    struct err err = {0};
-
-    assert_true(n + 64 <= sizeof(json));
-    memset(json, 0, sizeof(json));
-    for (size_t i = 0; i < n; i++)
-        json[i] = (char)(text[i] == '\'' ? '"' : text[i]);
-    if (sink.delta(sink.ctx, &delta, &err))
-        fail_msg("%s %s: %s", type, name, err.text);
-}
-
 /* A report: one zone of so many CPUs, and one of the rest of 6. */
 static void report(const char *name, unsigned cpus)
 {
@@ -70,7 +50,7 @@ static void report(const char *name, unsigned cpus)
                               z ? "," : "", z, z ? 6 - cpus : cpus, z ? 6 - cpus : cpus,
                               z ? 6 - cpus : cpus);
     (void)snprintf(text + n, sizeof(text) - n, "]}");
-    deliver(SOURCE_UPSERT, SOURCE_NRT, "NodeResourceTopology", "", name, text);
+    deliver(&sink, SOURCE_NRT, "NodeResourceTopology", "", name, text);
 }
 
 static void put_node(const char *name, unsigned cpus)
@@ -81,7 +61,7 @@ static void put_node(const char *name, unsigned cpus)
                    "{'metadata':{'name':'%s'},'status':{'allocatable':{'cpu':'6','memory':'64Gi',"
                    "'pods':'110'},'capacity':{'cpu':'6','memory':'64Gi','pods':'110'}}}",
                    name);
-    deliver(SOURCE_UPSERT, SOURCE_NODE, "Node", "", name, text);
+    deliver(&sink, SOURCE_NODE, "Node", "", name, text);
     report(name, cpus);
 }
 
@@ -94,7 +74,7 @@ static void put_pod(const char *name, const char *uid, const char *node)
                    "'containers':[{'name':'c','resources':{'limits':{'cpu':'4','memory':'1Gi'}}}]}"
                    "}",
                    name, uid, node);
-    deliver(SOURCE_UPSERT, SOURCE_POD, "Pod", "ml", name, text);
+    deliver(&sink, SOURCE_POD, "Pod", "ml", name, text);
 }
 
 static void settle(void)
@@ -252,7 +232,7 @@ static void who_passes_or_has_a_node_or_is_gone_is_forgotten(void **state)
 
     assert_true(ask("a", pair, 2));
     (void)due_after(0);
-    deliver(SOURCE_DELETE, SOURCE_POD, "Pod", "ml", "a", "");
+    deliver(&sink, SOURCE_POD, "Pod", "ml", "a", "");
     settle();
     (void)due_after(0);
     assert_int_equal(refusals.n, 0);
@@ -277,7 +257,7 @@ static void put_policy(const char *unknown)
                    "{'apiVersion':'orchestration.gokore.io/v1beta1','kind':'ConcurrencyPolicy',"
                    "'metadata':{'name':'strict'},'spec':{'numa':{'unknownTopology':'%s'}}}",
                    unknown);
-    deliver(SOURCE_UPSERT, SOURCE_POLICY, "ConcurrencyPolicy", "", "strict", text);
+    deliver(&sink, SOURCE_POLICY, "ConcurrencyPolicy", "", "strict", text);
 }
 
 /* A policy refuses nodes of which nothing is known. */
@@ -286,7 +266,7 @@ static void a_report_that_appears_makes_it_due(void **state)
     put_policy("Reject");
     put_node("one", 3);
     put_node("two", 4);
-    deliver(SOURCE_DELETE, SOURCE_NRT, "NodeResourceTopology", "", "two", "");
+    deliver(&sink, SOURCE_NRT, "NodeResourceTopology", "", "two", "");
     put_pod("a", "uid-a", "");
     settle();
     assert_true(ask("a", pair, 2));
@@ -421,8 +401,8 @@ static void nodes_that_come_and_go_change_nothing(void **state)
     settle();
     (void)due_after(0);
     assert_int_equal(due_after(5000), 0);
-    deliver(SOURCE_DELETE, SOURCE_NODE, "Node", "", "one", "");
-    deliver(SOURCE_DELETE, SOURCE_NRT, "NodeResourceTopology", "", "one", "");
+    deliver(&sink, SOURCE_NODE, "Node", "", "one", "");
+    deliver(&sink, SOURCE_NRT, "NodeResourceTopology", "", "one", "");
     settle();
     (void)due_after(0);
     assert_int_equal(due_after(5000), 0);

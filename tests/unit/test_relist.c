@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A source that lists everything again: what is as it was costs nothing, what is not named is gone.
  */
+#include "tests/support/deliver.h"
 #include "tests/support/test.h"
 
 #include <errno.h>
@@ -36,25 +37,17 @@ static int teardown(void **state)
     return 0;
 }
 
-/* JSON with ' for ". */
 static int put(struct bench *b, enum source_kind kind, const char *name, uint64_t version,
-               const char *json)
+               const char *text)
 {
-    const size_t n = strlen(json);
-    char *const text = calloc(1, n + 64);
-
-    for (size_t i = 0; i < n; i++)
-        text[i] = (char)(json[i] == '\'' ? '"' : json[i]);
     const struct source_delta delta = {.kind = kind,
                                        .type = STR("Pod"),
                                        .ns = kind == SOURCE_POD ? STR("a") : STR(""),
                                        .name = str_of(name),
                                        .version = version,
-                                       .json = {text, n},
                                        .unlisted = strchr(name, ':') != NULL};
-    const int rc = b->sink.delta(b->sink.ctx, &delta, NULL);
-    free(text);
-    return rc;
+
+    return deliver_delta(&b->sink, delta, text, NULL);
 }
 
 static void put_node(struct bench *b, const char *name, uint64_t version, int files)

@@ -4,6 +4,7 @@
  * as they are documented. Nodes are of a single-numa-node kubelet, whose CPU manager gives a pod of
  * k CPUs the lowest zone that has k free.
  */
+#include "tests/support/deliver.h"
 #include "tests/support/test.h"
 
 #include <stdio.h>
@@ -31,22 +32,6 @@ static struct str json(char *out, const char *text)
     return (struct str){out, n};
 }
 
-static void deliver(const struct source_sink *sink, enum source_kind kind, const char *type,
-                    const char *name, const char *text)
-{
-    static char room[8192];
-    struct err err = {0};
-    const struct source_delta delta = {.verb = SOURCE_UPSERT,
-                                       .kind = kind,
-                                       .type = str_of(type),
-                                       .ns = str_of(kind == SOURCE_POD ? "default" : ""),
-                                       .name = str_of(name),
-                                       .json = json(room, text)};
-
-    if (sink->delta(sink->ctx, &delta, &err))
-        fail_msg("%s: %s", name, err.text);
-}
-
 /* `memory` (GiB) only tells nodes apart for who adds up: no pod asks for any. */
 static void add_node(const struct source_sink *sink, const char *name, unsigned memory)
 {
@@ -56,7 +41,7 @@ static void add_node(const struct source_sink *sink, const char *name, unsigned 
                    "{'metadata':{'name':'%s'},'status':{'capacity':{'cpu':'17','memory':'%uGi',"
                    "'pods':'110'},'allocatable':{'cpu':'16','memory':'%uGi','pods':'110'}}}",
                    name, memory, memory);
-    deliver(sink, SOURCE_NODE, "Node", name, text);
+    deliver(sink, SOURCE_NODE, "Node", "", name, text);
     (void)snprintf(
         text, sizeof(text),
         "{'metadata':{'name':'%s'},'attributes':[{'name':'topologyManagerPolicy','value':"
@@ -69,7 +54,7 @@ static void add_node(const struct source_sink *sink, const char *name, unsigned 
         "'value':'9-16'}],'costs':[{'name':'node-0','value':20},{'name':'node-1','value':10}],"
         "'resources':[{'name':'cpu','capacity':'8','allocatable':'8','available':'8'}]}]}",
         name);
-    deliver(sink, SOURCE_NRT, "NodeResourceTopology", name, text);
+    deliver(sink, SOURCE_NRT, "NodeResourceTopology", "", name, text);
 }
 
 static struct cluster *new_cluster(void)
@@ -430,7 +415,7 @@ static void who_stays_keeps_his_zone(void **state)
                        "{'metadata':{'name':'%s'},'spec':{'nodeName':'n0','containers':[{'name':"
                        "'c','resources':{'limits':{'cpu':'6','memory':'1Gi'}}}]}}",
                        name);
-        deliver(&sink, SOURCE_POD, "Pod", name, text);
+        deliver(&sink, SOURCE_POD, "Pod", "default", name, text);
         sink.settled(sink.ctx);
     }
     const struct source_delta gone = {.verb = SOURCE_DELETE,

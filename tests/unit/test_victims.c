@@ -3,6 +3,7 @@
  * Victims on nodes of two zones of 8 CPUs each, single-numa-node, static: small enough to see who
  * has to go. And at random, against all subsets.
  */
+#include "tests/support/deliver.h"
 #include "tests/support/test.h"
 
 #include <errno.h>
@@ -36,27 +37,6 @@ static char *room, *work;
 static struct arena arena, scratch;
 static uint32_t looks;
 
-static void deliver(enum source_kind kind, const char *type, const char *ns, const char *name,
-                    const char *text)
-{
-    static char json[4096];
-    const size_t n = strlen(text);
-    const struct source_delta delta = {.verb = SOURCE_UPSERT,
-                                       .kind = kind,
-                                       .type = str_of(type),
-                                       .ns = str_of(ns),
-                                       .name = str_of(name),
-                                       .json = {json, n}};
-    struct err err = {0};
-
-    assert_true(n + 64 <= sizeof(json));
-    memset(json, 0, sizeof(json));
-    for (size_t i = 0; i < n; i++)
-        json[i] = (char)(text[i] == '\'' ? '"' : text[i]);
-    if (sink.delta(sink.ctx, &delta, &err))
-        fail_msg("%s %s: %s", type, name, err.text);
-}
-
 static int setup(void **state)
 {
     static const struct cluster_options options = {.max_age_us = 0};
@@ -64,10 +44,10 @@ static int setup(void **state)
     (void)state;
     assert_int_equal(cluster_new(&cluster, &options, NULL), 0);
     sink = cluster_sink(cluster);
-    deliver(SOURCE_NODE, "Node", "", "n",
+    deliver(&sink, SOURCE_NODE, "Node", "", "n",
             "{'metadata':{'name':'n'},'status':{'allocatable':{'cpu':'16','memory':'64Gi',"
             "'pods':'110'},'capacity':{'cpu':'16','memory':'64Gi','pods':'110'}}}");
-    deliver(SOURCE_NRT, "NodeResourceTopology", "", "n",
+    deliver(&sink, SOURCE_NRT, "NodeResourceTopology", "", "n",
             "{'apiVersion':'topology.node.k8s.io/v1alpha2','kind':'NodeResourceTopology',"
             "'metadata':{'name':'n'},'attributes':[{'name':'topologyManagerPolicy','value':"
             "'single-numa-node'},{'name':'topologyManagerScope','value':'container'},"
@@ -120,7 +100,7 @@ static void lodge(const struct lodger *l, uint32_t n)
 
     for (uint32_t i = 0; i < n; i++) {
         pod_text(text, &l[i], "n", i);
-        deliver(SOURCE_POD, "Pod", "ml", l[i].name, text);
+        deliver(&sink, SOURCE_POD, "Pod", "ml", l[i].name, text);
     }
     sink.settled(sink.ctx);
 }
@@ -134,7 +114,7 @@ static void budget(const char *name, const char *app, int allowed)
                    "'namespace':'ml'},'spec':{'selector':{'matchLabels':{'app':'%s'}}},'status':{"
                    "'disruptionsAllowed':%d}}",
                    name, app, allowed);
-    deliver(SOURCE_BUDGET, "PodDisruptionBudget", "ml", name, text);
+    deliver(&sink, SOURCE_BUDGET, "PodDisruptionBudget", "ml", name, text);
 }
 
 /* ---- asking ---- */
@@ -316,7 +296,7 @@ static void plain_pods_go_where_the_sum_is_short(void **state)
                        "'priority':%d,'nodeName':'n','containers':[{'name':'c','resources':{"
                        "'requests':{'cpu':'4'}}}]},'status':{'phase':'Running'}}",
                        i, i, i);
-        deliver(SOURCE_POD, "Pod", "ml", i ? "w1" : "w0", text);
+        deliver(&sink, SOURCE_POD, "Pod", "ml", i ? "w1" : "w0", text);
     }
     sink.settled(sink.ctx);
     expect(4, 10, "w1", 0, VICTIMS_CHANGED, "w0", 0); /* either lets it in */
