@@ -145,8 +145,6 @@ static inline uint64_t lost(const struct demand_kind *k, const struct frag_zone 
 
         if (ask->unbound >> w->column & 1)
             continue;
-        if (w->amount > z->whole[w->column])
-            return lost_rarely(k, z, ask);
         const uint32_t b = demand_times(w, z->before[w->column]);
         const uint32_t a = demand_times(w, z->after[w->column]);
         const uint32_t all = demand_times(w, z->whole[w->column]);
@@ -154,6 +152,8 @@ static inline uint64_t lost(const struct demand_kind *k, const struct frag_zone 
         after = a < after ? a : after;
         whole = all < whole ? all : whole;
     }
+    if (!whole)
+        return lost_rarely(k, z, ask);
     return before == after ? 0 : share_of(before - after, whole);
 }
 
