@@ -7,15 +7,14 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/arena.h"
-#include "base/err.h"
 #include "cluster/snapshot.h"
 #include "decide/decide.h"
 #include "decide/memo.h"
 #include "extender/refusals.h"
 #include "tests/support/data.h"
+#include "tests/support/deliver.h"
 #include "tests/support/random_cluster.h"
 #include "tests/support/test.h"
 
@@ -50,25 +49,18 @@ struct world {
 /* A pod that waits, or is on a node; each that waits anew is another one. */
 static void put_pod(struct world *w, struct waiter *p, const char *node)
 {
-    static char json[1024];
     const unsigned cpus = 4 + (unsigned)test_random(&w->seed, 5);
-    struct err err = {0};
+    char text[512];
 
     if (!node[0])
         (void)snprintf(p->uid, sizeof(p->uid), "uid-%u", w->uids++);
-    memset(json, 0, sizeof(json));
-    (void)snprintf(json, sizeof(json) - 64,
-                   "{\"metadata\":{\"name\":\"%s\",\"namespace\":\"wait\",\"uid\":\"%s\"},\"spec\":"
-                   "{\"nodeName\":\"%s\",\"containers\":[{\"name\":\"c\",\"resources\":{\"limits\":"
-                   "{\"cpu\":\"%u\",\"memory\":\"1Gi\"}}}]}}",
-                   p->name, p->uid, node, cpus);
-    const struct source_delta delta = {.verb = SOURCE_UPSERT,
-                                       .kind = SOURCE_POD,
-                                       .type = STR("Pod"),
-                                       .ns = STR("wait"),
-                                       .name = str_of(p->name),
-                                       .json = {json, strlen(json)}};
-    assert_int_equal(w->sink.delta(w->sink.ctx, &delta, &err), 0);
+    (void)snprintf(
+        text, sizeof(text),
+        "{'metadata':{'name':'%s','namespace':'wait','uid':'%s'},'spec':{'nodeName':'%s',"
+        "'containers':[{'name':'c','resources':{'limits':{'cpu':'%u','memory':'1Gi'}}}]}"
+        "}",
+        p->name, p->uid, node, cpus);
+    deliver(&w->sink, SOURCE_POD, "Pod", "wait", p->name, text);
     w->sink.settled(w->sink.ctx);
 }
 
