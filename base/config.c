@@ -68,7 +68,7 @@ const char *config_nearest(struct str path, struct str name, char *out, size_t r
 
 /* --- storage --- */
 
-static void *field(struct numawise_config *c, const struct config_setting *s)
+static void *place_of(struct numawise_config *c, const struct config_setting *s)
 {
     return (char *)c + s->offset;
 }
@@ -76,16 +76,16 @@ static void *field(struct numawise_config *c, const struct config_setting *s)
 static void store_number(struct numawise_config *c, const struct config_setting *s, int64_t v)
 {
     if (s->type == CONFIG_BOOL)
-        *(bool *)field(c, s) = v != 0;
+        *(bool *)place_of(c, s) = v != 0;
     else if (s->type == CONFIG_CHOICE)
-        *(int *)field(c, s) = (int)v;
+        *(int *)place_of(c, s) = (int)v;
     else
-        *(int64_t *)field(c, s) = v;
+        *(int64_t *)place_of(c, s) = v;
 }
 
 static void store_text(struct numawise_config *c, const struct config_setting *s, struct str v)
 {
-    struct config_text *const text = field(c, s);
+    struct config_text *const text = place_of(c, s);
 
     assert(v.n < CONFIG_TEXT_BYTES);
     memset(text, 0, sizeof(*text));
@@ -239,7 +239,7 @@ int config_set_list(struct numawise_config *c, const struct config_setting *s,
         memcpy(list.p + at, items[i].p, items[i].n);
         at += items[i].n + 1;
     }
-    memcpy(field(c, s), &list, sizeof(list));
+    memcpy(place_of(c, s), &list, sizeof(list));
     return 0;
 }
 
