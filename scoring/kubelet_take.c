@@ -18,18 +18,24 @@ struct list {
     uint32_t n;
 };
 
-/* Not of UNIT_ALL. */
-static inline uint16_t unit_of(const struct take_acc *a, uint32_t cpu, enum unit unit)
+/* The ids of all CPUs in one kind of unit, not UNIT_ALL: that of CPU c stands at c * IDS. */
+enum { IDS = sizeof(struct node_cpu) / sizeof(uint16_t) };
+static inline const uint16_t *ids_of(const struct take_acc *a, enum unit unit)
 {
     static const uint8_t at[] = {
-        [UNIT_ZONE] = offsetof(struct node_cpu, zone),
-        [UNIT_SOCKET] = offsetof(struct node_cpu, socket),
-        [UNIT_L3] = offsetof(struct node_cpu, l3),
-        [UNIT_CORE] = offsetof(struct node_cpu, core),
+        [UNIT_ZONE] = offsetof(struct node_cpu, zone) / sizeof(uint16_t),
+        [UNIT_SOCKET] = offsetof(struct node_cpu, socket) / sizeof(uint16_t),
+        [UNIT_L3] = offsetof(struct node_cpu, l3) / sizeof(uint16_t),
+        [UNIT_CORE] = offsetof(struct node_cpu, core) / sizeof(uint16_t),
     };
-    const void *const id = (const char *)&a->node->cpus.cpu[cpu] + at[unit];
+    const void *const first = a->node->cpus.cpu;
 
-    return *(const uint16_t *)id;
+    return (const uint16_t *)first + at[unit];
+}
+
+static uint16_t unit_of(const struct take_acc *a, uint32_t cpu, enum unit unit)
+{
+    return ids_of(a, unit)[(size_t)cpu * IDS];
 }
 
 static uint32_t first_cpu(const struct take_acc *a, const uint64_t *set)
@@ -110,9 +116,12 @@ static void take_one(struct take_acc *a, uint32_t cpu)
  */
 static void take_listed(struct take_acc *a, enum unit unit)
 {
-    for (uint32_t c = 0; c < a->node->machine.n_cpus; c++) {
-        if (a->node->cpus.cpu[c].zone == TOPO_NONE ||
-            !(a->room->counts[unit_of(a, c, unit)] & LISTED))
+    const struct node_cpu *const cpus = a->node->cpus.cpu;
+    const uint16_t *const ids = ids_of(a, unit);
+    const uint32_t *const counts = a->room->counts, n = a->node->machine.n_cpus;
+
+    for (uint32_t c = 0; c < n; c++) {
+        if (cpus[c].zone == TOPO_NONE || !(counts[ids[(size_t)c * IDS]] & LISTED))
             continue;
         cpuset_add(a->chosen, c);
         cpuset_del(a->free, c);
@@ -140,34 +149,60 @@ static size_t most_units(const struct topo_machine *m)
     return m->n_cpus > m->n_zones ? m->n_cpus : m->n_zones;
 }
 
-/*
- * Append the units `inner` that have a free CPU inside the unit `id` of kind `outer`, ordered by
- * their free CPUs (in the whole unit, also outside of `outer`), then by id.
- */
-static void add_units(struct take_acc *a, struct list *l, enum unit inner, enum unit outer,
-                      uint16_t id)
+/* The free CPUs of each unit of a kind into `counts`. */
+static void count_free(struct take_acc *a, enum unit unit)
 {
+    const uint16_t *const ids = ids_of(a, unit);
+    uint32_t *const counts = a->room->counts;
+
+    memset(counts, 0, sizes_of(a, unit).n * sizeof(*counts));
+    for (uint32_t w = 0; w < a->node->cpu_words; w++) {
+        for (uint64_t free = a->free[w]; free; free &= free - 1)
+            counts[ids[(w * 64 + (size_t)__builtin_ctzll(free)) * IDS]]++;
+    }
+}
+
+/* Append the units `inner` that have a free CPU inside the unit `id` of kind `outer`. */
+static void list_inside(struct take_acc *a, struct list *l, enum unit inner, enum unit outer,
+                        uint16_t id)
+{
+    const size_t words = a->node->cpu_words;
+    const uint64_t *const zone = outer == UNIT_ZONE ? a->node->cpus.zone_set + id * words : NULL;
+    const uint16_t *const ids = ids_of(a, inner), *const outer_ids = ids_of(a, outer);
     uint32_t *const counts = a->room->counts;
     const uint32_t from = l->n;
 
-    memset(counts, 0, sizes_of(a, inner).n * sizeof(*counts));
-    for (uint32_t w = 0; w < a->node->cpu_words; w++) {
-        for (uint64_t free = a->free[w]; free; free &= free - 1) {
-            const uint32_t c = w * 64 + (uint32_t)__builtin_ctzll(free);
-            const uint16_t unit = unit_of(a, c, inner);
-            const bool inside = outer == UNIT_ALL || unit_of(a, c, outer) == id;
+    for (size_t w = 0; w < words; w++) {
+        for (uint64_t free = a->free[w] & (zone ? zone[w] : UINT64_MAX); free; free &= free - 1) {
+            const size_t c = (w * 64 + (size_t)__builtin_ctzll(free)) * IDS;
 
             /* The upper half of a count says that the unit is listed. */
-            if (inside && !(counts[unit] & LISTED)) {
-                l->id[l->n++] = unit;
-                counts[unit] |= LISTED;
-            }
-            counts[unit]++;
+            if ((!zone && outer_ids[c] != id) || counts[ids[c]] & LISTED)
+                continue;
+            l->id[l->n++] = ids[c];
+            counts[ids[c]] |= LISTED;
         }
     }
     for (uint32_t i = from; i < l->n; i++)
         counts[l->id[i]] &= ~LISTED;
-    sort_units(l, from, counts);
+}
+
+/*
+ * The same in their order, for which they are counted: by their free CPUs (in the whole unit, also
+ * outside of `outer`), then by id.
+ */
+static void add_units(struct take_acc *a, struct list *l, enum unit inner, enum unit outer,
+                      uint16_t id)
+{
+    const uint32_t from = l->n, n = sizes_of(a, inner).n;
+
+    if (outer != UNIT_ALL)
+        list_inside(a, l, inner, outer, id);
+    for (uint32_t i = 0; outer == UNIT_ALL && i < n; i++) {
+        if (a->room->counts[i])
+            l->id[l->n++] = (uint16_t)i;
+    }
+    sort_units(l, from, a->room->counts);
 }
 
 /* Zones contain sockets, or sockets contain zones (k8s: numaFirst, socketsFirst). */
@@ -191,9 +226,11 @@ static struct list ordered(struct take_acc *a, enum unit unit, uint16_t *room, u
     else if (unit == UNIT_CORE)
         parent = second;
     if (parent == UNIT_ALL) {
+        count_free(a, unit);
         add_units(a, &l, unit, UNIT_ALL, 0);
         return l;
     }
+    count_free(a, top);
     if (parent == top) {
         add_units(a, &outer, parent, UNIT_ALL, 0);
     } else {
@@ -201,9 +238,11 @@ static struct list ordered(struct take_acc *a, enum unit unit, uint16_t *room, u
         struct list outermost = {.id = room};
 
         add_units(a, &outermost, top, UNIT_ALL, 0);
+        count_free(a, parent);
         for (uint32_t i = 0; i < outermost.n; i++)
             add_units(a, &outer, parent, top, outermost.id[i]);
     }
+    count_free(a, unit);
     for (uint32_t i = 0; i < outer.n; i++)
         add_units(a, &l, unit, parent, outer.id[i]);
     return l;
@@ -230,7 +269,7 @@ static void take_whole(struct take_acc *a, enum unit unit)
     if (!any_fits(a, sizes))
         return;
     const struct list l = ordered(a, unit, a->room->units, a->room->inner);
-    for (uint32_t i = 0; i < l.n; i++) { /* add_units has just counted what is free */
+    for (uint32_t i = 0; i < l.n; i++) { /* what is free has just been counted */
         uint32_t *const free = &a->room->counts[l.id[i]];
 
         if ((*free & ~LISTED) != whole_size(a, unit, l.id[i]) ||
@@ -289,20 +328,27 @@ static void take_l3(struct take_acc *a)
     }
 }
 
+/* Free CPUs of one unit, the lowest first, as long as they are needed. */
+static void take_free_of(struct take_acc *a, const uint16_t *ids, uint16_t id)
+{
+    for (uint32_t w = 0; w < a->node->cpu_words; w++) {
+        for (uint64_t free = a->free[w]; free && !take_satisfied(a); free &= free - 1) {
+            const uint32_t c = w * 64 + (uint32_t)__builtin_ctzll(free);
+
+            if (ids[(size_t)c * IDS] == id)
+                take_one(a, c);
+        }
+    }
+}
+
 static void take_single(struct take_acc *a)
 {
     const bool spread = a->node->kubelet.cpu_options & KUBELET_DISTRIBUTE_ACROSS_CORES;
     const enum unit unit = spread ? UNIT_SOCKET : UNIT_CORE;
     const struct list l = ordered(a, unit, a->room->units, a->room->inner);
 
-    for (uint32_t i = 0; i < l.n; i++) {
-        for (uint32_t c = first_cpu(a, a->free); c < end_cpu(a); c = next_cpu(a, a->free, c)) {
-            if (take_satisfied(a))
-                return;
-            if (unit_of(a, c, unit) == l.id[i])
-                take_one(a, c);
-        }
-    }
+    for (uint32_t i = 0; i < l.n && !take_satisfied(a); i++)
+        take_free_of(a, ids_of(a, unit), l.id[i]);
 }
 
 bool take_packed(struct take_acc *a, bool by_l3)
