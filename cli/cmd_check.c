@@ -24,6 +24,7 @@
 #include "kube/hints.h"
 #include "kube/lock_policy.h"
 #include "kube/namespace.h"
+#include "kube/nrt_emit.h"
 #include "kube/object.h"
 #include "kube/policy.h"
 #include "kube/signal.h"
@@ -103,6 +104,24 @@ static void check_hints(struct check *c, const struct kube_document *doc,
     }
 }
 
+/* Those with our prefix; others are for others to judge. */
+static void check_attributes(struct check *c, const struct kube_document *doc,
+                             const struct kube_nrt *nrt)
+{
+    for (uint32_t i = 0; i < nrt->n_attributes; i++) {
+        const struct kube_nrt_attribute *const at = &nrt->attributes[i];
+        CLEANUP(buf_free) struct buf field = {0};
+        struct kube_nrt_attribute unused;
+        struct err err;
+
+        if (!str_starts(at->name, KUBE_HINT_PREFIX) ||
+            kube_nrt_attribute_check(&unused, at->name, at->value, &err) == 0)
+            continue;
+        buf_printf(&field, "attributes[%.*s]", STR_ARG(at->name));
+        field_problem(c, doc, field.failed ? "" : field.p, err.text);
+    }
+}
+
 /* --- kinds of our own: field by field --- */
 
 static int decode_policy(struct check *c, struct str json, struct err *err)
@@ -178,8 +197,13 @@ static int decode(struct check *c, const struct kube_document *doc, struct err *
         return kube_namespace_decode(&ns, doc->json, &c->arena, err);
     if (str_is(doc->meta.kind, "Node"))
         return kube_node_decode(&node, doc->json, &c->arena, err);
-    if (str_is(doc->meta.kind, "NodeResourceTopology"))
-        return kube_nrt_decode(&nrt, doc->json, &c->arena, err);
+    if (str_is(doc->meta.kind, "NodeResourceTopology")) {
+        const int rc = kube_nrt_decode(&nrt, doc->json, &c->arena, err);
+
+        if (rc == 0)
+            check_attributes(c, doc, &nrt);
+        return rc;
+    }
     const int rc = kube_pod_decode(&pod, doc->json, &c->arena, err);
     if (rc == 0)
         check_hints(c, doc, &pod);

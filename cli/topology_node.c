@@ -159,48 +159,21 @@ static bool is_setting(struct str name)
     return false;
 }
 
-static void read_attribute(struct scan *s, struct kube_nrt_attribute *out, struct arena *a)
+static int put_settings(struct topology_node *n, const struct kube_nrt *nrt, struct arena *a)
 {
-    if (!scan_object(s))
-        return;
-    while (scan_key(s)) {
-        if (scan_at(s, "name"))
-            (void)scan_text(s, &out->name, a);
-        else if (scan_at(s, "value"))
-            (void)scan_text(s, &out->value, a);
-    }
-}
+    struct kube_nrt_attribute *const list = arena_array(a, nrt->n_attributes, sizeof(*list));
 
-static void read_attributes(struct scan *s, struct topology_node *n, struct arena *a)
-{
-    uint32_t most = 0;
+    if (!list && nrt->n_attributes)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < nrt->n_attributes; i++) {
+        const struct kube_nrt_attribute *const at = &nrt->attributes[i];
+        struct kube_nrt_attribute checked;
 
-    if (!scan_count(s, &most))
-        return;
-    struct kube_nrt_attribute *const list = arena_array(a, most, sizeof(*list));
-    if (!list || !scan_array(s))
-        return;
-    for (n->n_settings = 0; scan_item(s);) {
-        struct kube_nrt_attribute one = {0}, checked;
-
-        read_attribute(s, &one, a);
-        if (is_setting(one.name) && !kube_nrt_attribute_check(&checked, one.name, one.value, NULL))
+        if (is_setting(at->name) && !kube_nrt_attribute_check(&checked, at->name, at->value, NULL))
             list[n->n_settings++] = checked;
     }
     n->settings = list;
-}
-
-/* Of a report that decodes: what could not be read is left out. */
-static void read_settings(struct topology_node *n, struct str json, struct arena *a)
-{
-    struct scan s;
-
-    scan_init(&s, json, 0);
-    if (!scan_object(&s))
-        return;
-    while (scan_key(&s))
-        if (scan_at(&s, "attributes"))
-            read_attributes(&s, n, a);
+    return 0;
 }
 
 /* --- both --- */
@@ -214,10 +187,9 @@ static int read_report(struct topology_node *n, struct report *r, struct err *er
     int rc = open_arena(r, err);
     if (rc == 0)
         rc = kube_nrt_decode(&nrt, buf_view(&r->json), &r->arena, err);
-    if (rc == 0 && nrt.zones && put_devices(&n->machine, &nrt, &r->arena))
+    if (rc == 0 && nrt.zones &&
+        (put_devices(&n->machine, &nrt, &r->arena) || put_settings(n, &nrt, &r->arena)))
         rc = err_set(err, -ENOMEM, "no memory");
-    if (rc == 0)
-        read_settings(n, buf_view(&r->json), &r->arena);
     return rc;
 }
 

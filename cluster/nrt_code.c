@@ -346,9 +346,9 @@ static void walk_lists(struct code *c, struct kube_nrt *n)
     n->pci = pci;
 }
 
-/* Whoever adds a field to one of these adds it to the walk. */
+/* Whoever adds a field to one of these adds it to the walk; `attributes` are not kept. */
 _Static_assert(sizeof(void *) != 8 ||
-                   (sizeof(struct kube_nrt) == 272 && sizeof(struct kube_nrt_zone) == 144 &&
+                   (sizeof(struct kube_nrt) == 288 && sizeof(struct kube_nrt_zone) == 144 &&
                     sizeof(struct kube_nrt_resource) == 56 &&
                     sizeof(struct kube_nrt_device) == 48 &&
                     sizeof(struct kube_nrt_holding) == 112 && sizeof(struct kube_nrt_block) == 32 &&

@@ -74,7 +74,7 @@ static void *grow(struct growing *g, struct scan *s, struct arena *a)
     return g->at + g->n++ * g->size;
 }
 
-static void read_attribute(struct scan *s, struct nrt_attribute *out, struct arena *a)
+static void read_attribute(struct scan *s, struct kube_nrt_attribute *out, struct arena *a)
 {
     if (!scan_object(s))
         return;
@@ -88,14 +88,15 @@ static void read_attribute(struct scan *s, struct nrt_attribute *out, struct are
 
 static void read_attributes(struct scan *s, struct nrt_attributes *out, struct arena *a)
 {
-    struct growing list = {.size = sizeof(struct nrt_attribute)};
-    struct nrt_attribute *one;
+    struct growing list = {.size = sizeof(struct kube_nrt_attribute)};
+    struct kube_nrt_attribute *one;
 
     if (!scan_array(s))
         return;
     while (scan_item(s) && (one = grow(&list, s, a)))
         read_attribute(s, one, a);
-    *out = (struct nrt_attributes){(const struct nrt_attribute *)(const void *)list.at, list.n};
+    *out =
+        (struct nrt_attributes){(const struct kube_nrt_attribute *)(const void *)list.at, list.n};
 }
 
 static void read_cost(struct scan *s, struct raw_cost *out, struct arena *a)
@@ -376,7 +377,7 @@ static int read_payloads(struct raw_nrt *raw, struct arena *a, struct err *err)
     int rc = 0;
 
     for (uint32_t i = 0; i < raw->attributes.n && rc == 0; i++) {
-        const struct nrt_attribute *const at = &raw->attributes.at[i];
+        const struct kube_nrt_attribute *const at = &raw->attributes.at[i];
 
         if (str_is(at->name, NRT_PREFIX "placements"))
             rc = nrt_read_placements(&raw->nrt, at->value, a, err);
@@ -408,6 +409,8 @@ int kube_nrt_decode(struct kube_nrt *out, struct str json, struct arena *a, stru
         arena_rewind(a, mark);
         return rc;
     }
+    raw.nrt.attributes = raw.attributes.at;
+    raw.nrt.n_attributes = raw.attributes.n;
     *out = raw.nrt;
     return 0;
 }

@@ -36,7 +36,7 @@ static int unknown(struct settings *s, struct str name, struct str value)
     return 0;
 }
 
-static int bad(struct settings *s, const struct nrt_attribute *at, const char *expected)
+static int bad(struct settings *s, const struct kube_nrt_attribute *at, const char *expected)
 {
     return err_set(s->err, -EINVAL, "attributes[%.*s]: \"%.60s\" is not %s", STR_ARG(at->name),
                    at->value.n ? at->value.p : "", expected);
@@ -54,7 +54,7 @@ static const struct {
     {"single-numa-node", "SingleNUMANode", KUBELET_POLICY_SINGLE_NUMA_NODE},
 };
 
-static int read_policy(struct settings *s, const struct nrt_attribute *at)
+static int read_policy(struct settings *s, const struct kube_nrt_attribute *at)
 {
     for (size_t i = 0; i < ARRAY_LEN(policies); i++) {
         if (str_is(at->value, policies[i].attribute)) {
@@ -66,7 +66,7 @@ static int read_policy(struct settings *s, const struct nrt_attribute *at)
     return unknown(s, at->name, at->value);
 }
 
-static int read_scope(struct settings *s, const struct nrt_attribute *at)
+static int read_scope(struct settings *s, const struct kube_nrt_attribute *at)
 {
     const bool pod = str_is(at->value, "pod");
 
@@ -99,7 +99,7 @@ static int read_deprecated(struct settings *s, struct str value)
     return s->nrt->has_policy ? 0 : unknown(s, STR("topologyPolicies"), value);
 }
 
-static int read_max_zones(struct settings *s, const struct nrt_attribute *at)
+static int read_max_zones(struct settings *s, const struct kube_nrt_attribute *at)
 {
     uint64_t n;
 
@@ -110,7 +110,7 @@ static int read_max_zones(struct settings *s, const struct nrt_attribute *at)
     return 0;
 }
 
-static int read_prefer_closest(struct settings *s, const struct nrt_attribute *at)
+static int read_prefer_closest(struct settings *s, const struct kube_nrt_attribute *at)
 {
     const bool on = str_is(at->value, "true");
 
@@ -121,7 +121,7 @@ static int read_prefer_closest(struct settings *s, const struct nrt_attribute *a
     return 0;
 }
 
-static int read_topology_options(struct settings *s, const struct nrt_attribute *at)
+static int read_topology_options(struct settings *s, const struct kube_nrt_attribute *at)
 {
     struct str rest = at->value;
     int rc = 0;
@@ -146,7 +146,7 @@ static int read_topology_options(struct settings *s, const struct nrt_attribute 
 
 /* --- CPU and Memory Manager --- */
 
-static int read_cpu_policy(struct settings *s, const struct nrt_attribute *at)
+static int read_cpu_policy(struct settings *s, const struct kube_nrt_attribute *at)
 {
     const bool is_static = str_is(at->value, "static");
 
@@ -157,7 +157,7 @@ static int read_cpu_policy(struct settings *s, const struct nrt_attribute *at)
     return 0;
 }
 
-static int read_memory_policy(struct settings *s, const struct nrt_attribute *at)
+static int read_memory_policy(struct settings *s, const struct kube_nrt_attribute *at)
 {
     const bool is_static = str_is(at->value, "Static");
 
@@ -189,7 +189,7 @@ static uint32_t cpu_option(struct str name)
     return 0;
 }
 
-static int read_cpu_options(struct settings *s, const struct nrt_attribute *at)
+static int read_cpu_options(struct settings *s, const struct kube_nrt_attribute *at)
 {
     struct str rest = at->value;
     int rc = 0;
@@ -219,7 +219,7 @@ int nrt_check_cpus(struct str list, const char *field, struct err *err)
     return rc < 0 ? err_set(err, -EINVAL, "%s: %s", field, why.text) : 0;
 }
 
-static int read_reserved(struct settings *s, const struct nrt_attribute *at)
+static int read_reserved(struct settings *s, const struct kube_nrt_attribute *at)
 {
     s->nrt->reserved_cpus = at->value;
     s->nrt->has_reserved = true;
@@ -228,14 +228,14 @@ static int read_reserved(struct settings *s, const struct nrt_attribute *at)
 
 /* --- age --- */
 
-static int read_observed(struct settings *s, const struct nrt_attribute *at)
+static int read_observed(struct settings *s, const struct kube_nrt_attribute *at)
 {
     if (clock_parse_rfc3339(at->value, &s->nrt->observed_us) < 0)
         return bad(s, at, "a time (RFC 3339)");
     return 0;
 }
 
-static int read_generation(struct settings *s, const struct nrt_attribute *at)
+static int read_generation(struct settings *s, const struct kube_nrt_attribute *at)
 {
     if (!str_u64(at->value, &s->nrt->generation))
         return bad(s, at, "an integer");
@@ -245,7 +245,7 @@ static int read_generation(struct settings *s, const struct nrt_attribute *at)
 
 static const struct {
     const char *name;
-    int (*read)(struct settings *s, const struct nrt_attribute *at);
+    int (*read)(struct settings *s, const struct kube_nrt_attribute *at);
 } readers[] = {
     {"topologyManagerPolicy", read_policy},
     {"topologyManagerScope", read_scope},
@@ -260,7 +260,7 @@ static const struct {
     {NRT_PREFIX "generation", read_generation},
 };
 
-static int read_setting(struct settings *s, const struct nrt_attribute *at)
+static int read_setting(struct settings *s, const struct kube_nrt_attribute *at)
 {
     for (size_t i = 0; i < ARRAY_LEN(readers); i++) {
         if (str_is(at->name, readers[i].name))
@@ -427,7 +427,7 @@ int nrt_read_zone_settings(struct kube_nrt_zone *zone, const struct nrt_attribut
         return err_set(err, -ENOMEM, "no room in the arena");
     zone->free = frees;
     for (uint32_t i = 0; i < attributes->n; i++) {
-        const struct nrt_attribute *const at = &attributes->at[i];
+        const struct kube_nrt_attribute *const at = &attributes->at[i];
         struct str name;
 
         if (!own_name(at->name, &name))

@@ -10,15 +10,11 @@
 
 #include "base/attr.h"
 #include "base/str.h"
+#include "kube/object.h"
 
 struct buf;
 struct err;
 struct topo_machine;
-
-/* An attribute of the object; the name is whole, with its prefix. */
-struct kube_nrt_attribute {
-    struct str name, value;
-};
 
 /*
  * What is published. Of an idle machine: available = allocatable. Nothing is known of what pods

@@ -14,12 +14,8 @@
 
 enum { NRT_PAYLOAD_BYTES = 8 * 1024 * 1024 }; /* of one attribute; etcd lets 1.5 MiB in */
 
-struct nrt_attribute {
-    struct str name, value;
-};
-
 struct nrt_attributes {
-    const struct nrt_attribute *at; /* [n] */
+    const struct kube_nrt_attribute *at; /* [n] */
     uint32_t n;
 };
 

@@ -95,6 +95,11 @@ struct kube_nrt_holding {
     uint32_t n_devices;
 };
 
+/* An attribute of the object; the name is whole, with its prefix. */
+struct kube_nrt_attribute {
+    struct str name, value;
+};
+
 /* The link of a GPU to a peer. */
 struct kube_nrt_link {
     struct str to; /* id */
@@ -135,6 +140,9 @@ struct kube_nrt {
     uint32_t n_holdings;
     const struct kube_nrt_pci *pci; /* by id */
     uint32_t n_pci;
+    /* The object's attributes as they are written; of one that was decoded alone. */
+    const struct kube_nrt_attribute *attributes;
+    uint32_t n_attributes;
 };
 
 /* Of JSON that is known to be valid: what stands behind all three fields is not looked at. */

@@ -264,10 +264,33 @@ static void a_hint_is_named_as_it_is_written(void **state)
                 "integer from 0 to 2147483647\n");
 }
 
+/* What it cannot mean would be a node that is not modelled. */
+static void an_attribute_that_nobody_knows_is_named(void **state)
+{
+    write_file("a.yaml",
+               "kind: NodeResourceTopology\napiVersion: topology.node.k8s.io/v1alpha2\n"
+               "metadata: {name: node}\nattributes:\n"
+               "- {name: orchestration.gokore.io/memory-manager-polcy, value: None}\n"
+               "- {name: orchestration.gokore.io/cpu-manager-policy, value: Static}\n"
+               "- {name: example.com/mine, value: '1'}\n"
+               "zones:\n- {name: node-0, type: Node, resources: [{name: cpu, capacity: '4', "
+               "allocatable: '4', available: '4'}]}\n");
+    check(1);
+    assert_non_null(strstr(out.p,
+                           "/a.yaml:5:3: attributes[orchestration.gokore.io/"
+                           "memory-manager-polcy]: unknown attribute \"memory-manager-polcy\" "
+                           "(did you mean \"memory-manager-policy\"?)\n"));
+    assert_non_null(strstr(out.p, "/a.yaml:6:3: attributes[orchestration.gokore.io/"
+                                  "cpu-manager-policy]: cpu-manager-policy: \"Static\" is not one "
+                                  "of: none static"));
+    assert_null(strstr(out.p, "example.com"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(a_hint_is_named_as_it_is_written),
+        T(an_attribute_that_nobody_knows_is_named),
         T(a_group_that_a_small_pod_holds_open_is_a_warning_and_no_error),
         T(nodes_of_which_the_same_is_assumed_are_told_together),
         T(what_a_server_would_call_unknown_is_a_warning_where_it_stands),
