@@ -91,6 +91,7 @@ func (s *suite) run(self, source string) {
 		{"kube-scheduler with nothing in between", s.playDirect},
 		{"control: the same pod, and a kube-scheduler without numawise", s.playControl},
 		{"our CustomResourceDefinitions in the API server", s.playDefinitions},
+		{"who may use a LockPolicy", s.playLockUse},
 		{"the end", s.playEnd},
 	} {
 		fmt.Printf("\n%s\n", scenario.title)
