@@ -27,6 +27,7 @@
 #include "kube/nrt_emit.h"
 #include "kube/object.h"
 #include "kube/policy.h"
+#include "kube/positions.h"
 #include "kube/signal.h"
 
 static const struct args_command command = {
@@ -101,6 +102,34 @@ static void check_hints(struct check *c, const struct kube_document *doc,
         kube_hint_annotation(&field, pod->hints[i].key);
         buf_text(&field, "]");
         field_problem(c, doc, field.failed ? "" : field.p, err.text);
+    }
+}
+
+static bool is_hint(struct str quoted)
+{
+    return str_starts(quoted, "\"" KUBE_HINT_PREFIX) ||
+           str_is(quoted, "\"" KUBE_HINT_INGRESS "\"") ||
+           str_is(quoted, "\"" KUBE_HINT_EGRESS "\"");
+}
+
+/* JSON may have a key twice, of which the last counts: who wrote it meant one of them. */
+static void check_doubles(struct check *c, const struct kube_document *doc)
+{
+    const char *const where = annotations_of(doc->meta.kind);
+    const struct str all = kube_json_find(doc->json, str_of(where));
+    struct str key, value, other;
+
+    for (size_t at = 0; kube_json_step(all, &at, &key, &value);) {
+        bool is_double = false;
+
+        for (size_t i = 0; is_hint(key) && kube_json_step(all, &i, &other, &value) && i < at;)
+            is_double = is_double || str_eq(key, other);
+        if (is_double) {
+            CLEANUP(buf_free) struct buf field = {0};
+
+            buf_printf(&field, "%s[%.*s]", where, (int)key.n - 2, key.p + 1);
+            field_problem(c, doc, field.failed ? "" : field.p, "given twice");
+        }
     }
 }
 
@@ -205,8 +234,10 @@ static int decode(struct check *c, const struct kube_document *doc, struct err *
         return rc;
     }
     const int rc = kube_pod_decode(&pod, doc->json, &c->arena, err);
-    if (rc == 0)
+    if (rc == 0) {
         check_hints(c, doc, &pod);
+        check_doubles(c, doc);
+    }
     return rc;
 }
 

@@ -264,6 +264,21 @@ static void a_hint_is_named_as_it_is_written(void **state)
                 "integer from 0 to 2147483647\n");
 }
 
+/* In YAML no key comes twice; in JSON one may. */
+static void a_hint_that_is_given_twice_is_named(void **state)
+{
+    write_file("a.json",
+               "{\"kind\":\"Pod\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"p\",\n"
+               "\"annotations\":{\"orchestration.gokore.io/max-locks\":\"5\",\"a\":\"1\",\n"
+               "\"a\":\"2\",\"orchestration.gokore.io/max-locks\":\"6\"}},\n"
+               "\"spec\":{\"containers\":[{\"name\":\"c\"}]}}\n");
+    check(1);
+    assert_non_null(strstr(out.p,
+                           ": metadata.annotations[orchestration.gokore.io/max-locks]: given "
+                           "twice\n"));
+    assert_null(strchr(strchr(out.p, '\n') + 1, '\n')); /* once, and of nothing else */
+}
+
 /* What it cannot mean would be a node that is not modelled. */
 static void an_attribute_that_nobody_knows_is_named(void **state)
 {
@@ -291,6 +306,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(a_hint_is_named_as_it_is_written),
         T(an_attribute_that_nobody_knows_is_named),
+        T(a_hint_that_is_given_twice_is_named),
         T(a_group_that_a_small_pod_holds_open_is_a_warning_and_no_error),
         T(nodes_of_which_the_same_is_assumed_are_told_together),
         T(what_a_server_would_call_unknown_is_a_warning_where_it_stands),
