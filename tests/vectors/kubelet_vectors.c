@@ -543,7 +543,7 @@ static int read_options(struct options *o, int argc, char **argv)
         else
             return fputs(usage, stderr), 2;
     }
-    return -1;
+    return optind < argc ? -1 : (fputs(usage, stderr), 2);
 }
 
 int main(int argc, char **argv)
