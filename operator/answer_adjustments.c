@@ -425,7 +425,7 @@ static void send_dry_run(struct op_call *c, struct str ns, struct str name, stru
     emit_key(&e, "status"), emit_raw(&e, status);
     emit_end(&e);
     buf_text(&c->out, "\n");
-    op_done(c, 200);
+    op_done(c, 202);
 }
 
 static void store(struct op *op, struct op_call *c, struct op_object *old, struct str ns,

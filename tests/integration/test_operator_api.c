@@ -345,7 +345,7 @@ static void await_judgement(const char *body, const char *text)
     const uint64_t limit = clock_monotonic_ns() + PATIENCE_MS * UINT64_C(1000000);
     struct buf b = {0};
 
-    while (call("POST", "/v1/resource-adjustments/bank", body, &b) != 200 || !strstr(b.p, text)) {
+    while (call("POST", "/v1/resource-adjustments/bank", body, &b) != 202 || !strstr(b.p, text)) {
         if (clock_monotonic_ns() > limit)
             fail_msg("%s: no \"%s\" in: %s", body, text, b.p);
         (void)poll(NULL, 0, 20);

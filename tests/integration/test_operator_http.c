@@ -109,7 +109,7 @@ static void a_quota_in_a_file_counts(void **state)
     test_write(path, STR("apiVersion: v1\nkind: ResourceQuota\nmetadata: {name: cpus, namespace: "
                          "edge}\nspec: {hard: {cpu: 2500m}}\n"));
     for (int i = 0; i < 400; i++) {
-        if (ask("POST", "/v1/resource-adjustments/edge", body, &b) == 200 &&
+        if (ask("POST", "/v1/resource-adjustments/edge", body, &b) == 202 &&
             strstr(b.p, "ResourceQuota"))
             break;
         (void)usleep(20000);

@@ -593,7 +593,7 @@ static void a_dry_run_stores_nothing(void **state)
     struct answer a =
         call(b, HTTP_POST, CALL "default", "{" WEB ",'cpuShares':1024,'dryRun':true}");
 
-    assert_int_equal(a.status, 200);
+    assert_int_equal(a.status, 202);
     assert_string_equal(text_at(&a, "status.outcome"), "Feasible");
     assert_string_equal(text_at(&a, "kind"), "ResourceAdjustment");
     done(&a);
