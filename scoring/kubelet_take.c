@@ -93,15 +93,6 @@ static bool any_fits(const struct take_acc *a, struct sizes sizes)
     return false;
 }
 
-static uint32_t unit_free(const struct take_acc *a, enum unit unit, uint16_t id)
-{
-    uint32_t n = 0;
-
-    for (uint32_t c = first_cpu(a, a->free); c < end_cpu(a); c = next_cpu(a, a->free, c))
-        n += unit_of(a, c, unit) == id;
-    return n;
-}
-
 static void take_one(struct take_acc *a, uint32_t cpu)
 {
     cpuset_add(a->chosen, cpu);
@@ -153,9 +144,14 @@ static size_t most_units(const struct topo_machine *m)
 static void count_free(struct take_acc *a, enum unit unit)
 {
     const uint16_t *const ids = ids_of(a, unit);
+    const uint32_t n = sizes_of(a, unit).n;
     uint32_t *const counts = a->room->counts;
 
-    memset(counts, 0, sizes_of(a, unit).n * sizeof(*counts));
+    for (uint32_t z = 0; unit == UNIT_ZONE && z < n; z++)
+        counts[z] = node_cpus_in(a->node, a->free, z);
+    if (unit == UNIT_ZONE)
+        return;
+    memset(counts, 0, n * sizeof(*counts));
     for (uint32_t w = 0; w < a->node->cpu_words; w++) {
         for (uint64_t free = a->free[w]; free; free &= free - 1)
             counts[ids[(w * 64 + (size_t)__builtin_ctzll(free)) * IDS]]++;
@@ -189,19 +185,20 @@ static void list_inside(struct take_acc *a, struct list *l, enum unit inner, enu
 
 /*
  * The same in their order, for which they are counted: by their free CPUs (in the whole unit, also
- * outside of `outer`), then by id.
+ * outside of `outer`), then by id. `sockets`: find_sockets, for zones inside of a socket.
  */
 static void add_units(struct take_acc *a, struct list *l, enum unit inner, enum unit outer,
-                      uint16_t id)
+                      uint16_t id, const uint64_t *sockets)
 {
-    const uint32_t from = l->n, n = sizes_of(a, inner).n;
+    const bool by_count = outer == UNIT_ALL, by_socket = inner == UNIT_ZONE && !by_count;
+    const uint32_t from = l->n, n = by_count || by_socket ? sizes_of(a, inner).n : 0;
 
-    if (outer != UNIT_ALL)
-        list_inside(a, l, inner, outer, id);
-    for (uint32_t i = 0; outer == UNIT_ALL && i < n; i++) {
-        if (a->room->counts[i])
+    for (uint32_t i = 0; i < n; i++) {
+        if (by_count ? a->room->counts[i] > 0 : sockets[i] >> id & 1)
             l->id[l->n++] = (uint16_t)i;
     }
+    if (!by_count && !by_socket)
+        list_inside(a, l, inner, outer, id);
     sort_units(l, from, a->room->counts);
 }
 
@@ -211,6 +208,24 @@ static bool zones_first(const struct take_acc *a)
     return a->node->cpus.n_sockets >= (uint32_t)__builtin_popcountll(a->node->cpus.zones);
 }
 
+/*
+ * In which sockets the free CPUs of each zone are. Where sockets contain zones they are fewer, so
+ * that a word holds them.
+ */
+static void find_sockets(const struct take_acc *a, uint64_t *out)
+{
+    const struct node_cpu *const cpus = a->node->cpus.cpu;
+
+    memset(out, 0, a->node->machine.n_zones * sizeof(*out));
+    for (uint32_t w = 0; w < a->node->cpu_words; w++) {
+        for (uint64_t free = a->free[w]; free; free &= free - 1) {
+            const struct node_cpu *const c = &cpus[w * 64 + (uint32_t)__builtin_ctzll(free)];
+
+            out[c->zone] |= UINT64_C(1) << c->socket;
+        }
+    }
+}
+
 /* A list of the units of one kind, outer units in their order and inner ones within. */
 static struct list ordered(struct take_acc *a, enum unit unit, uint16_t *room, uint16_t *outer_room)
 {
@@ -218,6 +233,7 @@ static struct list ordered(struct take_acc *a, enum unit unit, uint16_t *room, u
     const enum unit top = zones ? UNIT_ZONE : UNIT_SOCKET, second = zones ? UNIT_SOCKET : UNIT_ZONE;
     enum unit parent = UNIT_ALL;
     struct list l = {.id = room}, outer = {.id = outer_room};
+    uint64_t sockets[TOPO_MAX_ZONES];
 
     if (unit == second)
         parent = top;
@@ -227,24 +243,26 @@ static struct list ordered(struct take_acc *a, enum unit unit, uint16_t *room, u
         parent = second;
     if (parent == UNIT_ALL) {
         count_free(a, unit);
-        add_units(a, &l, unit, UNIT_ALL, 0);
+        add_units(a, &l, unit, UNIT_ALL, 0, NULL);
         return l;
     }
+    if (!zones)
+        find_sockets(a, sockets);
     count_free(a, top);
     if (parent == top) {
-        add_units(a, &outer, parent, UNIT_ALL, 0);
+        add_units(a, &outer, parent, UNIT_ALL, 0, NULL);
     } else {
         /* two levels up: the room for the result serves for the outermost list first */
         struct list outermost = {.id = room};
 
-        add_units(a, &outermost, top, UNIT_ALL, 0);
+        add_units(a, &outermost, top, UNIT_ALL, 0, NULL);
         count_free(a, parent);
         for (uint32_t i = 0; i < outermost.n; i++)
-            add_units(a, &outer, parent, top, outermost.id[i]);
+            add_units(a, &outer, parent, top, outermost.id[i], sockets);
     }
     count_free(a, unit);
     for (uint32_t i = 0; i < outer.n; i++)
-        add_units(a, &l, unit, parent, outer.id[i]);
+        add_units(a, &l, unit, parent, outer.id[i], sockets);
     return l;
 }
 
@@ -383,7 +401,7 @@ uint32_t take_zones(struct take_acc *a, uint16_t *zones)
 
 uint32_t take_zone_free(const struct take_acc *a, uint16_t zone)
 {
-    return unit_free(a, UNIT_ZONE, zone);
+    return node_cpus_in(a->node, a->free, zone);
 }
 
 /* Ids of `units` and `inner`: lists by outer units, beyond one for each CPU on odd machines. */
