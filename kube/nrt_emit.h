@@ -6,6 +6,7 @@
 #ifndef KUBE_NRT_EMIT_H
 #define KUBE_NRT_EMIT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/attr.h"
@@ -17,8 +18,35 @@ struct err;
 struct topo_machine;
 
 /*
- * What is published. Of an idle machine: available = allocatable. Nothing is known of what pods
- * hold, nor of device plugins, so zones have cpu, memory and huge pages only.
+ * Memory of one type in one zone as the kubelet's memory manager counts it (memoryMap of its
+ * state), bytes. Stands above what the machine says: that may have changed since it started.
+ */
+struct kube_nrt_memory {
+    struct str type; /* "memory", "hugepages-2Mi" */
+    uint64_t total;
+    uint64_t allocatable; /* without what is reserved for the system, and without huge pages */
+    uint64_t free;
+};
+
+/* What is used of one zone. */
+struct kube_nrt_zone_use {
+    uint64_t cells; /* the zones of its memory group by index, its own too; 0 = not said */
+    bool has_assignments, has_free_cpus;
+    uint32_t assignments;
+    const struct kube_nrt_memory *memory; /* [n_memory] every type that the state has */
+    uint32_t n_memory;
+    struct str free_cpus; /* CPU list: those of the zone that no container holds for itself */
+};
+
+/* The device of a plugin that is a PCI device of the machine. */
+struct kube_nrt_pci_name {
+    struct str id;      /* as its plugin names it: "GPU-8d1c..." */
+    struct str address; /* "0000:17:00.0" */
+};
+
+/*
+ * What is published. Of an idle machine, the first part alone: available = allocatable, and zones
+ * have cpu, memory and huge pages only. Zones are addressed by their index in the machine.
  */
 struct kube_nrt_publication {
     const struct topo_machine *machine;
@@ -26,6 +54,18 @@ struct kube_nrt_publication {
     const struct kube_nrt_attribute *attributes; /* [n_attributes], written in this order */
     uint32_t n_attributes;
     const uint64_t *reserved; /* [cpuset_words(machine->n_cpus)] CPUs that no pod gets; or NULL */
+    /* Of a machine in use. NULL, 0 and false: not known, and nothing is written of it. */
+    const struct kube_nrt_device *devices; /* [n_devices] in any order */
+    uint32_t n_devices;
+    bool has_devices;                        /* those are all */
+    const struct kube_nrt_holding *holdings; /* [n_holdings] in any order, a container each */
+    uint32_t n_holdings;
+    bool has_placements;                       /* those are all */
+    const struct kube_nrt_zone_use *use;       /* [machine->n_zones] or NULL */
+    const struct kube_nrt_pci_name *pci_names; /* [n_pci_names] */
+    uint32_t n_pci_names;
+    int64_t observed_us; /* when all that was so, Unix time in microseconds; 0 = not written */
+    uint64_t generation; /* 0 = not written */
 };
 
 /*
