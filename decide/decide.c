@@ -34,10 +34,6 @@ bool decide_hint_is_ignored(const struct pod_hint *hint, const struct score_rule
 {
     if (kube_hint_check(hint->key, hint->value, why))
         return true;
-    if (!kube_hint_is_acted_on(hint->key)) {
-        (void)err_set(why, -ENOSYS, "not acted on in this version");
-        return true;
-    }
     if (!str_is(hint->key, "qos-class") || rules->class_by_hint)
         return false;
     if (rules->policy)

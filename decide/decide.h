@@ -130,8 +130,8 @@ const struct offer_lack *decide_lack(const struct decision *d, uint32_t i); /* N
 const char *decide_pass_text(enum decide_pass pass); /* words for a person; "" when judged */
 
 /*
- * Is nothing done with this hint: it does not parse, this version does not act on it, or the policy
- * has no class of this name? Then `why` says so.
+ * Is nothing done with this hint: it does not parse, or the policy has no class of this name? Then
+ * `why` says so.
  */
 bool decide_hint_is_ignored(const struct pod_hint *hint, const struct score_rules *rules,
                             struct err *why);

@@ -73,6 +73,7 @@ static bool read_class(struct score_hints *out, struct str s)
     return true;
 }
 
+/* The API server judges it, when the pod is created (deploy/manifests/locks). */
 static bool read_lock_policy(struct score_hints *out, struct str s)
 {
     (void)out;
@@ -163,21 +164,20 @@ static bool read_bandwidth(struct score_hints *out, struct str s)
 static const struct {
     const char *key, *wants;
     hint_reader *read;
-    bool acted_on;
 } hints[] = {
-    {"qos-class", "the name of a class of the policy", read_class, true},
-    {"numa-policy", "single, closest or span<=N", read_numa_policy, true},
-    {"allowed-cross-access", "0% to 100%", read_percent, true},
-    {"network-bandwidth", "a quantity in bits per second, like 10G", read_bandwidth, true},
-    {"gpu-nic-affinity", "require, prefer or none", read_affinity, true},
-    {"weights", "terms with weights, each once, like locality=40,devices=30", read_weights, true},
-    {"max-locks", "an integer from 0 to 2147483647", read_locks, true},
-    {"max-goroutines", "an integer from 0 to 2147483647", read_goroutines, true},
-    {"lock-policy", "the name of a LockPolicy", read_lock_policy, false},
-    {"ignore", "\"true\" or \"false\"", read_ignore, true},
+    {"qos-class", "the name of a class of the policy", read_class},
+    {"numa-policy", "single, closest or span<=N", read_numa_policy},
+    {"allowed-cross-access", "0% to 100%", read_percent},
+    {"network-bandwidth", "a quantity in bits per second, like 10G", read_bandwidth},
+    {"gpu-nic-affinity", "require, prefer or none", read_affinity},
+    {"weights", "terms with weights, each once, like locality=40,devices=30", read_weights},
+    {"max-locks", "an integer from 0 to 2147483647", read_locks},
+    {"max-goroutines", "an integer from 0 to 2147483647", read_goroutines},
+    {"lock-policy", "the name of a LockPolicy", read_lock_policy},
+    {"ignore", "\"true\" or \"false\"", read_ignore},
     /* Kubernetes' own, which come with their whole names. */
-    {KUBE_HINT_INGRESS, "a quantity in bits per second, like 10M", read_ingress, true},
-    {KUBE_HINT_EGRESS, "a quantity in bits per second, like 10M", read_egress, true},
+    {KUBE_HINT_INGRESS, "a quantity in bits per second, like 10M", read_ingress},
+    {KUBE_HINT_EGRESS, "a quantity in bits per second, like 10M", read_egress},
 };
 
 static int unknown_hint(struct str key, struct err *err)
@@ -204,14 +204,6 @@ int kube_hint_check(struct str key, struct str value, struct err *err)
         return err_set(err, -EINVAL, "not %s", hints[i].wants);
     }
     return unknown_hint(key, err);
-}
-
-bool kube_hint_is_acted_on(struct str key)
-{
-    for (size_t i = 0; i < ARRAY_LEN(hints); i++)
-        if (str_is(key, hints[i].key))
-            return hints[i].acted_on;
-    return false;
 }
 
 struct score_hints kube_hints_read(const struct score_pod *pod)

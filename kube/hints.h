@@ -29,9 +29,6 @@ struct buf;
  */
 int kube_hint_check(struct str key, struct str value, struct err *err) MUST_CHECK;
 
-/* Does this version do anything with a hint of this name? */
-bool kube_hint_is_acted_on(struct str key);
-
 /* What the hints say; those that do not parse say nothing. Borrows from the pod. */
 struct score_hints kube_hints_read(const struct score_pod *pod);
 

@@ -20,7 +20,6 @@ static void check_hint(struct str key, struct str value)
 
     assert(rc == 0 || rc == -ENOENT || rc == -EINVAL);
     assert(rc == 0 || err.text[0]);
-    assert(rc != -ENOENT || !kube_hint_is_acted_on(key));
 }
 
 /* What was read is written to a list that reads to the same set. */

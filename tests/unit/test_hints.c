@@ -107,15 +107,6 @@ static void only_the_exact_word_true_makes_a_pod_ignored(void **state)
     assert_false(kube_hints_ignore(&pod));
 }
 
-static void lock_policies_alone_are_not_acted_on_yet(void **state)
-{
-    assert_true(kube_hint_is_acted_on(STR("ignore")));
-    assert_true(kube_hint_is_acted_on(STR("weights")));
-    assert_true(kube_hint_is_acted_on(STR(KUBE_HINT_EGRESS)));
-    assert_false(kube_hint_is_acted_on(STR("lock-policy")));
-    assert_false(kube_hint_is_acted_on(STR("no-such")));
-}
-
 static struct score_hints read_hints(const struct pod_hint *hints, uint32_t n)
 {
     return kube_hints_read(&(struct score_pod){.hints = hints, .n_hints = n});
@@ -199,7 +190,6 @@ int main(void)
         cmocka_unit_test(other_values_are_refused),
         cmocka_unit_test(a_misspelled_hint_is_answered_with_the_right_one),
         cmocka_unit_test(only_the_exact_word_true_makes_a_pod_ignored),
-        cmocka_unit_test(lock_policies_alone_are_not_acted_on_yet),
         cmocka_unit_test(a_pod_without_hints_says_nothing),
         cmocka_unit_test(hints_become_values),
         cmocka_unit_test(of_bandwidths_the_larger_counts_in_each_direction),

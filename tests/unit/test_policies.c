@@ -319,14 +319,15 @@ static void hints_that_say_nothing_are_named_as_they_stand_on_the_pod(void **sta
 {
     static const char *const want[] = {"orchestration.gokore.io/qos-class",
                                        "kubernetes.io/egress-bandwidth",
-                                       "orchestration.gokore.io/lock-policy"};
+                                       "orchestration.gokore.io/lock-policy"}; /* no name */
     struct bench *const b = *state;
     struct pod p;
 
     make_pod(&p, 2);
     add_hint(&p, "qos-class", "critical");
     add_hint(&p, "kubernetes.io/egress-bandwidth", "fast");
-    add_hint(&p, "lock-policy", "mine");
+    add_hint(&p, "lock-policy", "not mine");
+    add_hint(&p, "max-locks", "5");
     add_hint(&p, "kubernetes.io/ingress-bandwidth", "1M");
     json_t *const j = read_json(b, &p);
     const json_t *const ignored = json_object_get(j, "ignoredHints");
