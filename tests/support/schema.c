@@ -67,7 +67,8 @@ static void expect_keywords(json_t *schema, const char *path)
                                         "oneOf",       "const",         "default",
                                         "format",      "pattern",       "minLength",
                                         "maxLength",   "minItems",      "maxItems",
-                                        "uniqueItems", "minProperties", "maxProperties"};
+                                        "uniqueItems", "minProperties", "maxProperties",
+                                        "$defs"};
     const char *key;
     json_t *value;
 
