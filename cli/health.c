@@ -35,7 +35,8 @@ void health_init(struct health *h, struct cluster *cluster)
 {
     *h = (struct health){.cluster = cluster};
     health_add(h, (struct health_check){"ping", true, ping, h});
-    health_add(h, (struct health_check){"state-synced", false, is_synced, h});
+    if (cluster)
+        health_add(h, (struct health_check){"state-synced", false, is_synced, h});
     health_add(h, (struct health_check){"shutdown", false, stays_up, h});
 }
 

@@ -33,7 +33,8 @@ struct health {
     atomic_bool stopping; /* set on SIGTERM: not ready from then on */
 };
 
-/* With the checks every program has: ping, state-synced, shutdown. */
+/* With the checks every program has: ping, shutdown; and, of a `cluster` (or NULL), state-synced.
+ */
 void health_init(struct health *h, struct cluster *cluster);
 
 /* Before the servers start. */

@@ -49,7 +49,7 @@ static const char *variable(const char *name)
     return value && *value ? value : NULL;
 }
 
-static int read_access(struct kube_access *out, const char *path, struct err *err)
+int serve_source_access(struct kube_access *out, const char *path, struct err *err)
 {
     const char *const list = variable("KUBECONFIG"), *const host = "KUBERNETES_SERVICE_HOST";
 
@@ -70,7 +70,7 @@ static int open_server(struct serve_source *s, const struct numawise_config *con
                        const struct apiserver_options *options, struct err *err)
 {
     static const struct kube_api_options usual;
-    int rc = read_access(&s->access, config->kubeconfig.p, err);
+    int rc = serve_source_access(&s->access, config->kubeconfig.p, err);
 
     if (rc == 0)
         rc = kube_api_new(&s->api, base, &s->access, &usual, err);

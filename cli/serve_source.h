@@ -40,6 +40,12 @@ int serve_source_open(struct serve_source *out, const struct numawise_config *co
                       const struct source_sink *sink, void (*synced)(void *ctx), void *ctx,
                       struct err *err) MUST_CHECK;
 
+/*
+ * How the API server is reached: as the kubeconfig at `path` says, else what KUBECONFIG lists, else
+ * as the ServiceAccount of the pod. -ENOENT: none of them is there; else as kubeconfig.h says.
+ */
+int serve_source_access(struct kube_access *out, const char *path, struct err *err) MUST_CHECK;
+
 /* What of other settings takes effect without a restart: whom to ask for signals. */
 void serve_source_reload(struct serve_source *s, const struct numawise_config *config);
 

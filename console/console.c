@@ -14,13 +14,6 @@
 #include "console/query.h"
 #include "decide/ring.h"
 #include "kube/emit.h"
-#include "revision.h"
-
-#ifdef __clang__
-#define COMPILER "clang " __clang_version__
-#else
-#define COMPILER "gcc " __VERSION__
-#endif
 
 struct console {
     struct cluster *cluster;
@@ -104,9 +97,7 @@ static void own_metrics(const struct console *c, struct buf *out)
     struct ring_stats ring;
 
     ring_stats(c->ring, &ring);
-    metric_family(out, "numawise_build_info", "gauge", "Which numawise this is.");
-    buf_text(out, "numawise_build_info{version=\"" NUMAWISE_VERSION
-                  "\",revision=\"" NUMAWISE_REVISION "\",compiler=\"" COMPILER "\"} 1\n");
+    process_build_info(out);
     metric_gauge(out, "numawise_state_synced",
                  "1 when the first listing of the cluster is through.",
                  cluster_is_synced(c->cluster));
@@ -155,8 +146,8 @@ static void version(void *ctx, const struct http_request *req, struct http_reply
     emit_init(&e, &text, true);
     emit_object(&e);
     emit_key(&e, "gitVersion"), emit_words(&e, "v" NUMAWISE_VERSION);
-    emit_key(&e, "gitCommit"), emit_words(&e, NUMAWISE_REVISION);
-    emit_key(&e, "compiler"), emit_words(&e, COMPILER);
+    emit_key(&e, "gitCommit"), emit_words(&e, process_revision);
+    emit_key(&e, "compiler"), emit_words(&e, process_compiler);
 #if defined(__x86_64__)
     emit_key(&e, "platform"), emit_words(&e, "linux/amd64");
 #elif defined(__aarch64__)

@@ -12,6 +12,15 @@
 
 #include "base/buf.h"
 #include "base/metric.h"
+#include "revision.h"
+
+#ifdef __clang__
+#define COMPILER "clang " __clang_version__
+#else
+#define COMPILER "gcc " __VERSION__
+#endif
+
+const char process_revision[] = NUMAWISE_REVISION, process_compiler[] = COMPILER;
 
 /* Fields of /proc/self/stat, counted as proc(5) does. */
 enum { STAT_START = 22, STAT_VSIZE = 23, STAT_RSS = 24 };
@@ -91,4 +100,11 @@ void process_metrics(struct buf *out)
     if (read_boot(&boot))
         metric_gauge(out, "process_start_time_seconds", "When the process was started, Unix time.",
                      (double)boot + (double)field[STAT_START] / (double)sysconf(_SC_CLK_TCK));
+}
+
+void process_build_info(struct buf *out)
+{
+    metric_family(out, "numawise_build_info", "gauge", "Which numawise this is.");
+    buf_text(out, "numawise_build_info{version=\"" NUMAWISE_VERSION
+                  "\",revision=\"" NUMAWISE_REVISION "\",compiler=\"" COMPILER "\"} 1\n");
 }

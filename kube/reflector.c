@@ -98,16 +98,22 @@ static void add_escaped(struct buf *b, struct str text)
     }
 }
 
+/* What the next parameter follows: the collection may have a selector already. */
+static const char *first_join(const struct kube_reflector *r)
+{
+    return strchr(r->collection, '?') ? "&" : "?";
+}
+
 static void ask_for_list(struct kube_reflector *r, uint64_t now, struct kube_reflector_ask *out)
 {
-    const char *join = "?";
+    const char *join = first_join(r);
 
     if (r->more.n == 0) /* of a second try, too: meanwhile something may have gone */
         begin_list(r, now, r->again);
     r->named = false;
     r->next_more.n = 0;
     if (!r->unpaged) {
-        buf_printf(&r->path, "?limit=%d", KUBE_REFLECT_PAGE);
+        buf_printf(&r->path, "%slimit=%d", join, KUBE_REFLECT_PAGE);
         join = "&";
     }
     if (r->more.n) {
@@ -134,7 +140,7 @@ static void ask_for_watch(struct kube_reflector *r, struct kube_reflector_ask *o
     r->heard = 0;
     r->retry_after_s = 0;
     r->state.watches++;
-    buf_text(&r->path, "?watch=1&resourceVersion=");
+    buf_printf(&r->path, "%swatch=1&resourceVersion=", first_join(r));
     add_escaped(&r->path, str_of(r->version.text));
     buf_printf(&r->path, "&allowWatchBookmarks=true&timeoutSeconds=%u", seconds);
     out->timeout_ms = (seconds + 30) * 1000;

@@ -102,7 +102,7 @@ struct kube_version {
 
 /* The fields are the reflector's own; others read `state` and `last`. */
 struct kube_reflector {
-    const char *collection; /* "/api/v1/pods"; borrowed */
+    const char *collection; /* "/api/v1/pods", perhaps with "?fieldSelector=..."; borrowed */
     struct kube_reflector_sink sink;
     struct kube_reflector_state state;
     struct err last; /* what the last try met, for people; code 0 = nothing wrong */

@@ -35,7 +35,7 @@ confined() { # PATTERN PLACE...
 }
 confined 'hwloc|numa' topology/discover
 confined 'evhtp' net/
-confined 'event2' net/ cluster/ kube/ cli/
+confined 'event2' net/ cluster/ kube/ agent/ cli/
 confined 'jansson|yaml' kube/
 confined 'openssl' net/
 confined 'curl' kube/ agent/ operator/client.c # which stands alone

@@ -212,6 +212,23 @@ static void first_a_list_and_then_a_watch_from_there(void **state)
     assert_int_equal(b->r.state.failures, 0);
 }
 
+/* The agent follows the pods of its own node only. */
+static void a_selector_of_the_collection_stays_with_every_question(void **state)
+{
+#define OWN "/api/v1/pods?fieldSelector=spec.nodeName%3Dn1"
+    struct bench *const b = *state;
+
+    b->r.collection = OWN;
+    assert_asks(b, OWN "&limit=500&resourceVersion=0");
+    assert_int_equal(data(b, LIST("10", ",'continue':'x'", POD("a", "3"))), 0);
+    success(b);
+    assert_asks(b, OWN "&limit=500&continue=x");
+    assert_int_equal(data(b, LIST("10", "", POD("b", "4"))), 0);
+    success(b);
+    assert_asks(b, OWN "&watch=1&resourceVersion=10&allowWatchBookmarks=true");
+#undef OWN
+}
+
 static void lists_come_page_by_page(void **state)
 {
     struct bench *const b = *state;
@@ -771,6 +788,7 @@ int main(void)
 #define USUAL(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
     const struct CMUnitTest tests[] = {
         USUAL(first_a_list_and_then_a_watch_from_there),
+        USUAL(a_selector_of_the_collection_stays_with_every_question),
         USUAL(lists_come_page_by_page),
         USUAL(the_watch_has_a_time_of_its_own_and_a_limit_beyond_it),
         USUAL(opaque_versions_are_handed_back_as_they_came),
