@@ -6,13 +6,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/err.h"
 #include "cli/args.h"
 #include "cli/commands.h"
+#include "cli/node_name.h"
 #include "cli/topology_node.h"
 #include "cli/topology_svg.h"
 #include "cli/topology_text.h"
@@ -22,7 +22,7 @@
 #include "topology/discover.h"
 #include "topology/model.h"
 
-enum { MAX_ATTRIBUTES = 32, MAX_NODE_NAME = 253, MAX_WORDS = TOPO_MAX_CPUS / 64 };
+enum { MAX_ATTRIBUTES = 32, MAX_WORDS = TOPO_MAX_CPUS / 64 };
 enum {
     FLAG_XML,
     FLAG_SYNTHETIC,
@@ -60,7 +60,7 @@ struct options {
     struct topo_source source;
     const char *cluster, *node_word; /* both or none */
     enum topology_output output;
-    char node[MAX_NODE_NAME + 1];
+    char node[NODE_NAME_BYTES];
     struct kube_nrt_attribute attributes[MAX_ATTRIBUTES];
     uint32_t n_attributes;
 };
@@ -91,28 +91,9 @@ static int set_source(struct options *o, enum topo_source_kind kind, const char 
     return 0;
 }
 
-static bool is_name_byte(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
-}
-
-/* RFC 1123 subdomain, as Kubernetes wants names of nodes. */
-static bool is_node_name(const char *name)
-{
-    const size_t n = strlen(name);
-
-    for (size_t i = 0; i < n; i++) {
-        const bool edge = i == 0 || i + 1 == n || name[i - 1] == '.' || name[i + 1] == '.';
-
-        if (!is_name_byte(name[i]) && (edge || (name[i] != '-' && name[i] != '.')))
-            return false;
-    }
-    return n > 0 && n <= MAX_NODE_NAME;
-}
-
 static int set_node(struct options *o, const char *name, struct err *err)
 {
-    if (!is_node_name(name))
+    if (!node_name_is_valid(name))
         return err_set(err, -EINVAL,
                        "--node-name: \"%s\" is not a name of lower case letters, digits, '-' and"
                        " '.'",
@@ -239,17 +220,13 @@ static int read_reserved(uint64_t set[MAX_WORDS], const struct options *o,
 /* A node of a cluster has a name, this machine its host's; a recorded machine knows none. */
 static void default_node(struct options *o)
 {
-    char name[MAX_NODE_NAME + 1] = "";
+    char name[NODE_NAME_BYTES] = "";
 
     if (o->node_word)
         (void)snprintf(name, sizeof(name), "%s", o->node_word);
     else if (o->source.kind == TOPO_SOURCE_HERE)
-        (void)gethostname(name, sizeof(name) - 1);
-    for (size_t i = 0; name[i]; i++) {
-        if (name[i] >= 'A' && name[i] <= 'Z')
-            name[i] = (char)(name[i] - 'A' + 'a');
-    }
-    (void)snprintf(o->node, sizeof(o->node), "%s", is_node_name(name) ? name : "node");
+        node_name_of_host(name);
+    (void)snprintf(o->node, sizeof(o->node), "%s", node_name_is_valid(name) ? name : "node");
 }
 
 static int print_manifest(struct buf *out, const struct topo_machine *m, struct options *o,
