@@ -391,12 +391,24 @@ static void put_zone(struct buf *out, const struct kube_nrt_publication *p, uint
     put_memory(out, p->machine, &p->machine->zones[zone]);
 }
 
+static void put_owner(struct buf *out, const struct kube_nrt_publication *p)
+{
+    if (p->owner_uid.n == 0)
+        return;
+    buf_text(out, "  ownerReferences:\n  - apiVersion: v1\n    kind: Node\n    name: ");
+    put_quoted(out, p->node);
+    buf_text(out, "\n    uid: ");
+    put_quoted(out, p->owner_uid);
+    buf_text(out, "\n");
+}
+
 void kube_nrt_emit(struct buf *out, const struct kube_nrt_publication *p)
 {
     buf_text(out, "apiVersion: topology.node.k8s.io/v1alpha2\nkind: NodeResourceTopology\n"
                   "metadata:\n  name: ");
     put_quoted(out, p->node);
     buf_text(out, "\n");
+    put_owner(out, p);
     if (p->n_attributes > 0 || p->machine->n_devices > 0)
         buf_text(out, "attributes:\n");
     for (uint32_t i = 0; i < p->n_attributes; i++) {

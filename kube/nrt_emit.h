@@ -50,7 +50,8 @@ struct kube_nrt_pci_name {
  */
 struct kube_nrt_publication {
     const struct topo_machine *machine;
-    struct str node;                             /* the Node's name */
+    struct str node;      /* the Node's name */
+    struct str owner_uid; /* of the Node, which then owns the object; or empty */
     const struct kube_nrt_attribute *attributes; /* [n_attributes], written in this order */
     uint32_t n_attributes;
     const uint64_t *reserved; /* [cpuset_words(machine->n_cpus)] CPUs that no pod gets; or NULL */

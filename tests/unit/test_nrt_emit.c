@@ -4,6 +4,8 @@
 
 #include <errno.h>
 #include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/arena.h"
@@ -62,7 +64,8 @@ static char room[1 << 18];
 
 struct reading {
     struct kube_nrt nrt;
-    struct buf pci; /* the attribute */
+    struct buf pci;   /* the attribute */
+    char owners[256]; /* JSON; empty: none */
     uint32_t objects;
     struct arena arena;
 };
@@ -76,6 +79,10 @@ static int read_object(void *ctx, const struct kube_document *doc)
     size_t i;
 
     assert_non_null(json);
+    char *const owners = json_dumps(
+        json_object_get(json_object_get(json, "metadata"), "ownerReferences"), JSON_COMPACT);
+    (void)snprintf(r->owners, sizeof(r->owners), "%s", owners ? owners : "");
+    free(owners);
     json_array_foreach(json_object_get(json, "attributes"), i, attribute)
     {
         if (strcmp(json_string_value(json_object_get(attribute, "name")),
@@ -228,6 +235,23 @@ static void node_names_stay_text(void **state)
     }
 }
 
+/* Then it goes when its Node goes. */
+static void the_node_owns_the_object_where_its_uid_is_known(void **state)
+{
+    const struct kube_nrt_publication p = {
+        .machine = &machine, .node = STR("n-1"), .owner_uid = STR("6f1e")};
+    struct reading r;
+
+    publish(&r, &p);
+    assert_string_equal(
+        r.owners, "[{\"apiVersion\":\"v1\",\"kind\":\"Node\",\"name\":\"n-1\",\"uid\":\"6f1e\"}]");
+    buf_free(&r.pci);
+    const struct kube_nrt_publication q = {.machine = &machine, .node = STR("n-1")};
+    publish(&r, &q);
+    assert_string_equal(r.owners, "");
+    buf_free(&r.pci);
+}
+
 static void names_of_attributes_are_completed(void **state)
 {
     struct kube_nrt_attribute a = {T("?"), T("?")};
@@ -257,6 +281,7 @@ int main(void)
         cmocka_unit_test(an_attribute_that_is_given_replaces_the_derived_one),
         cmocka_unit_test(costs_that_are_not_known_are_not_published),
         cmocka_unit_test(node_names_stay_text),
+        cmocka_unit_test(the_node_owns_the_object_where_its_uid_is_known),
         cmocka_unit_test(names_of_attributes_are_completed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
