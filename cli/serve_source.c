@@ -24,9 +24,11 @@ static void say_directory(const struct serve_source *s, const char *path, struct
     struct directory_stats stats;
 
     directory_stats(s->directory, &stats);
-    log_line(LOG_LEVEL_INFO, "cluster", "%s: %u nodes; %llu objects in %llu files, %llu problems",
-             path, cluster_snapshot_nodes(snapshot), (unsigned long long)stats.objects,
-             (unsigned long long)stats.files, (unsigned long long)stats.problems);
+    log_line(LOG_LEVEL_INFO, "cluster",
+             "%s: %u nodes; %llu objects in %llu files, %llu of other kinds, %llu problems", path,
+             cluster_snapshot_nodes(snapshot), (unsigned long long)stats.objects,
+             (unsigned long long)stats.files, (unsigned long long)stats.skipped,
+             (unsigned long long)stats.problems);
     cluster_snapshot_unref(snapshot);
 }
 

@@ -253,6 +253,27 @@ static void a_longer_target_is_taken_where_the_configuration_says_so(void **stat
     assert_int_equal(test_server_stop(&s, SIGTERM), 0);
 }
 
+/* Kinds that nobody here uses are passed over, and counted. */
+static void what_the_directory_has_is_counted(void **state)
+{
+    char dir[] = "/tmp/numawise-listeners-XXXXXX", path[TEST_PATH_BYTES];
+    struct buf log = {0};
+    struct test_server s;
+
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    (void)snprintf(path, sizeof(path), "%s/a.yaml", dir);
+    test_write(path, STR("{kind: Node, apiVersion: v1, metadata: {name: one}}\n---\n"
+                         "{kind: Secret, apiVersion: v1, metadata: {name: two}}\n---\n"
+                         "{kind: Service, apiVersion: v1, metadata: {name: three}}\n"));
+    test_server_start(&s, dir, NULL);
+    test_server_log(&s, &log);
+    assert_non_null(strstr(log.p, "1 nodes; 1 objects in 1 files, 2 of other kinds, 0 problems"));
+    assert_int_equal(test_server_stop(&s, SIGTERM), 0);
+    test_remove_tree(dir);
+    buf_free(&log);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -264,6 +285,7 @@ int main(void)
         cmocka_unit_test(the_process_tells_of_itself),
         cmocka_unit_test(the_version_is_json_with_a_commit),
         cmocka_unit_test(a_longer_target_is_taken_where_the_configuration_says_so),
+        cmocka_unit_test(what_the_directory_has_is_counted),
         cmocka_unit_test(a_page_by_a_name_of_its_own_reads_nothing_of_the_console),
     };
 
