@@ -73,7 +73,7 @@ static int teardown(void **state)
 struct pod {
     struct pod_amount amounts[2];
     struct pod_container container;
-    struct pod_hint hints[4];
+    struct pod_hint hints[8];
     struct score_pod pod;
 };
 
