@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/look.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "agent/pods.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "kube/nrt_emit.h"
+#include "kube/scan.h"
+#include "topology/discover.h"
+
+/* Of either arena, for they change places. Pages that nobody writes to take no memory. */
+enum { ROOM_BYTES = 2 * TOPO_DISCOVER_ARENA_BYTES };
+
+int agent_look_init(struct agent_look *l, struct err *err)
+{
+    *l = (struct agent_look){.rooms = {malloc(ROOM_BYTES), malloc(ROOM_BYTES)}};
+    if (!l->rooms[0] || !l->rooms[1]) {
+        agent_look_done(l);
+        return err_set(err, -ENOMEM, "no memory for what a machine has");
+    }
+    arena_init(&l->lasting, l->rooms[0], ROOM_BYTES);
+    arena_init(&l->fresh, l->rooms[1], ROOM_BYTES);
+    return 0;
+}
+
+void agent_look_done(struct agent_look *l)
+{
+    free(l->rooms[0]);
+    free(l->rooms[1]);
+    *l = (struct agent_look){.n_holdings = 0};
+}
+
+static void forget(struct agent_look *l)
+{
+    l->facts = (struct agent_facts){.n_attributes = 0};
+    l->holdings = NULL;
+    l->n_holdings = 0;
+    l->unnamed = 0;
+    l->observed_us = 0;
+    arena_rewind(&l->fresh, 0);
+}
+
+int agent_look_discover(struct agent_look *l, const struct topo_source *source, struct err *err)
+{
+    struct topo_machine machine;
+
+    /* Into the other arena first: what is there now is to stay if this fails. */
+    forget(l);
+    const int rc = topo_discover(&machine, source, &l->fresh, err);
+    if (rc)
+        return rc;
+    const struct arena old = l->lasting;
+    void *const room = l->rooms[0];
+    l->lasting = l->fresh;
+    l->fresh = old;
+    l->rooms[0] = l->rooms[1];
+    l->rooms[1] = room;
+    arena_rewind(&l->fresh, 0);
+    l->machine = machine;
+    return 0;
+}
+
+/* --- names --- */
+
+static int name_holdings(struct agent_look *l, const struct agent_pods *pods)
+{
+    const struct agent_facts *const f = &l->facts;
+    struct kube_nrt_holding *const named = arena_array(&l->fresh, f->n_holdings, sizeof(*named));
+    uint32_t n = 0;
+
+    if (!named)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < f->n_holdings; i++) {
+        const struct kube_nrt_holding *const h = &f->holdings[i];
+        const struct agent_pod *const pod = agent_pods_find(pods, h->uid, h->ns, h->pod);
+
+        if (!pod && h->pod.n == 0)
+            continue;
+        named[n] = *h;
+        if (pod && (str_copy(&named[n].ns, pod->ns, &l->fresh) ||
+                    str_copy(&named[n].pod, pod->name, &l->fresh) ||
+                    str_copy(&named[n].uid, pod->uid, &l->fresh)))
+            return -ENOMEM;
+        n++;
+    }
+    l->holdings = named;
+    l->n_holdings = n;
+    l->unnamed = f->n_holdings - n;
+    return 0;
+}
+
+int agent_look_read(struct agent_look *l, const struct agent_paths *paths,
+                    const struct agent_pods *pods, int64_t now_us, struct err *err)
+{
+    forget(l);
+    int rc = agent_read(&l->facts, paths, &l->machine, &l->fresh, err);
+    if (rc == 0 && (rc = name_holdings(l, pods)))
+        (void)err_set(err, rc, "more containers than there is room for");
+    if (rc)
+        forget(l);
+    else
+        l->observed_us = now_us;
+    return rc;
+}
+
+/* --- what is published --- */
+
+void agent_look_emit(struct buf *out, const struct agent_look *l, const struct agent_label *label)
+{
+    const struct agent_facts *const f = &l->facts;
+    const bool placed = f->has_holdings && (l->unnamed == 0 || label->all_pods);
+    const struct kube_nrt_publication p = {
+        .machine = &l->machine,
+        .node = label->node,
+        .owner_uid = label->owner_uid,
+        .attributes = f->attributes,
+        .n_attributes = f->n_attributes,
+        .reserved = f->reserved,
+        .devices = f->devices,
+        .n_devices = f->n_devices,
+        .has_devices = f->has_devices,
+        .holdings = placed ? l->holdings : NULL,
+        .n_holdings = placed ? l->n_holdings : 0,
+        .has_placements = placed,
+        .use = f->zones,
+        .observed_us = label->generation ? l->observed_us : 0,
+        .generation = label->generation,
+    };
+
+    kube_nrt_emit(out, &p);
+}
+
+/* --- what was published --- */
+
+/* {"name": "...", "value": "..."}: its value where it is ours. */
+static void read_attribute(struct scan *s, uint64_t *generation)
+{
+    struct str name = {0}, value = {0};
+
+    if (!scan_object(s))
+        return;
+    while (scan_key(s)) {
+        if (scan_at(s, "name"))
+            (void)scan_string(s, &name);
+        else if (scan_at(s, "value"))
+            (void)scan_string(s, &value);
+    }
+    if (str_is(name, "orchestration.gokore.io/generation") && !str_u64(value, generation))
+        *generation = 0;
+}
+
+uint64_t agent_generation(struct str json)
+{
+    uint64_t generation = 0;
+    struct scan s;
+
+    scan_init(&s, json, 0);
+    if (scan_object(&s))
+        while (scan_key(&s))
+            if (scan_at(&s, "attributes") && scan_array(&s))
+                while (scan_item(&s))
+                    read_attribute(&s, &generation);
+    return scan_end(&s, NULL) ? 0 : generation;
+}

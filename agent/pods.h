@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The pods of this node as the API server has them: the kubelet's files know pods by uid only, and
+ * what is published names them. Filled by agent/follow.c.
+ */
+#ifndef AGENT_PODS_H
+#define AGENT_PODS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/attr.h"
+#include "base/str.h"
+
+struct agent_pod {
+    struct str ns, name;
+    struct str uid; /* the API server's */
+    struct str own; /* the kubelet's uid of a pod from a file, which is another; else as `uid` */
+    bool marked;
+};
+
+/* Zero-initialise. Some hundred entries, which are looked through. */
+struct agent_pods {
+    struct agent_pod *list; /* [n] */
+    size_t n, room;
+};
+
+/*
+ * `object` is the Pod's text, followed by 64 readable bytes. 1: it is new, or another one by now;
+ * 0: nothing of it has changed; -ENOMEM: nothing was kept.
+ */
+int agent_pods_put(struct agent_pods *p, struct str ns, struct str name, struct str uid,
+                   struct str object) MUST_CHECK;
+void agent_pods_remove(struct agent_pods *p, struct str ns, struct str name);
+
+/* Between the two a list is told: what is not put again is gone. */
+void agent_pods_mark(struct agent_pods *p);
+void agent_pods_sweep(struct agent_pods *p);
+
+/* By the kubelet's uid or, where that is empty, by name. NULL: not known. */
+const struct agent_pod *agent_pods_find(const struct agent_pods *p, struct str uid, struct str ns,
+                                        struct str name);
+void agent_pods_done(struct agent_pods *p);
+
+#endif
