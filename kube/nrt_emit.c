@@ -1,203 +1,34 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kube/nrt_emit.h"
 
-#include <errno.h>
-#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 #include "base/buf.h"
 #include "base/clock.h"
-#include "base/err.h"
-#include "kube/emit.h"
+#include "kube/nrt_doc.h"
+#include "kube/nrt_order.h"
 #include "topology/cpuset.h"
 #include "topology/model.h"
 
 #define PREFIX "orchestration.gokore.io/"
 
-/* --- attributes of the object --- */
+/* --- attributes --- */
 
-enum value_form { FORM_TEXT, FORM_WORD, FORM_CPUS, FORM_TIME, FORM_NUMBER };
-
-struct form {
-    const char *name; /* without our prefix */
-    const char *full;
-    enum value_form form;
-    const char *words; /* of FORM_WORD, each followed by a blank */
-};
-
-static const struct form forms[] = {
-    {"cpu-manager-policy", PREFIX "cpu-manager-policy", FORM_WORD, "none static "},
-    {"memory-manager-policy", PREFIX "memory-manager-policy", FORM_WORD, "None Static "},
-    {"cpu-manager-policy-options", PREFIX "cpu-manager-policy-options", FORM_TEXT, NULL},
-    {"topology-manager-policy-options", PREFIX "topology-manager-policy-options", FORM_TEXT, NULL},
-    {"reserved-cpus", KUBE_NRT_RESERVED_CPUS, FORM_CPUS, NULL},
-    {"observed-at", PREFIX "observed-at", FORM_TIME, NULL},
-    {"generation", PREFIX "generation", FORM_NUMBER, NULL},
-    {"placements", PREFIX "placements", FORM_TEXT, NULL},
-    {"devices", PREFIX "devices", FORM_TEXT, NULL},
-    {"pci", PREFIX "pci", FORM_TEXT, NULL},
-    {"topologyManagerPolicy", "topologyManagerPolicy", FORM_WORD,
-     "none best-effort restricted single-numa-node "},
-    {"topologyManagerScope", "topologyManagerScope", FORM_WORD, "container pod "},
-    {"topologyManagerMaxNUMANodes", "topologyManagerMaxNUMANodes", FORM_NUMBER, NULL},
-    {"topologyManagerOptionPreferClosestNumaNodes", "topologyManagerOptionPreferClosestNumaNodes",
-     FORM_WORD, "true false "},
-};
-enum { FORMS = sizeof(forms) / sizeof(forms[0]) };
-
-static const struct form *find_form(struct str name)
+static void put_attribute(struct nrt_doc *d, const char *name, struct str value)
 {
-    for (size_t i = 0; i < FORMS; i++) {
-        if (str_is(name, forms[i].name) || str_is(name, forms[i].full))
-            return &forms[i];
-    }
-    return NULL;
+    nrt_doc_item(d);
+    nrt_doc_word(d, "name", name);
+    nrt_doc_text(d, "value", value);
+    nrt_doc_item_end(d);
 }
 
-static int unknown_attribute(struct str name, struct err *err)
+static void put_number(struct nrt_doc *d, const char *name, uint64_t value)
 {
-    const char *names[FORMS];
-
-    if (str_starts(name, PREFIX))
-        name = (struct str){name.p + sizeof(PREFIX) - 1, name.n - (sizeof(PREFIX) - 1)};
-    for (size_t i = 0; i < FORMS; i++)
-        names[i] = forms[i].name;
-    const char *const near = str_nearest(name, names, FORMS);
-    if (near)
-        return err_set(err, -ENOENT, "unknown attribute \"%.*s\" (did you mean \"%s\"?)",
-                       STR_ARG(name), near);
-    return err_set(err, -ENOENT, "unknown attribute \"%.*s\"", STR_ARG(name));
-}
-
-static bool is_word_of(struct str words, struct str value)
-{
-    while (words.n) {
-        if (str_eq(str_cut(&words, ' '), value) && value.n)
-            return true;
-    }
-    return false;
-}
-
-static bool is_printable(struct str s)
-{
-    for (size_t i = 0; i < s.n; i++) {
-        if (s.p[i] < 0x20 || s.p[i] > 0x7e)
-            return false;
-    }
-    return true;
-}
-
-static int check_value(const struct form *f, struct str value, struct err *err)
-{
-    uint64_t number;
-    int64_t us;
-
-    if (!is_printable(value))
-        return err_set(err, -EINVAL, "%s: not printable ASCII", f->name);
-    switch (f->form) {
-    case FORM_TEXT:
-        break;
-    case FORM_WORD:
-        if (!is_word_of(str_of(f->words), value))
-            return err_set(err, -EINVAL, "%s: \"%.*s\" is not one of: %s", f->name, STR_ARG(value),
-                           f->words);
-        break;
-    case FORM_CPUS: {
-        const int span = cpuset_span(value, err);
-        if (span < 0)
-            return err_wrap(err, -EINVAL, "%s", f->name);
-        break;
-    }
-    case FORM_TIME:
-        if (clock_parse_rfc3339(value, &us) < 0)
-            return err_set(err, -EINVAL,
-                           "%s: \"%.*s\" is not a time like"
-                           " 2026-11-24T03:02:01.123456Z",
-                           f->name, STR_ARG(value));
-        break;
-    case FORM_NUMBER:
-        if (!str_u64(value, &number))
-            return err_set(err, -EINVAL, "%s: \"%.*s\" is not a whole number", f->name,
-                           STR_ARG(value));
-        break;
-    }
-    return 0;
-}
-
-int kube_nrt_attribute_check(struct kube_nrt_attribute *out, struct str name, struct str value,
-                             struct err *err)
-{
-    const struct form *const f = find_form(name);
-
-    if (!f)
-        return unknown_attribute(name, err);
-    const int rc = check_value(f, value, err);
-    if (rc == 0)
-        *out = (struct kube_nrt_attribute){str_of(f->full), value};
-    return rc;
-}
-
-/* --- YAML --- */
-
-/* A JSON string is a YAML string. */
-static void put_quoted(struct buf *out, struct str s)
-{
-    struct emit e;
-
-    emit_init(&e, out, false);
-    emit_text(&e, s);
-}
-
-static void put_attribute(struct buf *out, const char *indent, const char *name, struct str value)
-{
-    buf_printf(out, "%s- name: %s\n%s  value: ", indent, name, indent);
-    put_quoted(out, value);
-    buf_text(out, "\n");
-}
-
-/* --- the attribute pci --- */
-
-static void emit_device_links(struct emit *e, const struct topo_machine *m, uint32_t i)
-{
-    emit_key(e, "links");
-    emit_object(e);
-    for (uint32_t j = 0; j < m->n_devices; j++) {
-        const uint32_t mbs = m->link_mbs[i * m->n_devices + j];
-
-        if (mbs == 0 || j == i)
-            continue;
-        emit_key_str(e, m->devices[j].name);
-        emit_uint(e, mbs);
-    }
-    emit_end(e);
-}
-
-static void emit_device(struct emit *e, const struct topo_machine *m, uint32_t i)
-{
-    const struct topo_device *const d = &m->devices[i];
-
-    emit_key_str(e, d->name);
-    emit_object(e);
-    emit_key(e, "kind"), emit_words(e, topo_device_kind_text(d->kind));
-    emit_key(e, "address"), emit_text(e, d->pci);
-    emit_key(e, "path");
-    emit_array(e);
-    for (uint32_t k = 0; k < d->n_path; k++)
-        emit_text(e, d->path[k]);
-    emit_end(e);
-    emit_key(e, "zones");
-    emit_array(e);
-    for (uint32_t z = 0; z < m->n_zones; z++) {
-        if (d->zones >> z & 1)
-            emit_uint(e, m->zones[z].id);
-    }
-    emit_end(e);
-    if (d->kind == TOPO_NIC || d->kind == TOPO_INFINIBAND) {
-        emit_key(e, "name"), emit_text(e, d->name);
-        emit_key(e, "speed"), emit_uint(e, d->speed_mbps);
-    }
-    if (d->kind == TOPO_GPU && m->link_mbs)
-        emit_device_links(e, m, i);
-    emit_end(e);
+    nrt_doc_item(d);
+    nrt_doc_word(d, "name", name);
+    nrt_doc_digits(d, "value", value);
+    nrt_doc_item_end(d);
 }
 
 static bool has_attribute(const struct kube_nrt_publication *p, const char *name)
@@ -209,23 +40,61 @@ static bool has_attribute(const struct kube_nrt_publication *p, const char *name
     return false;
 }
 
-static void put_pci(struct buf *out, const struct kube_nrt_publication *p)
+static void put_given(struct nrt_doc *d, const struct kube_nrt_attribute *at)
 {
-    CLEANUP(buf_free) struct buf json = {0};
-    struct emit e;
+    CLEANUP(buf_free) struct buf name = {0};
 
-    if (p->machine->n_devices == 0 || has_attribute(p, PREFIX "pci"))
-        return;
-    emit_init(&e, &json, false);
-    emit_object(&e);
-    for (uint32_t i = 0; i < p->machine->n_devices; i++)
-        emit_device(&e, p->machine, i);
-    emit_end(&e);
-    out->failed = out->failed || json.failed;
-    put_attribute(out, "", PREFIX "pci", buf_view(&json));
+    buf_str(&name, at->name);
+    put_attribute(d, name.p ? name.p : "", at->value);
 }
 
-/* --- zones --- */
+static void put_observed(struct nrt_doc *d, int64_t us)
+{
+    char text[32];
+
+    clock_format_rfc3339(text, us);
+    put_attribute(d, PREFIX "observed-at", str_of(text));
+}
+
+static void put_payload(struct nrt_doc *d, const char *name, const struct nrt_order *o,
+                        void (*put)(struct buf *json, const struct nrt_order *o))
+{
+    CLEANUP(buf_free) struct buf json = {0};
+
+    put(&json, o);
+    d->json.out->failed = d->json.out->failed || json.failed;
+    put_attribute(d, name, buf_view(&json));
+}
+
+/* What is given stands above what is derived. */
+static void put_attributes(struct nrt_doc *d, const struct nrt_order *o)
+{
+    const struct kube_nrt_publication *const p = o->p;
+    const bool observed = p->observed_us && !has_attribute(p, PREFIX "observed-at");
+    const bool generation = p->generation && !has_attribute(p, PREFIX "generation");
+    const bool placements = p->has_placements && !has_attribute(p, PREFIX "placements");
+    const bool devices = p->has_devices && !has_attribute(p, PREFIX "devices");
+    const bool pci = p->machine->n_devices > 0 && !has_attribute(p, PREFIX "pci");
+
+    if (p->n_attributes == 0 && !observed && !generation && !placements && !devices && !pci)
+        return;
+    nrt_doc_list(d, "attributes");
+    for (uint32_t i = 0; i < p->n_attributes; i++)
+        put_given(d, &p->attributes[i]);
+    if (observed)
+        put_observed(d, p->observed_us);
+    if (generation)
+        put_number(d, PREFIX "generation", p->generation);
+    if (placements)
+        put_payload(d, PREFIX "placements", o, nrt_put_placements);
+    if (devices)
+        put_payload(d, PREFIX "devices", o, nrt_put_devices);
+    if (pci)
+        put_payload(d, PREFIX "pci", o, nrt_put_pci);
+    nrt_doc_list_end(d);
+}
+
+/* --- attributes of zones --- */
 
 enum { MAX_WORDS = TOPO_MAX_CPUS / 64 };
 
@@ -274,66 +143,73 @@ static void list_groups(struct buf *out, const struct topo_machine *m, uint32_t 
     }
 }
 
-static void put_groups(struct buf *out, const struct topo_machine *m, uint32_t zone, enum group by,
-                       const char *name)
+static void put_groups(struct nrt_doc *d, const struct topo_machine *m, uint32_t zone,
+                       enum group by, const char *name)
 {
     CLEANUP(buf_free) struct buf list = {0};
 
     list_groups(&list, m, zone, by);
-    out->failed = out->failed || list.failed;
+    d->json.out->failed = d->json.out->failed || list.failed;
     if (list.n > 0 || by == GROUP_ALL)
-        put_attribute(out, "  ", name, buf_view(&list));
+        put_attribute(d, name, buf_view(&list));
 }
 
-static void put_number(struct buf *out, const char *name, uint32_t value, bool is_known)
+static void put_known(struct nrt_doc *d, const char *name, uint32_t value)
 {
-    if (is_known)
-        buf_printf(out, "  - name: %s\n    value: \"%u\"\n", name, value);
+    if (value)
+        put_number(d, name, value);
 }
 
-static void put_zone_attributes(struct buf *out, const struct topo_machine *m, uint32_t zone)
+static void put_cells(struct nrt_doc *d, const struct topo_machine *m, uint64_t cells)
 {
-    const struct topo_zone *const z = &m->zones[zone];
+    CLEANUP(buf_free) struct buf ids = {0};
 
-    buf_text(out, "  attributes:\n");
-    put_number(out, PREFIX "socket", z->socket, z->socket != TOPO_NONE);
-    put_groups(out, m, zone, GROUP_ALL, PREFIX "cpus");
-    put_groups(out, m, zone, GROUP_CORE, PREFIX "cores");
-    put_groups(out, m, zone, GROUP_L3, PREFIX "l3");
-    put_number(out, PREFIX "read-bandwidth", z->read_bandwidth_mbs, z->read_bandwidth_mbs);
-    put_number(out, PREFIX "write-bandwidth", z->write_bandwidth_mbs, z->write_bandwidth_mbs);
-    put_number(out, PREFIX "read-latency", z->read_latency_ns, z->read_latency_ns);
-    put_number(out, PREFIX "write-latency", z->write_latency_ns, z->write_latency_ns);
+    for (uint32_t z = 0; z < m->n_zones; z++) {
+        if (cells >> z & 1)
+            buf_printf(&ids, "%s%u", ids.n ? "," : "", m->zones[z].id);
+    }
+    d->json.out->failed = d->json.out->failed || ids.failed;
+    put_attribute(d, PREFIX "memory-cells", buf_view(&ids));
 }
 
-static void put_costs(struct buf *out, const struct topo_machine *m, uint32_t zone)
+/* --- memory --- */
+
+static int cmp_memory(const void *x, const void *y)
 {
-    if (!m->has_distances)
-        return;
-    buf_text(out, "  costs:\n");
-    for (uint32_t j = 0; j < m->n_zones; j++)
-        buf_printf(out, "  - name: node-%u\n    value: %u\n", m->zones[j].id,
-                   m->distances.d[zone * m->n_zones + j]);
+    const struct kube_nrt_memory *const a = *(const void *const *)x, *const b =
+                                                                         *(const void *const *)y;
+
+    return nrt_cmp_types(a->type, b->type);
 }
 
-static void put_resource(struct buf *out, const char *name, uint64_t capacity, uint64_t allocatable)
+/* By type; NULL: no memory, which shows as out->failed. To be freed. */
+static const void **sorted_memory(struct nrt_doc *d, const struct kube_nrt_zone_use *use)
 {
-    buf_printf(out,
-               "  - name: %s\n    capacity: \"%" PRIu64 "\"\n    allocatable: \"%" PRIu64
-               "\"\n    available: \"%" PRIu64 "\"\n",
-               name, capacity, allocatable, allocatable);
+    const void **const list =
+        nrt_sorted(use->memory, use->n_memory, sizeof(*use->memory), cmp_memory);
+
+    d->json.out->failed = d->json.out->failed || !list;
+    return list;
 }
 
-static void put_cpus(struct buf *out, const struct kube_nrt_publication *p, uint32_t zone)
+static void put_free_memory(struct nrt_doc *d, const struct kube_nrt_zone_use *use)
 {
-    uint64_t set[MAX_WORDS];
-    uint32_t reserved = 0;
+    const void **const list = sorted_memory(d, use);
 
-    collect(set, p->machine, zone, GROUP_ALL, 0);
-    for (uint32_t i = 0; p->reserved && i < p->machine->n_cpus; i++)
-        reserved += cpuset_has(set, i) && cpuset_has(p->reserved, i);
-    const uint32_t all = cpuset_count(set, MAX_WORDS);
-    put_resource(out, "cpu", all, all - reserved);
+    for (const void **at = list; at && *at; at++) {
+        const struct kube_nrt_memory *const m = *at;
+        CLEANUP(buf_free) struct buf name = {0};
+
+        buf_text(&name, PREFIX);
+        buf_str(&name, m->type);
+        buf_text(&name, "-free");
+        d->json.out->failed = d->json.out->failed || name.failed;
+        nrt_doc_item(d);
+        nrt_doc_text(d, "name", buf_view(&name));
+        nrt_doc_digits(d, "value", m->free);
+        nrt_doc_item_end(d);
+    }
+    free(list);
 }
 
 static uint64_t page_count(const struct topo_zone *z, uint64_t page_bytes)
@@ -354,71 +230,325 @@ static bool machine_has_pages(const struct topo_machine *m, uint64_t page_bytes)
     return false;
 }
 
+/* What zones without a memory manager's state have of one type. */
+struct memory_type {
+    struct str name;
+    uint64_t page_bytes; /* 0 = memory */
+};
+
+static uint64_t capacity_of(const struct topo_zone *z, const struct memory_type *t)
+{
+    return t->page_bytes ? t->page_bytes * page_count(z, t->page_bytes) : z->memory_bytes;
+}
+
+static uint64_t allocatable_of(const struct topo_zone *z, const struct memory_type *t)
+{
+    uint64_t huge = 0;
+
+    for (uint32_t i = 0; !t->page_bytes && i < z->n_hugepages; i++)
+        huge += z->hugepages[i].page_bytes * z->hugepages[i].count;
+    const uint64_t all = capacity_of(z, t);
+    return huge < all ? all - huge : 0;
+}
+
+/* One block as the memory manager takes it: from its lowest zones first, as much as each has. */
+static void take_block(uint64_t left[TOPO_MAX_ZONES], const struct topo_machine *m,
+                       const struct kube_nrt_block *block)
+{
+    uint64_t need = block->bytes;
+
+    for (uint32_t z = 0; z < m->n_zones; z++) {
+        const uint64_t part = block->zones >> z & 1 ? (left[z] < need ? left[z] : need) : 0;
+
+        left[z] -= part;
+        need -= part;
+    }
+}
+
+/*
+ * What the blocks leave of a type in each zone: those of one zone first, for what they take can be
+ * nowhere else. Other exporters take a block of several zones off each of them, in full, so that
+ * the zones together have less than there is; readers of ours (cluster/node_build_memory.c) split
+ * it as here.
+ */
+static void left_of(uint64_t left[TOPO_MAX_ZONES], const struct kube_nrt_publication *p,
+                    const struct memory_type *t)
+{
+    const struct topo_machine *const m = p->machine;
+
+    for (uint32_t z = 0; z < m->n_zones; z++)
+        left[z] = allocatable_of(&m->zones[z], t);
+    for (uint32_t i = 0; i < 2 * p->n_holdings; i++) {
+        const struct kube_nrt_holding *const h = &p->holdings[i % p->n_holdings];
+        const bool wide = i >= p->n_holdings;
+
+        for (uint32_t k = 0; k < h->n_blocks; k++) {
+            const uint64_t zones = h->blocks[k].zones;
+
+            if (((zones & (zones - 1)) != 0) == wide && str_eq(h->blocks[k].type, t->name))
+                take_block(left, m, &h->blocks[k]);
+        }
+    }
+}
+
+/* --- resources of zones --- */
+
+struct amounts {
+    uint64_t capacity, allocatable, available;
+};
+
+/* Names that are not ours are quoted. */
+static void put_resource(struct nrt_doc *d, const char *known, struct str name,
+                         struct amounts amounts)
+{
+    nrt_doc_item(d);
+    if (known)
+        nrt_doc_word(d, "name", known);
+    else
+        nrt_doc_text(d, "name", name);
+    nrt_doc_digits(d, "capacity", amounts.capacity);
+    nrt_doc_digits(d, "allocatable", amounts.allocatable);
+    nrt_doc_digits(d, "available", amounts.available);
+    nrt_doc_item_end(d);
+}
+
+/* The CPUs that some container holds are taken out of `free`. */
+static void take_cpus(uint64_t free[MAX_WORDS], const struct kube_nrt_publication *p)
+{
+    for (uint32_t h = 0; h < p->n_holdings; h++) {
+        uint64_t set[MAX_WORDS];
+
+        if (cpuset_parse(set, MAX_WORDS, p->holdings[h].cpus, NULL) < 0)
+            continue;
+        for (uint32_t w = 0; w < MAX_WORDS; w++)
+            free[w] &= ~set[w];
+    }
+}
+
+static void put_cpus(struct nrt_doc *d, const struct kube_nrt_publication *p, uint32_t zone)
+{
+    const struct kube_nrt_zone_use *const use = p->use ? &p->use[zone] : NULL;
+    uint64_t set[MAX_WORDS], free[MAX_WORDS];
+    struct amounts n = {0};
+
+    for (uint32_t w = 0; w < MAX_WORDS; w++)
+        free[w] = UINT64_MAX;
+    if (!use || !use->has_free_cpus || cpuset_parse(free, MAX_WORDS, use->free_cpus, NULL) < 0)
+        take_cpus(free, p);
+    collect(set, p->machine, zone, GROUP_ALL, 0);
+    for (uint32_t i = 0; i < p->machine->n_cpus; i++) {
+        const bool is_ours = cpuset_has(set, i) && !(p->reserved && cpuset_has(p->reserved, i));
+
+        n.capacity += cpuset_has(set, i);
+        n.allocatable += is_ours;
+        n.available += is_ours && cpuset_has(free, i);
+    }
+    put_resource(d, "cpu", (struct str){0}, n);
+}
+
+/* As the memory manager counts it. */
+static void put_counted_memory(struct nrt_doc *d, const struct kube_nrt_zone_use *use)
+{
+    const void **const list = sorted_memory(d, use);
+
+    for (const void **at = list; at && *at; at++) {
+        const struct kube_nrt_memory *const m = *at;
+
+        put_resource(d, NULL, m->type, (struct amounts){m->total, m->allocatable, m->free});
+    }
+    free(list);
+}
+
+static void put_memory_type(struct nrt_doc *d, const struct kube_nrt_publication *p, uint32_t zone,
+                            const struct memory_type *t, const char *known)
+{
+    const struct topo_zone *const z = &p->machine->zones[zone];
+    uint64_t left[TOPO_MAX_ZONES];
+
+    left_of(left, p, t);
+    put_resource(d, known, t->name,
+                 (struct amounts){capacity_of(z, t), allocatable_of(z, t), left[zone]});
+}
+
 /* hugepages-2Mi, in the largest unit that divides the size, as the kubelet names them. */
-static void put_pages(struct buf *out, const struct topo_pages *pages)
+static void put_pages(struct nrt_doc *d, const struct kube_nrt_publication *p, uint32_t zone,
+                      uint64_t page_bytes)
 {
     CLEANUP(buf_free) struct buf name = {0};
 
     buf_text(&name, "hugepages-");
-    buf_bytes(&name, pages->page_bytes);
-    out->failed = out->failed || name.failed;
-    if (!name.failed)
-        put_resource(out, name.p, pages->page_bytes * pages->count,
-                     pages->page_bytes * pages->count);
-}
+    buf_bytes(&name, page_bytes);
+    d->json.out->failed = d->json.out->failed || name.failed;
+    if (!name.failed) {
+        const struct memory_type t = {buf_view(&name), page_bytes};
 
-static void put_memory(struct buf *out, const struct topo_machine *m, const struct topo_zone *z)
-{
-    uint64_t huge = 0;
-
-    for (uint32_t i = 0; i < z->n_hugepages; i++)
-        huge += z->hugepages[i].page_bytes * z->hugepages[i].count;
-    put_resource(out, "memory", z->memory_bytes,
-                 huge < z->memory_bytes ? z->memory_bytes - huge : 0);
-    for (uint32_t i = 0; i < z->n_hugepages; i++) {
-        if (machine_has_pages(m, z->hugepages[i].page_bytes))
-            put_pages(out, &z->hugepages[i]);
+        put_memory_type(d, p, zone, &t, name.p);
     }
 }
 
-static void put_zone(struct buf *out, const struct kube_nrt_publication *p, uint32_t zone)
+static void put_memory(struct nrt_doc *d, const struct kube_nrt_publication *p, uint32_t zone)
 {
-    buf_printf(out, "- name: node-%u\n  type: Node\n", p->machine->zones[zone].id);
-    put_zone_attributes(out, p->machine, zone);
-    put_costs(out, p->machine, zone);
-    buf_text(out, "  resources:\n");
-    put_cpus(out, p, zone);
-    put_memory(out, p->machine, &p->machine->zones[zone]);
+    const struct topo_zone *const z = &p->machine->zones[zone];
+    const struct memory_type memory = {STR("memory"), 0};
+
+    if (p->use && p->use[zone].n_memory) {
+        put_counted_memory(d, &p->use[zone]);
+        return;
+    }
+    put_memory_type(d, p, zone, &memory, "memory");
+    for (uint32_t i = 0; i < z->n_hugepages; i++) {
+        if (machine_has_pages(p->machine, z->hugepages[i].page_bytes))
+            put_pages(d, p, zone, z->hugepages[i].page_bytes);
+    }
 }
 
-static void put_owner(struct buf *out, const struct kube_nrt_publication *p)
+/* A device of several zones stands in each of them, one without topology in none. */
+static void put_devices(struct nrt_doc *d, const struct nrt_order *o, uint32_t zone)
 {
-    if (p->owner_uid.n == 0)
+    const struct kube_nrt_device *last = NULL;
+    struct amounts n = {0};
+
+    for (const void **at = o->devices; *at; at++) {
+        const struct kube_nrt_device *const one = *at;
+
+        if (!(one->zones >> zone & 1))
+            continue;
+        if (last && !str_eq(last->resource, one->resource)) {
+            put_resource(d, NULL, last->resource, n);
+            n = (struct amounts){0};
+        }
+        n.capacity++;
+        n.allocatable += one->healthy;
+        n.available += one->healthy && !nrt_is_held(o, one);
+        last = one;
+    }
+    if (last)
+        put_resource(d, NULL, last->resource, n);
+}
+
+/* --- zones --- */
+
+static void put_use(struct nrt_doc *d, const struct topo_machine *m,
+                    const struct kube_nrt_zone_use *use)
+{
+    if (use->has_free_cpus)
+        put_attribute(d, PREFIX "free-cpus", use->free_cpus);
+    if (use->cells)
+        put_cells(d, m, use->cells);
+    if (use->has_assignments)
+        put_number(d, PREFIX "memory-assignments", use->assignments);
+    put_free_memory(d, use);
+}
+
+static void put_zone_attributes(struct nrt_doc *d, const struct kube_nrt_publication *p,
+                                uint32_t zone)
+{
+    const struct topo_machine *const m = p->machine;
+    const struct topo_zone *const z = &m->zones[zone];
+
+    nrt_doc_list(d, "attributes");
+    if (z->socket != TOPO_NONE)
+        put_number(d, PREFIX "socket", z->socket);
+    put_groups(d, m, zone, GROUP_ALL, PREFIX "cpus");
+    put_groups(d, m, zone, GROUP_CORE, PREFIX "cores");
+    put_groups(d, m, zone, GROUP_L3, PREFIX "l3");
+    put_known(d, PREFIX "read-bandwidth", z->read_bandwidth_mbs);
+    put_known(d, PREFIX "write-bandwidth", z->write_bandwidth_mbs);
+    put_known(d, PREFIX "read-latency", z->read_latency_ns);
+    put_known(d, PREFIX "write-latency", z->write_latency_ns);
+    if (p->use)
+        put_use(d, m, &p->use[zone]);
+    nrt_doc_list_end(d);
+}
+
+/* The name of a zone: node-<Linux id>. */
+static void put_zone_name(struct nrt_doc *d, const struct topo_machine *m, uint32_t zone)
+{
+    char name[24];
+
+    (void)snprintf(name, sizeof(name), "node-%u", m->zones[zone].id);
+    nrt_doc_word(d, "name", name);
+}
+
+static void put_costs(struct nrt_doc *d, const struct topo_machine *m, uint32_t zone)
+{
+    if (!m->has_distances)
         return;
-    buf_text(out, "  ownerReferences:\n  - apiVersion: v1\n    kind: Node\n    name: ");
-    put_quoted(out, p->node);
-    buf_text(out, "\n    uid: ");
-    put_quoted(out, p->owner_uid);
-    buf_text(out, "\n");
+    nrt_doc_list(d, "costs");
+    for (uint32_t j = 0; j < m->n_zones; j++) {
+        nrt_doc_item(d);
+        put_zone_name(d, m, j);
+        nrt_doc_uint(d, "value", m->distances.d[zone * m->n_zones + j]);
+        nrt_doc_item_end(d);
+    }
+    nrt_doc_list_end(d);
+}
+
+static void put_zone(struct nrt_doc *d, const struct nrt_order *o, uint32_t zone)
+{
+    nrt_doc_item(d);
+    put_zone_name(d, o->p->machine, zone);
+    nrt_doc_word(d, "type", "Node");
+    put_zone_attributes(d, o->p, zone);
+    put_costs(d, o->p->machine, zone);
+    nrt_doc_list(d, "resources");
+    put_cpus(d, o->p, zone);
+    put_memory(d, o->p, zone);
+    put_devices(d, o, zone);
+    nrt_doc_list_end(d);
+    nrt_doc_item_end(d);
+}
+
+/* The object goes when its Node goes. */
+static void put_owner(struct nrt_doc *d, const struct kube_nrt_publication *p)
+{
+    nrt_doc_list(d, "ownerReferences");
+    nrt_doc_item(d);
+    nrt_doc_word(d, "apiVersion", "v1");
+    nrt_doc_word(d, "kind", "Node");
+    nrt_doc_text(d, "name", p->node);
+    nrt_doc_text(d, "uid", p->owner_uid);
+    nrt_doc_item_end(d);
+    nrt_doc_list_end(d);
+}
+
+static void put_object(struct nrt_doc *d, const struct nrt_order *o)
+{
+    nrt_doc_word(d, "apiVersion", "topology.node.k8s.io/v1alpha2");
+    nrt_doc_word(d, "kind", "NodeResourceTopology");
+    nrt_doc_object(d, "metadata");
+    nrt_doc_text(d, "name", o->p->node);
+    if (o->p->owner_uid.n)
+        put_owner(d, o->p);
+    nrt_doc_object_end(d);
+    put_attributes(d, o);
+    nrt_doc_list(d, "zones");
+    for (uint32_t i = 0; i < o->p->machine->n_zones; i++)
+        put_zone(d, o, i);
+    nrt_doc_list_end(d);
+}
+
+static void put_document(struct buf *out, const struct kube_nrt_publication *p, bool yaml)
+{
+    struct nrt_order o;
+    struct nrt_doc d;
+
+    if (nrt_order_init(&o, p)) {
+        out->failed = true;
+    } else {
+        nrt_doc_begin(&d, out, yaml);
+        put_object(&d, &o);
+        nrt_doc_end(&d);
+    }
+    nrt_order_free(&o);
 }
 
 void kube_nrt_emit(struct buf *out, const struct kube_nrt_publication *p)
 {
-    buf_text(out, "apiVersion: topology.node.k8s.io/v1alpha2\nkind: NodeResourceTopology\n"
-                  "metadata:\n  name: ");
-    put_quoted(out, p->node);
-    buf_text(out, "\n");
-    put_owner(out, p);
-    if (p->n_attributes > 0 || p->machine->n_devices > 0)
-        buf_text(out, "attributes:\n");
-    for (uint32_t i = 0; i < p->n_attributes; i++) {
-        CLEANUP(buf_free) struct buf name = {0};
+    put_document(out, p, true);
+}
 
-        buf_str(&name, p->attributes[i].name);
-        put_attribute(out, "", name.p ? name.p : "", p->attributes[i].value);
-    }
-    put_pci(out, p);
-    buf_text(out, "zones:\n");
-    for (uint32_t i = 0; i < p->machine->n_zones; i++)
-        put_zone(out, p, i);
+void kube_nrt_emit_json(struct buf *out, const struct kube_nrt_publication *p)
+{
+    put_document(out, p, false);
 }

@@ -70,16 +70,27 @@ struct kube_nrt_publication {
 };
 
 /*
- * Append the object as YAML; every string is quoted. Resources per zone:
+ * Append the object as YAML; every string from outside is quoted. Resources per zone:
  *
- *   cpu        capacity = online CPUs, allocatable = those that are not reserved
- *   memory     capacity = everything, allocatable = without the huge pages
- *   hugepages  bytes, for each size of which the machine has a page
+ *   cpu        capacity = online CPUs, allocatable = those that are not reserved, available = of
+ *              these the ones that no container holds for itself
+ *   memory,    as the memory manager counts where use[].memory says it; else of the machine:
+ *   hugepages  capacity = everything, allocatable = of memory without the huge pages, for each size
+ *              of which the machine has a page; available = less the blocks of `holdings`, of one
+ *              zone first, then those of several from the lowest zone up
+ *   others     in each zone that hosts a device: capacity = registered, allocatable = healthy,
+ *              available = healthy and not held
  *
- * The attribute `pci` is derived from the devices unless `attributes` has one. A full heap shows
- * as out->failed.
+ * The attributes observed-at, generation, placements, devices and pci are derived unless
+ * `attributes` has them. Equal facts give equal bytes, in whatever order they are listed: whether
+ * anything has changed is seen by what is written with observed_us and generation 0. Of two pods of
+ * one name, the one that has gone or has not come yet perhaps, placements list one. A full heap
+ * shows as out->failed.
  */
 void kube_nrt_emit(struct buf *out, const struct kube_nrt_publication *p);
+
+/* The same object as JSON, for an API server. */
+void kube_nrt_emit_json(struct buf *out, const struct kube_nrt_publication *p);
 
 /*
  * Check an attribute as a person gives it: the prefix orchestration.gokore.io/ may be left out.
