@@ -291,14 +291,31 @@ static double number(const char *option, const char *text, double least, double 
     return v;
 }
 
+static const char *policy(const char *text)
+{
+    static const char *const all[] = {"none", "best-effort", "restricted", "single-numa-node"};
+
+    for (size_t i = 0; i < ARRAY_LEN(all); i++) {
+        if (strcmp(text, all[i]) == 0)
+            return text;
+    }
+    fprintf(stderr, "bench: --policy takes none, best-effort, restricted, single-numa-node\n");
+    exit(2);
+}
+
 static struct options read_options(int argc, char **argv)
 {
-    static const struct option longs[] = {
-        {"nodes", required_argument, NULL, 'n'},   {"zones", required_argument, NULL, 'z'},
-        {"shapes", required_argument, NULL, 's'},  {"streams", required_argument, NULL, 'w'},
-        {"seconds", required_argument, NULL, 't'}, {"phase", required_argument, NULL, 'p'},
-        {"pairs", required_argument, NULL, 'i'},   {"no-holds", no_argument, NULL, 'h'},
-        {"unlike", no_argument, NULL, 'u'},        {0}};
+    static const struct option longs[] = {{"nodes", required_argument, NULL, 'n'},
+                                          {"zones", required_argument, NULL, 'z'},
+                                          {"shapes", required_argument, NULL, 's'},
+                                          {"streams", required_argument, NULL, 'w'},
+                                          {"seconds", required_argument, NULL, 't'},
+                                          {"phase", required_argument, NULL, 'p'},
+                                          {"pairs", required_argument, NULL, 'i'},
+                                          {"no-holds", no_argument, NULL, 'h'},
+                                          {"unlike", no_argument, NULL, 'u'},
+                                          {"policy", required_argument, NULL, 'k'},
+                                          {0}};
     struct options o = {.nodes = 5000,
                         .zones = 4,
                         .shapes = 32,
@@ -322,6 +339,8 @@ static struct options read_options(int argc, char **argv)
             o.no_holds = true;
         else if (c == 'u')
             synth_unlike = true;
+        else if (c == 'k')
+            synth_policy = policy(optarg);
         else if (c == 't')
             o.seconds = number("seconds", optarg, 0, 86400);
         else if (c == 'p' && (strcmp(optarg, "warm") == 0 || strcmp(optarg, "cold") == 0))

@@ -11,6 +11,7 @@ enum { ZONE_CORES = 16, ZONE_GPUS = 2, NODE_NICS = 2, ZONE_GIB = 256, SYSTEM_GIB
 static const uint64_t gib = UINT64_C(1) << 30;
 
 bool synth_unlike;
+const char *synth_policy;
 
 /* What running pods hold of a zone: this many CPUs from its end, half of them siblings. */
 static uint32_t held_cpus(uint32_t i, uint32_t zone, uint32_t round)
@@ -215,7 +216,10 @@ static void add_topology(struct buf *b, uint32_t i, uint32_t zones, uint32_t rou
                "\"NodeResourceTopology\",\"metadata\":{\"name\":\"node-%05u\"},\"attributes\":["
                "{\"name\":\"topologyManagerPolicy\",\"value\":\"%s\"},"
                "{\"name\":\"topologyManagerScope\",\"value\":\"container\"}",
-               i, i % 2 ? "restricted" : "single-numa-node");
+               i,
+               synth_policy ? synth_policy
+               : i % 2      ? "restricted"
+                            : "single-numa-node");
     add_attribute(b, "cpu-manager-policy", "static");
     add_attribute(b, "memory-manager-policy", "Static");
     add_attribute(b, "cpu-manager-policy-options", "");

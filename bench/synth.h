@@ -20,6 +20,9 @@
  */
 extern bool synth_unlike;
 
+/* Topology Manager policy of all nodes; NULL: single-numa-node and restricted in turns. */
+extern const char *synth_policy;
+
 /* A Node and its NodeResourceTopology, as a List in JSON. */
 void synth_node(struct buf *out, uint32_t i, uint32_t zones, uint32_t round);
 
