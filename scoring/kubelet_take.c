@@ -365,8 +365,17 @@ static void take_single(struct take_acc *a)
     const enum unit unit = spread ? UNIT_SOCKET : UNIT_CORE;
     const struct list l = ordered(a, unit, a->room->units, a->room->inner);
 
-    for (uint32_t i = 0; i < l.n && !take_satisfied(a); i++)
-        take_free_of(a, ids_of(a, unit), l.id[i]);
+    for (uint32_t i = 0; i < l.n && !take_satisfied(a); i++) {
+        uint32_t *const count = &a->room->counts[l.id[i]];
+        const int64_t again = *count & ~LISTED;
+
+        /* Where a unit is listed twice, so are its CPUs: the second time they are only counted. */
+        if (*count & LISTED)
+            a->needed -= again < a->needed ? again : a->needed;
+        else
+            take_free_of(a, ids_of(a, unit), l.id[i]);
+        *count |= LISTED;
+    }
 }
 
 bool take_packed(struct take_acc *a, bool by_l3)

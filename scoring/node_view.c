@@ -223,8 +223,10 @@ int node_cpus_init(struct node_cpus *out, const struct topo_machine *m, struct a
     }
     sum_largest(largest, zone_n, zones);
     const struct overlap most = overlap_of(cpu, m->n_cpus, zones_of, c.n_sockets);
-    c.regular =
-        (most.sockets == 1 || all_equal(sockets, c.n_sockets)) && all_equal(cores, c.n_cores);
+    /* a zone that is in two of fewer sockets than zones is gone through twice, and counted so */
+    const bool whole_sockets =
+        all_equal(sockets, c.n_sockets) && c.n_sockets >= (uint32_t)__builtin_popcountll(c.zones);
+    c.regular = (most.sockets == 1 || whole_sockets) && all_equal(cores, c.n_cores);
     c.spread = most.zones > most.sockets ? most.zones : most.sockets;
     arena_rewind(a, mark);
     *out = c;

@@ -190,7 +190,7 @@ struct node_cpu {
 struct node_cpus {
     uint32_t n_present, n_sockets, n_cores, n_l3;
     /* A choice of CPUs out of one zone stays among those offered: every core has as many CPUs as
-       the others, and every socket has, or no zone lies in several. */
+       the others, and no zone lies in several sockets, or those are alike and as many as zones. */
     bool regular;
     uint64_t zones;                           /* zones that have CPUs */
     const struct node_cpu *cpu;               /* [n_cpus] */

@@ -517,6 +517,49 @@ static void single_zones_decide_where_they_can(void **state)
     end(&f);
 }
 
+#define CORE(socket, cpus) "{'socket':" socket ",'uncore':0,'cpus':[" cpus "]}"
+
+/*
+ * Zone 0 has two cores of each of two sockets, which have one more zone each, and the kubelet deals
+ * out its cores once a socket: of 0, 1, 2 and 4 it takes the whole core 0-1 for four CPUs, believes
+ * to have it a second time, and finds that two are lacking, in zone 2. Who looks at zones only may
+ * not think that four free CPUs are four.
+ */
+static void a_zone_of_two_sockets_is_looked_at_cpu_by_cpu(void **state)
+{
+    struct node_state zones;
+    struct fixture f;
+
+    begin(
+        &f,
+        "{'zones':[{'id':0,'distances':[10,20,20],'cores':[" CORE("0", "0,1") "," CORE(
+            "1",
+            "2,3") "," CORE("0",
+                            "4,5") "," CORE("1",
+                                            "6,7") "]},"
+                                                   "{'id':1,'distances':[20,10,20],'cores':[" CORE(
+                                                       "0",
+                                                       "8,9") "]},"
+                                                              "{'id':2,'distances':[20,20,10],'"
+                                                              "cores':[" CORE(
+                                                                  "1",
+                                                                  "10,11") "]}],"
+                                                                           "'kubelet':{'"
+                                                                           "topologyManagerPolicy':"
+                                                                           "'single-numa-node',"
+                                                                           "'cpuManagerPolicy':'"
+                                                                           "static','reservedCPUs':"
+                                                                           "'8'}}");
+    f.node.state.cpu_free[0] = 0xf17; /* 0, 1, 2, 4 and those of zones 1 and 2 */
+    assert_int_equal(node_state_copy(&zones, &f.node, &f.a), 0);
+    expect_admitted(&f, 0, POD("'cpu':'4','memory':'1Gi'"));
+    assert_int_equal(f.answer[0].containers[0].affinity, 1);
+    assert_int_equal(f.answer[0].containers[0].cpus[0], 0xc03);
+    assert_int_equal(kubelet_admit_zones(&zones, &f.node, f.req[0], &f.answer[1], &f.a), 0);
+    assert_int_equal(f.answer[1].containers[0].cpus[0], 0xc03);
+    end(&f);
+}
+
 /* --- many zones --- */
 
 /* n zones of one CPU each, 8 GiB less 1, in sockets of their own. */
@@ -813,6 +856,7 @@ int main(void)
         cmocka_unit_test(device_errors_have_the_kubelets_words),
         cmocka_unit_test(whole_cores_are_asked_for_in_whole_cores),
         cmocka_unit_test(single_zones_decide_where_they_can),
+        cmocka_unit_test(a_zone_of_two_sockets_is_looked_at_cpu_by_cpu),
         cmocka_unit_test(beyond_twelve_zones_hints_are_not_worked_out),
         cmocka_unit_test(without_hints_any_number_of_zones_is_served),
         cmocka_unit_test(zone_ids_beyond_63_kill_the_kubelet),

@@ -416,6 +416,26 @@ static void there_may_be_more_zones_than_cpus(void **state)
     end(&f);
 }
 
+/*
+ * Two zones that both sockets have CPUs in: 0, 1, 4, 7 and 2, 3, 5, 6; socket 0 has 1, 3, 4, 7. The
+ * kubelet deals out the sockets of zone 0, then those of zone 1, and counts again what it has.
+ */
+static void a_socket_of_two_zones_is_dealt_out_twice(void **state)
+{
+    static const uint16_t zone[] = {0, 0, 1, 1, 0, 1, 1, 0}, socket[] = {1, 0, 1, 0, 0, 1, 1, 0};
+    static struct fixture f;
+
+    blank(&f, 2, KUBELET_DISTRIBUTE_ACROSS_CORES);
+    for (uint16_t c = 0; c < ARRAY_LEN(zone); c++)
+        put(&f, c, (struct topo_cpu){zone[c], socket[c], c, 0});
+    ready(&f);
+    /* zone 0 has fewer: socket 0 with 1 and 3, in zone 1 socket 0 again, then 2 of socket 1 */
+    expect(&f, "1-3,5", 2, "1,3");
+    expect(&f, "1-3,5", 3, "1,3"); /* one of them counted twice */
+    expect(&f, "1-3,5", 4, "1,3");
+    end(&f);
+}
+
 static void reserved_cpus_are_chosen_as_any_others(void **state)
 {
     static struct fixture f;
@@ -491,6 +511,7 @@ int main(void)
         cmocka_unit_test(half_cores_are_dealt_for_ever),
         cmocka_unit_test(more_choices_than_are_tried_are_no_choice),
         cmocka_unit_test(there_may_be_more_zones_than_cpus),
+        cmocka_unit_test(a_socket_of_two_zones_is_dealt_out_twice),
         cmocka_unit_test(reserved_cpus_are_chosen_as_any_others),
         cmocka_unit_test(absent_cpus_are_not_reserved),
         cmocka_unit_test(a_choice_needs_room_or_says_so),

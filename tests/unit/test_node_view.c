@@ -96,6 +96,16 @@ static void a_machine_is_regular_where_its_averages_are_true(void **state)
     static struct fixture f;
     struct topo_cpu cpus[] = {{0, 0, 0, 0}, {0, 0, 0, 0}, {0, 0, 2, 0}, {0, 0, 2, 0},
                               {1, 1, 4, 1}, {1, 1, 4, 1}, {2, 1, 6, 1}, {2, 1, 6, 1}};
+    /* zones of two sockets each; then one more zone than sockets, the first in two of them */
+    const struct topo_cpu wide[] = {{0, 0, 0, 0}, {0, 1, 1, 0}, {1, 2, 2, 1}, {1, 3, 3, 1}};
+    const struct topo_cpu twice[] = {{0, 0, 0, 0}, {0, 1, 1, 0}, {1, 0, 2, 1}, {2, 1, 3, 1}};
+
+    complete(&f, wide, ARRAY_LEN(wide), 2);
+    assert_true(f.v.cpus.regular);
+    arena_rewind(&f.a, 0);
+    complete(&f, twice, ARRAY_LEN(twice), 3);
+    assert_false(f.v.cpus.regular);
+    arena_rewind(&f.a, 0);
 
     complete(&f, cpus, ARRAY_LEN(cpus), 3);
     assert_true(f.v.cpus.regular);
