@@ -40,6 +40,7 @@ static int fill_zone(struct node_build *b, struct topo_zone *to, const struct ku
                      uint32_t index)
 {
     const struct kube_nrt_resource *const memory = node_build_resource(from, memory_name);
+    const struct kube_nrt_resource *const cpu = node_build_resource(from, cpu_name);
     struct topo_pages *const pages = arena_array(b->a, from->n_resources, sizeof(*pages));
 
     if (!pages)
@@ -61,7 +62,7 @@ static int fill_zone(struct node_build *b, struct topo_zone *to, const struct ku
     }
     if (from->has_socket && from->socket < TOPO_NONE)
         to->socket = (uint16_t)from->socket;
-    else if (from->cpus.n || node_build_resource(from, cpu_name))
+    else if (from->cpus.n || (cpu && cpu->capacity > 0))
         to->socket = (uint16_t)index; /* one zone a socket: the usual machine */
     return 0;
 }

@@ -265,30 +265,37 @@ static void take_block(uint64_t left[TOPO_MAX_ZONES], const struct topo_machine 
     }
 }
 
-/*
- * What the blocks leave of a type in each zone: those of one zone first, for what they take can be
- * nowhere else. Other exporters take a block of several zones off each of them, in full, so that
- * the zones together have less than there is; readers of ours (cluster/node_build_memory.c) split
- * it as here.
- */
-static void left_of(uint64_t left[TOPO_MAX_ZONES], const struct kube_nrt_publication *p,
-                    const struct memory_type *t)
+/* Those of one zone, or of several. */
+static void take_blocks(uint64_t left[TOPO_MAX_ZONES], const struct nrt_order *o,
+                        const struct memory_type *t, bool wide)
 {
-    const struct topo_machine *const m = p->machine;
-
-    for (uint32_t z = 0; z < m->n_zones; z++)
-        left[z] = allocatable_of(&m->zones[z], t);
-    for (uint32_t i = 0; i < 2 * p->n_holdings; i++) {
-        const struct kube_nrt_holding *const h = &p->holdings[i % p->n_holdings];
-        const bool wide = i >= p->n_holdings;
+    for (const void **at = o->holdings; *at; at++) {
+        const struct kube_nrt_holding *const h = *at;
 
         for (uint32_t k = 0; k < h->n_blocks; k++) {
             const uint64_t zones = h->blocks[k].zones;
 
             if (((zones & (zones - 1)) != 0) == wide && str_eq(h->blocks[k].type, t->name))
-                take_block(left, m, &h->blocks[k]);
+                take_block(left, o->p->machine, &h->blocks[k]);
         }
     }
+}
+
+/*
+ * What the blocks leave of a type in each zone: those of one zone first, for what they take can be
+ * nowhere else. Other exporters take a block of several zones off each of them, in full, so that
+ * the zones together have less than there is; who reads `placements` derives what is said here
+ * (cluster/node_build_memory.c).
+ */
+static void left_of(uint64_t left[TOPO_MAX_ZONES], const struct nrt_order *o,
+                    const struct memory_type *t)
+{
+    const struct topo_machine *const m = o->p->machine;
+
+    for (uint32_t z = 0; z < m->n_zones; z++)
+        left[z] = allocatable_of(&m->zones[z], t);
+    take_blocks(left, o, t, false);
+    take_blocks(left, o, t, true);
 }
 
 /* --- resources of zones --- */
@@ -359,19 +366,19 @@ static void put_counted_memory(struct nrt_doc *d, const struct kube_nrt_zone_use
     free(list);
 }
 
-static void put_memory_type(struct nrt_doc *d, const struct kube_nrt_publication *p, uint32_t zone,
+static void put_memory_type(struct nrt_doc *d, const struct nrt_order *o, uint32_t zone,
                             const struct memory_type *t, const char *known)
 {
-    const struct topo_zone *const z = &p->machine->zones[zone];
+    const struct topo_zone *const z = &o->p->machine->zones[zone];
     uint64_t left[TOPO_MAX_ZONES];
 
-    left_of(left, p, t);
+    left_of(left, o, t);
     put_resource(d, known, t->name,
                  (struct amounts){capacity_of(z, t), allocatable_of(z, t), left[zone]});
 }
 
 /* hugepages-2Mi, in the largest unit that divides the size, as the kubelet names them. */
-static void put_pages(struct nrt_doc *d, const struct kube_nrt_publication *p, uint32_t zone,
+static void put_pages(struct nrt_doc *d, const struct nrt_order *o, uint32_t zone,
                       uint64_t page_bytes)
 {
     CLEANUP(buf_free) struct buf name = {0};
@@ -382,23 +389,23 @@ static void put_pages(struct nrt_doc *d, const struct kube_nrt_publication *p, u
     if (!name.failed) {
         const struct memory_type t = {buf_view(&name), page_bytes};
 
-        put_memory_type(d, p, zone, &t, name.p);
+        put_memory_type(d, o, zone, &t, name.p);
     }
 }
 
-static void put_memory(struct nrt_doc *d, const struct kube_nrt_publication *p, uint32_t zone)
+static void put_memory(struct nrt_doc *d, const struct nrt_order *o, uint32_t zone)
 {
-    const struct topo_zone *const z = &p->machine->zones[zone];
+    const struct topo_zone *const z = &o->p->machine->zones[zone];
     const struct memory_type memory = {STR("memory"), 0};
 
-    if (p->use && p->use[zone].n_memory) {
-        put_counted_memory(d, &p->use[zone]);
+    if (o->p->use && o->p->use[zone].n_memory) {
+        put_counted_memory(d, &o->p->use[zone]);
         return;
     }
-    put_memory_type(d, p, zone, &memory, "memory");
+    put_memory_type(d, o, zone, &memory, "memory");
     for (uint32_t i = 0; i < z->n_hugepages; i++) {
-        if (machine_has_pages(p->machine, z->hugepages[i].page_bytes))
-            put_pages(d, p, zone, z->hugepages[i].page_bytes);
+        if (machine_has_pages(o->p->machine, z->hugepages[i].page_bytes))
+            put_pages(d, o, zone, z->hugepages[i].page_bytes);
     }
 }
 
@@ -493,7 +500,7 @@ static void put_zone(struct nrt_doc *d, const struct nrt_order *o, uint32_t zone
     put_costs(d, o->p->machine, zone);
     nrt_doc_list(d, "resources");
     put_cpus(d, o->p, zone);
-    put_memory(d, o->p, zone);
+    put_memory(d, o, zone);
     put_devices(d, o, zone);
     nrt_doc_list_end(d);
     nrt_doc_item_end(d);

@@ -64,15 +64,6 @@ static int cmp_ids(const void *x, const void *y)
     return c ? c : str_cmp(a->address, b->address);
 }
 
-static int cmp_addresses(const void *x, const void *y)
-{
-    const struct kube_nrt_pci_name *const a = *(const void *const *)x, *const b =
-                                                                           *(const void *const *)y;
-    const int c = str_cmp(a->address, b->address);
-
-    return c ? c : str_cmp(a->id, b->id);
-}
-
 static void drop_twins(const void **devices)
 {
     size_t n = 0;
@@ -154,8 +145,6 @@ static void choose_names(struct nrt_order *o)
         o->pci_names[n++] = name;
     }
     o->pci_names[n] = NULL;
-    if (n > 1)
-        qsort(o->pci_names, n, sizeof(*o->pci_names), cmp_addresses);
 }
 
 int nrt_order_init(struct nrt_order *o, const struct kube_nrt_publication *p)

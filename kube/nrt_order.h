@@ -20,7 +20,7 @@ struct nrt_order {
     const void **devices;   /* struct kube_nrt_device by resource, then id; none twice */
     const void **holdings;  /* struct kube_nrt_holding by ns, pod, container; a name is one pod */
     const void **held;      /* struct kube_nrt_device_use of all of them by resource, then id */
-    const void **pci_names; /* struct kube_nrt_pci_name by address, then id; no id twice */
+    const void **pci_names; /* struct kube_nrt_pci_name by id; none twice */
     size_t n_held;
 };
 
