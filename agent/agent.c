@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "agent/follow.h"
+#include "agent/generation.h"
 #include "agent/look.h"
 #include "agent/pace.h"
 #include "base/buf.h"
@@ -243,7 +244,7 @@ static void write_report(struct agent *a, struct agent_label label)
 static bool look(struct agent *a)
 {
     struct err err = {0};
-    const int rc = agent_look_read(&a->look, &a->options->paths, agent_follow_pods(a->follow),
+    const int rc = agent_look_read(&a->look, &a->options->paths, agent_follow_names(a->follow),
                                    clock_realtime_us(), &err);
 
     agent_pace_looked(&a->pace, now_ns());

@@ -20,7 +20,7 @@ struct agent_follow {
     enum kube_reflector_trouble said;
     struct kube_call *call;
     struct event *timer;
-    struct agent_pods pods;
+    struct agent_names pods;
     void (*changed)(void *ctx);
     void *ctx;
 };
@@ -34,13 +34,13 @@ static uint64_t now_ns(void)
 
 static void on_begin(void *ctx, bool again)
 {
-    agent_pods_mark(&((struct agent_follow *)ctx)->pods);
+    agent_names_mark(&((struct agent_follow *)ctx)->pods);
 }
 
 static int on_upsert(void *ctx, const struct kube_name *name, struct str object)
 {
     struct agent_follow *const f = ctx;
-    const int rc = agent_pods_put(&f->pods, name->ns, name->name, name->uid, object);
+    const int rc = agent_names_put(&f->pods, name->ns, name->name, name->uid, object);
 
     if (rc > 0)
         f->changed(f->ctx);
@@ -51,7 +51,7 @@ static void on_remove(void *ctx, const struct kube_name *name)
 {
     struct agent_follow *const f = ctx;
 
-    agent_pods_remove(&f->pods, name->ns, name->name);
+    agent_names_remove(&f->pods, name->ns, name->name);
     f->changed(f->ctx);
 }
 
@@ -59,7 +59,7 @@ static void on_end(void *ctx)
 {
     struct agent_follow *const f = ctx;
 
-    agent_pods_sweep(&f->pods);
+    agent_names_sweep(&f->pods);
     f->changed(f->ctx);
 }
 
@@ -187,11 +187,11 @@ void agent_follow_free(struct agent_follow *f)
         event_free(f->timer);
     kube_reflector_done(&f->reflector);
     buf_free(&f->collection);
-    agent_pods_done(&f->pods);
+    agent_names_done(&f->pods);
     free(f);
 }
 
-const struct agent_pods *agent_follow_pods(const struct agent_follow *f)
+const struct agent_names *agent_follow_names(const struct agent_follow *f)
 {
     return &f->pods;
 }

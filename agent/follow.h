@@ -6,7 +6,7 @@
 
 #include <stdbool.h>
 
-#include "agent/pods.h"
+#include "agent/names.h"
 #include "base/attr.h"
 
 struct agent_follow;
@@ -24,7 +24,7 @@ int agent_follow_new(struct agent_follow **out, struct event_base *base, struct 
                      struct err *err) MUST_CHECK;
 void agent_follow_free(struct agent_follow *f); /* before `api`; NULL is fine */
 
-const struct agent_pods *agent_follow_pods(const struct agent_follow *f);
+const struct agent_names *agent_follow_names(const struct agent_follow *f);
 
 /* Its state says whether the pods were listed once, and what the last try met. */
 const struct kube_reflector *agent_follow_reflector(const struct agent_follow *f);

@@ -4,11 +4,10 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "agent/pods.h"
+#include "agent/names.h"
 #include "base/buf.h"
 #include "base/err.h"
 #include "kube/nrt_emit.h"
-#include "kube/scan.h"
 #include "topology/discover.h"
 
 /* Of either arena, for they change places. Pages that nobody writes to take no memory. */
@@ -65,7 +64,7 @@ int agent_look_discover(struct agent_look *l, const struct topo_source *source, 
 
 /* --- names --- */
 
-static int name_holdings(struct agent_look *l, const struct agent_pods *pods)
+static int name_holdings(struct agent_look *l, const struct agent_names *pods)
 {
     const struct agent_facts *const f = &l->facts;
     struct kube_nrt_holding *const named = arena_array(&l->fresh, f->n_holdings, sizeof(*named));
@@ -75,7 +74,7 @@ static int name_holdings(struct agent_look *l, const struct agent_pods *pods)
         return -ENOMEM;
     for (uint32_t i = 0; i < f->n_holdings; i++) {
         const struct kube_nrt_holding *const h = &f->holdings[i];
-        const struct agent_pod *const pod = agent_pods_find(pods, h->uid, h->ns, h->pod);
+        const struct agent_name *const pod = agent_names_find(pods, h->uid, h->ns, h->pod);
 
         if (!pod && h->pod.n == 0)
             continue;
@@ -93,7 +92,7 @@ static int name_holdings(struct agent_look *l, const struct agent_pods *pods)
 }
 
 int agent_look_read(struct agent_look *l, const struct agent_paths *paths,
-                    const struct agent_pods *pods, int64_t now_us, struct err *err)
+                    const struct agent_names *pods, int64_t now_us, struct err *err)
 {
     forget(l);
     int rc = agent_read(&l->facts, paths, &l->machine, &l->fresh, err);
@@ -130,38 +129,8 @@ void agent_look_emit(struct buf *out, const struct agent_look *l, const struct a
         .generation = label->generation,
     };
 
-    kube_nrt_emit(out, &p);
-}
-
-/* --- what was published --- */
-
-/* {"name": "...", "value": "..."}: its value where it is ours. */
-static void read_attribute(struct scan *s, uint64_t *generation)
-{
-    struct str name = {0}, value = {0};
-
-    if (!scan_object(s))
-        return;
-    while (scan_key(s)) {
-        if (scan_at(s, "name"))
-            (void)scan_string(s, &name);
-        else if (scan_at(s, "value"))
-            (void)scan_string(s, &value);
-    }
-    if (str_is(name, "orchestration.gokore.io/generation") && !str_u64(value, generation))
-        *generation = 0;
-}
-
-uint64_t agent_generation(struct str json)
-{
-    uint64_t generation = 0;
-    struct scan s;
-
-    scan_init(&s, json, 0);
-    if (scan_object(&s))
-        while (scan_key(&s))
-            if (scan_at(&s, "attributes") && scan_array(&s))
-                while (scan_item(&s))
-                    read_attribute(&s, &generation);
-    return scan_end(&s, NULL) ? 0 : generation;
+    if (label->json)
+        kube_nrt_emit_json(out, &p);
+    else
+        kube_nrt_emit(out, &p);
 }

@@ -15,7 +15,7 @@
 #include "base/str.h"
 #include "topology/model.h"
 
-struct agent_pods;
+struct agent_names;
 struct buf;
 struct err;
 struct topo_source;
@@ -46,7 +46,7 @@ int agent_look_discover(struct agent_look *l, const struct topo_source *source,
  * The look before is gone in any case.
  */
 int agent_look_read(struct agent_look *l, const struct agent_paths *paths,
-                    const struct agent_pods *pods, int64_t now_us, struct err *err) MUST_CHECK;
+                    const struct agent_names *pods, int64_t now_us, struct err *err) MUST_CHECK;
 
 /* Who publishes it, and as the how-manieth. */
 struct agent_label {
@@ -62,8 +62,5 @@ struct agent_label {
  * something it does not say what is held, unless `all_pods`.
  */
 void agent_look_emit(struct buf *out, const struct agent_look *l, const struct agent_label *label);
-
-/* The attribute `generation` of a NodeResourceTopology (JSON, followed by 64 readable bytes); 0. */
-uint64_t agent_generation(struct str json);
 
 #endif

@@ -60,9 +60,7 @@ int serve_source_access(struct kube_access *out, const char *path, struct err *e
     if (list)
         return kube_access_merge(out, list, err);
     if (!variable(host))
-        return err_set(err, -ENOENT,
-                       "no source: give --cluster DIR or --kubeconfig FILE, set KUBECONFIG, or run "
-                       "in a cluster");
+        return err_set(err, -ENOENT, "give --kubeconfig FILE, set KUBECONFIG, or run in a cluster");
     return kube_access_in_cluster(out, variable(host), variable("KUBERNETES_SERVICE_PORT"),
                                   KUBE_ACCOUNT_DIR, err);
 }
@@ -74,6 +72,10 @@ static int open_server(struct serve_source *s, const struct numawise_config *con
     static const struct kube_api_options usual;
     int rc = serve_source_access(&s->access, config->kubeconfig.p, err);
 
+    if (rc == -ENODATA)
+        return err_set(err, -ENOENT,
+                       "no source: give --cluster DIR or --kubeconfig FILE, set KUBECONFIG, or run "
+                       "in a cluster");
     if (rc == 0)
         rc = kube_api_new(&s->api, base, &s->access, &usual, err);
     if (rc)

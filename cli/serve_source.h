@@ -42,7 +42,7 @@ int serve_source_open(struct serve_source *out, const struct numawise_config *co
 
 /*
  * How the API server is reached: as the kubeconfig at `path` says, else what KUBECONFIG lists, else
- * as the ServiceAccount of the pod. -ENOENT: none of them is there; else as kubeconfig.h says.
+ * as the ServiceAccount of the pod. -ENODATA: there is none of them; else as kubeconfig.h says.
  */
 int serve_source_access(struct kube_access *out, const char *path, struct err *err) MUST_CHECK;
 

@@ -124,6 +124,27 @@ static void wait_for(struct test_server *s, const char *path)
     fail_msg("the server did not start within %d ms", START_MS);
 }
 
+void test_program_start(struct test_server *out, const char *const *args)
+{
+    struct test_server s = {0};
+    char stdout_path[TEST_PATH_BYTES], stderr_path[TEST_PATH_BYTES];
+
+    make_work(s.work);
+    path_in(stdout_path, s.work, "stdout");
+    path_in(stderr_path, s.work, "stderr");
+    s.pid = spawn(args, stdout_path, stderr_path);
+    *out = s;
+}
+
+void test_program_output(const struct test_server *s, struct buf *out)
+{
+    char path[TEST_PATH_BYTES];
+
+    path_in(path, s->work, "stdout");
+    if (test_file_read(path, out))
+        out->n = 0; /* it has not begun yet */
+}
+
 void test_server_run(struct test_server *out, const char *const *source, const char *const *extra)
 {
     struct test_server s = {0};

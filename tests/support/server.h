@@ -32,6 +32,12 @@ void test_server_start(struct test_server *out, const char *cluster, const char 
 void test_server_run(struct test_server *out, const char *const *source, const char *const *extra);
 void test_server_wait(struct test_server *s);
 
+/* Start any command of the program, with these arguments (NULL-terminated); it has no ports. */
+void test_program_start(struct test_server *out, const char *const *args);
+
+/* What it has said on stdout so far, replacing what `out` holds. */
+void test_program_output(const struct test_server *s, struct buf *out);
+
 /* What it has said on stderr so far. */
 void test_server_log(const struct test_server *s, struct buf *out);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "agent/pods.h"
+#include "agent/names.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -47,13 +47,13 @@ static struct str keep(char **at, struct str s)
 }
 
 /* All texts of a pod are one block, which begins with the namespace. */
-static int make(struct agent_pod *out, const struct agent_pod *from)
+static int make(struct agent_name *out, const struct agent_name *from)
 {
     char *at = malloc(from->ns.n + from->name.n + from->uid.n + from->own.n + 1);
 
     if (!at)
         return -ENOMEM;
-    *out = (struct agent_pod){.ns = {at, 0}};
+    *out = (struct agent_name){.ns = {at, 0}};
     out->ns = keep(&at, from->ns);
     out->name = keep(&at, from->name);
     out->uid = keep(&at, from->uid);
@@ -61,12 +61,12 @@ static int make(struct agent_pod *out, const struct agent_pod *from)
     return 0;
 }
 
-static void drop_text(struct agent_pod *pod)
+static void drop_text(struct agent_name *pod)
 {
     free((char *)(uintptr_t)pod->ns.p);
 }
 
-static struct agent_pod *find_name(const struct agent_pods *p, struct str ns, struct str name)
+static struct agent_name *find_name(const struct agent_names *p, struct str ns, struct str name)
 {
     for (size_t i = 0; i < p->n; i++)
         if (str_eq(p->list[i].name, name) && str_eq(p->list[i].ns, ns))
@@ -74,10 +74,10 @@ static struct agent_pod *find_name(const struct agent_pods *p, struct str ns, st
     return NULL;
 }
 
-static int grow(struct agent_pods *p)
+static int grow(struct agent_names *p)
 {
     const size_t room = p->room ? 2 * p->room : 64;
-    struct agent_pod *const list = reallocarray(p->list, room, sizeof(*list));
+    struct agent_name *const list = reallocarray(p->list, room, sizeof(*list));
 
     if (!list)
         return -ENOMEM;
@@ -86,12 +86,12 @@ static int grow(struct agent_pods *p)
     return 0;
 }
 
-int agent_pods_put(struct agent_pods *p, struct str ns, struct str name, struct str uid,
-                   struct str object)
+int agent_names_put(struct agent_names *p, struct str ns, struct str name, struct str uid,
+                    struct str object)
 {
     const struct str mirror = mirror_of(object);
-    const struct agent_pod new = {ns, name, uid, mirror.n ? mirror : uid, false};
-    struct agent_pod *old = find_name(p, ns, name), made;
+    const struct agent_name new = {ns, name, uid, mirror.n ? mirror : uid, false};
+    struct agent_name *old = find_name(p, ns, name), made;
 
     if (old && str_eq(old->uid, uid) && str_eq(old->own, new.own)) {
         old->marked = false;
@@ -109,35 +109,35 @@ int agent_pods_put(struct agent_pods *p, struct str ns, struct str name, struct 
     return 1;
 }
 
-static void take_out(struct agent_pods *p, struct agent_pod *pod)
+static void take_out(struct agent_names *p, struct agent_name *pod)
 {
     drop_text(pod);
     *pod = p->list[--p->n];
 }
 
-void agent_pods_remove(struct agent_pods *p, struct str ns, struct str name)
+void agent_names_remove(struct agent_names *p, struct str ns, struct str name)
 {
-    struct agent_pod *const pod = find_name(p, ns, name);
+    struct agent_name *const pod = find_name(p, ns, name);
 
     if (pod)
         take_out(p, pod);
 }
 
-void agent_pods_mark(struct agent_pods *p)
+void agent_names_mark(struct agent_names *p)
 {
     for (size_t i = 0; i < p->n; i++)
         p->list[i].marked = true;
 }
 
-void agent_pods_sweep(struct agent_pods *p)
+void agent_names_sweep(struct agent_names *p)
 {
     for (size_t i = p->n; i-- > 0;)
         if (p->list[i].marked)
             take_out(p, &p->list[i]);
 }
 
-const struct agent_pod *agent_pods_find(const struct agent_pods *p, struct str uid, struct str ns,
-                                        struct str name)
+const struct agent_name *agent_names_find(const struct agent_names *p, struct str uid,
+                                          struct str ns, struct str name)
 {
     if (uid.n == 0)
         return find_name(p, ns, name);
@@ -147,10 +147,10 @@ const struct agent_pod *agent_pods_find(const struct agent_pods *p, struct str u
     return NULL;
 }
 
-void agent_pods_done(struct agent_pods *p)
+void agent_names_done(struct agent_names *p)
 {
     for (size_t i = 0; i < p->n; i++)
         drop_text(&p->list[i]);
     free(p->list);
-    *p = (struct agent_pods){0};
+    *p = (struct agent_names){0};
 }
