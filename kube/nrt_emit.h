@@ -58,8 +58,14 @@ struct kube_nrt_publication {
     /* Of a machine in use. NULL, 0 and false: not known, and nothing is written of it. */
     const struct kube_nrt_device *devices; /* [n_devices] in any order */
     uint32_t n_devices;
-    bool has_devices;                        /* those are all */
-    const struct kube_nrt_holding *holdings; /* [n_holdings] in any order, a container each */
+    bool has_devices; /* those are all */
+    /*
+     * [n_holdings] in any order, a container each. Of a pod that has ended, and of which the
+     * kubelet remembers no more than the uid, ns and pod are empty: it is listed as
+     * KUBE_NRT_NO_NAMESPACE/UID, and readers give back what it holds, as the kubelet does at the
+     * next admission.
+     */
+    const struct kube_nrt_holding *holdings;
     uint32_t n_holdings;
     bool has_placements;                       /* those are all */
     const struct kube_nrt_zone_use *use;       /* [machine->n_zones] or NULL */
@@ -99,6 +105,9 @@ void kube_nrt_emit_json(struct buf *out, const struct kube_nrt_publication *p);
  */
 int kube_nrt_attribute_check(struct kube_nrt_attribute *out, struct str name, struct str value,
                              struct err *err) MUST_CHECK;
+
+/* No namespace can be called so. */
+#define KUBE_NRT_NO_NAMESPACE "_"
 
 #define KUBE_NRT_RESERVED_CPUS "orchestration.gokore.io/reserved-cpus"
 

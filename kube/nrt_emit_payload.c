@@ -101,9 +101,9 @@ static void emit_pod_key(struct emit *e, const struct kube_nrt_holding *h)
 {
     CLEANUP(buf_free) struct buf key = {0};
 
-    buf_str(&key, h->ns);
+    buf_str(&key, h->pod.n ? h->ns : STR(KUBE_NRT_NO_NAMESPACE));
     buf_text(&key, "/");
-    buf_str(&key, h->pod);
+    buf_str(&key, h->pod.n ? h->pod : h->uid);
     e->out->failed = e->out->failed || key.failed;
     emit_key_str(e, buf_view(&key));
 }
@@ -118,7 +118,7 @@ void nrt_put_placements(struct buf *json, const struct nrt_order *o)
     for (const void **at = o->holdings; *at; at++) {
         const struct kube_nrt_holding *const h = *at;
 
-        if (!last || !str_eq(last->ns, h->ns) || !str_eq(last->pod, h->pod)) {
+        if (!last || !nrt_same_pod(last, h)) {
             if (last)
                 emit_end(&e), emit_end(&e);
             emit_pod_key(&e, h);

@@ -75,19 +75,26 @@ static void drop_twins(const void **devices)
     devices[n] = NULL;
 }
 
-/* A name stands for one pod: of several the first stays. */
+bool nrt_same_pod(const struct kube_nrt_holding *a, const struct kube_nrt_holding *b)
+{
+    return str_eq(a->ns, b->ns) && str_eq(a->pod, b->pod) && (a->pod.n || str_eq(a->uid, b->uid));
+}
+
+/* A name stands for one pod: of several the first stays. So does an uid. */
 static bool is_listed(const struct kube_nrt_holding *last, const struct kube_nrt_holding *h)
 {
-    return str_eq(last->ns, h->ns) && str_eq(last->pod, h->pod) &&
+    return nrt_same_pod(last, h) &&
            (!str_eq(last->uid, h->uid) || str_eq(last->container, h->container));
 }
 
-static void drop_namesakes(const void **holdings)
+static void choose_holdings(const void **holdings)
 {
     size_t n = 0;
 
     for (size_t i = 0; holdings[i]; i++) {
-        if (n == 0 || !is_listed(holdings[n - 1], holdings[i]))
+        const struct kube_nrt_holding *const h = holdings[i];
+
+        if ((h->pod.n || h->uid.n) && (n == 0 || !is_listed(holdings[n - 1], h)))
             holdings[n++] = holdings[i];
     }
     holdings[n] = NULL;
@@ -156,7 +163,7 @@ int nrt_order_init(struct nrt_order *o, const struct kube_nrt_publication *p)
     if (!o->devices || !o->holdings || !o->pci_names)
         return -ENOMEM;
     drop_twins(o->devices);
-    drop_namesakes(o->holdings);
+    choose_holdings(o->holdings);
     choose_names(o);
     return collect_held(o);
 }

@@ -28,6 +28,9 @@ struct nrt_order {
 int nrt_order_init(struct nrt_order *o, const struct kube_nrt_publication *p) MUST_CHECK;
 void nrt_order_free(struct nrt_order *o);
 
+/* Of one pod: by name, or by uid where the name is not known. */
+bool nrt_same_pod(const struct kube_nrt_holding *a, const struct kube_nrt_holding *b);
+
 bool nrt_is_held(const struct nrt_order *o, const struct kube_nrt_device *d);
 
 /* The `n` elements of `size` bytes at `at` as a list of pointers; NULL: no memory. */

@@ -809,6 +809,46 @@ static void what_is_available_is_what_is_free(const struct drawn *d,
     }
 }
 
+/* The pods of `from` but the first one, whose name the kubelet has forgotten. */
+static void what_an_ended_pod_held_is_free(const struct drawn *d,
+                                           const struct kube_nrt_publication *from)
+{
+    struct kube_nrt_publication p = *from;
+    struct kube_nrt_holding *const holdings = room(p.n_holdings, sizeof(*holdings));
+    struct score_pod *const pods = room(HOLDINGS, sizeof(*pods));
+    const struct score_pod *list[HOLDINGS];
+    struct node_inputs in = {
+        .name = STR("n1"), .pods = list, .now_us = noon_us, .pods_known = true};
+    struct kube_nrt nrt;
+    struct node_view v;
+
+    arena_rewind(&objects, 0);
+    for (uint32_t h = 0; h < p.n_holdings; h++) {
+        holdings[h] = p.holdings[h];
+        if (h < 3) {
+            holdings[h].ns = holdings[h].pod = (struct str){0};
+        } else if (h % 3 == 0) {
+            pods[h] = (struct score_pod){
+                .ns = holdings[h].ns, .name = holdings[h].pod, .uid = holdings[h].uid};
+            list[in.n_pods++] = &pods[h];
+        }
+    }
+    p.holdings = holdings;
+    decode(&nrt, &p);
+    in.nrt = &nrt;
+    arena_rewind(&view, 0);
+    assert_int_equal(node_build(&v, &in, &view, &scratch), 0);
+    assert_int_equal(v.knowledge, NODE_KNOWN);
+    assert_int_equal(v.n_pods, in.n_pods);
+    for (uint32_t c = 0; c < v.machine.n_cpus; c++)
+        assert_int_equal(cpuset_has(v.state.cpu_free, c),
+                         d->cpu[c].zone != TOPO_NONE && (d->owner[c] == NOBODY || d->owner[c] < 3));
+    for (uint32_t i = 0; i < d->n_devices; i++)
+        assert_int_equal(cpuset_has(v.state.device_held,
+                                    find_device(&v, d->device[i].resource, d->device[i].id)),
+                         d->holder[i] != NOBODY && d->holder[i] >= 3);
+}
+
 /* `n` elements in another order. */
 static const void *shuffled(const void *from, uint32_t n, size_t size)
 {
@@ -856,6 +896,7 @@ static void a_machine_in_use_is_read_back_as_it_was_published(void **state)
 
         what_is_published_is_read_back(&now, &p);
         what_is_available_is_what_is_free(&now, &p);
+        what_an_ended_pod_held_is_free(&now, &p);
         another_order_gives_the_same_bytes(&p);
     }
 }

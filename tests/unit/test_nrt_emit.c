@@ -435,6 +435,29 @@ static void of_two_pods_of_one_name_one_is_listed(void **state)
     reading_free(&r);
 }
 
+/* The kubelet forgets it at the next admission; nobody knows its name any more. */
+static void a_pod_that_has_ended_is_listed_by_its_uid(void **state)
+{
+    static const struct kube_nrt_holding some[] = {
+        {.uid = T("u2"), .container = T("c"), .cpus = T("3")},
+        {.container = T("c"), .cpus = T("2")}, /* whose this is, cannot be said */
+        {.uid = T("u1"), .container = T("c"), .cpus = T("1")},
+        {.ns = T("a"), .pod = T("p"), .container = T("c"), .cpus = T("0")},
+    };
+    struct kube_nrt_publication p = in_use();
+    struct reading r;
+
+    p.holdings = some;
+    p.n_holdings = 4;
+    publish(&r, &p);
+    assert_string_equal(r.placements.p,
+                        "{\"_/u1\":{\"uid\":\"u1\",\"containers\":{\"c\":{\"cpus\":\"1\"}}},"
+                        "\"_/u2\":{\"uid\":\"u2\",\"containers\":{\"c\":{\"cpus\":\"3\"}}},"
+                        "\"a/p\":{\"containers\":{\"c\":{\"cpus\":\"0\"}}}}");
+    assert_used(&r.nrt.zones[0], "cpu", 4000, 4000, 0);
+    reading_free(&r);
+}
+
 static void what_the_memory_manager_counts_stands_above_the_machine(void **state)
 {
     static const struct kube_nrt_memory memory[] = {
@@ -515,6 +538,7 @@ int main(void)
         cmocka_unit_test(placements_and_devices_are_sorted),
         cmocka_unit_test(an_empty_machine_lists_nobody),
         cmocka_unit_test(of_two_pods_of_one_name_one_is_listed),
+        cmocka_unit_test(a_pod_that_has_ended_is_listed_by_its_uid),
         cmocka_unit_test(what_the_memory_manager_counts_stands_above_the_machine),
         cmocka_unit_test(plugins_name_devices_on_pci),
     };
