@@ -68,7 +68,7 @@ static int name_holdings(struct agent_look *l, const struct agent_names *pods)
 {
     const struct agent_facts *const f = &l->facts;
     struct kube_nrt_holding *const named = arena_array(&l->fresh, f->n_holdings, sizeof(*named));
-    uint32_t n = 0;
+    uint32_t unnamed = 0;
 
     if (!named)
         return -ENOMEM;
@@ -76,18 +76,17 @@ static int name_holdings(struct agent_look *l, const struct agent_names *pods)
         const struct kube_nrt_holding *const h = &f->holdings[i];
         const struct agent_name *const pod = agent_names_find(pods, h->uid, h->ns, h->pod);
 
-        if (!pod && h->pod.n == 0)
-            continue;
-        named[n] = *h;
-        if (pod && (str_copy(&named[n].ns, pod->ns, &l->fresh) ||
-                    str_copy(&named[n].pod, pod->name, &l->fresh) ||
-                    str_copy(&named[n].uid, pod->uid, &l->fresh)))
+        named[i] = *h;
+        unnamed +=
+            !pod && h->pod.n == 0; /* published by its uid: readers give back what it holds */
+        if (pod && (str_copy(&named[i].ns, pod->ns, &l->fresh) ||
+                    str_copy(&named[i].pod, pod->name, &l->fresh) ||
+                    str_copy(&named[i].uid, pod->uid, &l->fresh)))
             return -ENOMEM;
-        n++;
     }
     l->holdings = named;
-    l->n_holdings = n;
-    l->unnamed = f->n_holdings - n;
+    l->n_holdings = f->n_holdings;
+    l->unnamed = unnamed;
     return 0;
 }
 

@@ -25,7 +25,7 @@ struct agent_look {
     struct arena lasting, fresh; /* the machine's; and of the last look */
     struct topo_machine machine;
     struct agent_facts facts;
-    const struct kube_nrt_holding *holdings; /* [n_holdings] those of `facts` that have names */
+    const struct kube_nrt_holding *holdings; /* [n_holdings] of `facts`, with names where known */
     uint32_t n_holdings;
     uint32_t unnamed; /* containers that hold something and whose pods are not known */
     int64_t observed_us;
