@@ -41,13 +41,13 @@ struct agent_facts {
      * What containers hold, by uid (or ns and pod), then container; those that hold nothing of
      * their own are left out. From the state files: uid is set, ns and pod are empty, and it may be
      * a pod's that has ended since, for the kubelet forgets them late (at the next admission). From
-     * podresources, where the CPU Manager's state cannot be seen: ns and pod are set, uid is empty.
-     * A container with an empty name is the pod as a whole.
+     * podresources, where the state files cannot be seen: ns and pod are set, uid is empty. A
+     * container with an empty name is the pod as a whole.
      */
     bool has_holdings; /* false: nothing is known, which is not the same as nothing is held */
     const struct kube_nrt_holding *holdings; /* [n_holdings] */
     uint32_t n_holdings;
-    bool has_devices;                      /* as above */
+    bool has_devices;                      /* as above; without podresources nobody knows zones */
     const struct kube_nrt_device *devices; /* [n_devices] registered, by resource, then id */
     uint32_t n_devices;
     /* [machine->n_zones]; what is not known is absent in each: cells 0, no free_cpus. */
@@ -57,12 +57,12 @@ struct agent_facts {
 
 /*
  * Read everything there is about the kubelet of the machine `m`, into `a`. Blocks, at most some
- * seconds where the socket does not answer. A source that is not there makes less known, and is
- * named in `lacking`.
+ * seconds where the socket does not answer. A source that is not there, or that may not be read,
+ * makes less known, and is named in `lacking`.
  *
  * 0; -EAGAIN: a file is half written, read again; -EINVAL: a file is broken, `err` names it and the
- * field; -E2BIG: over a limit; -ENOMEM: the arena is full; -errno of a file that is there and
- * cannot be read. `out` is written only on success.
+ * field; -E2BIG: over a limit; -ENOMEM: the arena (or the heap) is full. `out` is written only on
+ * success.
  */
 int agent_read(struct agent_facts *out, const struct agent_paths *paths,
                const struct topo_machine *m, struct arena *a, struct err *err) MUST_CHECK;

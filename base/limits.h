@@ -24,6 +24,10 @@ enum {
     LIMIT_DRAIN_MS = 5000,                /* at stop */
     LIMIT_FILE_BYTES = 256 * 1024 * 1024, /* one manifest file */
     LIMIT_KUBECONFIG_BYTES = 1024 * 1024,
+    LIMIT_KUBELET_FILE_BYTES = 32 * 1024 * 1024, /* its configuration, its state */
+    LIMIT_KUBELET_FILES = 256,                   /* of its configuration */
+    LIMIT_PODRESOURCES_BYTES = 16 * 1024 * 1024, /* one answer */
+    LIMIT_PODRESOURCES_MS = 5000,
     LIMIT_API_CALLS = 256,             /* to an API server, out at a time */
     LIMIT_API_PATH_BYTES = 8192,       /* and query */
     LIMIT_API_ERROR_BYTES = 64 * 1024, /* body of what is no 2xx */
