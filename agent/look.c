@@ -2,8 +2,10 @@
 #include "agent/look.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
+#include "agent/gpu_ids.h"
 #include "agent/names.h"
 #include "base/buf.h"
 #include "base/err.h"
@@ -37,9 +39,21 @@ static void forget(struct agent_look *l)
     l->facts = (struct agent_facts){.n_attributes = 0};
     l->holdings = NULL;
     l->n_holdings = 0;
+    l->n_gpus = 0;
     l->unnamed = 0;
     l->observed_us = 0;
     arena_rewind(&l->fresh, 0);
+}
+
+/* Of a recorded machine there is no driver but in a copy of its files. */
+static void find_gpus(struct agent_look *l, const struct topo_source *source)
+{
+    const bool copied = source->kind == TOPO_SOURCE_FSROOT;
+
+    l->gpu_dir[0] = '\0';
+    if (copied || source->kind == TOPO_SOURCE_HERE)
+        (void)snprintf(l->gpu_dir, sizeof(l->gpu_dir), "%s%s", copied ? source->text : "",
+                       AGENT_GPU_DIR);
 }
 
 int agent_look_discover(struct agent_look *l, const struct topo_source *source, struct err *err)
@@ -59,6 +73,7 @@ int agent_look_discover(struct agent_look *l, const struct topo_source *source, 
     l->rooms[1] = room;
     arena_rewind(&l->fresh, 0);
     l->machine = machine;
+    find_gpus(l, source);
     return 0;
 }
 
@@ -95,8 +110,10 @@ int agent_look_read(struct agent_look *l, const struct agent_paths *paths,
 {
     forget(l);
     int rc = agent_read(&l->facts, paths, &l->machine, &l->fresh, err);
-    if (rc == 0 && (rc = name_holdings(l, pods)))
-        (void)err_set(err, rc, "more containers than there is room for");
+    if (rc == 0 && ((rc = name_holdings(l, pods)) ||
+                    (rc = agent_gpu_ids(&l->gpus, &l->n_gpus, l->gpu_dir, l->facts.devices,
+                                        l->facts.n_devices, &l->fresh))))
+        (void)err_set(err, rc, "more containers and devices than there is room for");
     if (rc)
         forget(l);
     else
@@ -124,6 +141,8 @@ void agent_look_emit(struct buf *out, const struct agent_look *l, const struct a
         .n_holdings = placed ? l->n_holdings : 0,
         .has_placements = placed,
         .use = f->zones,
+        .pci_names = l->gpus,
+        .n_pci_names = l->n_gpus,
         .observed_us = label->generation ? l->observed_us : 0,
         .generation = label->generation,
     };

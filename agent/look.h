@@ -24,9 +24,12 @@ struct agent_look {
     void *rooms[2];
     struct arena lasting, fresh; /* the machine's; and of the last look */
     struct topo_machine machine;
+    char gpu_dir[512]; /* where the driver of this machine lists its GPUs (gpu_ids.h); or empty */
     struct agent_facts facts;
     const struct kube_nrt_holding *holdings; /* [n_holdings] of `facts`, with names where known */
     uint32_t n_holdings;
+    const struct kube_nrt_pci_name *gpus; /* [n_gpus] */
+    uint32_t n_gpus;
     uint32_t unnamed; /* containers that hold something and whose pods are not known */
     int64_t observed_us;
 };
