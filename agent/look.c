@@ -137,8 +137,8 @@ void agent_look_emit(struct buf *out, const struct agent_look *l, const struct a
         .devices = f->devices,
         .n_devices = f->n_devices,
         .has_devices = f->has_devices,
-        .holdings = placed ? l->holdings : NULL,
-        .n_holdings = placed ? l->n_holdings : 0,
+        .holdings = l->holdings, /* what they hold is not available, whoever they are */
+        .n_holdings = l->n_holdings,
         .has_placements = placed,
         .use = f->zones,
         .pci_names = l->gpus,

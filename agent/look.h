@@ -62,7 +62,7 @@ struct agent_label {
 
 /*
  * Append the NodeResourceTopology of the last look. Without the names of all pods that hold
- * something it does not say what is held, unless `all_pods`.
+ * something it says how much is held, but not by whom, unless `all_pods`.
  */
 void agent_look_emit(struct buf *out, const struct agent_look *l, const struct agent_label *label);
 

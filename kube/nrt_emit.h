@@ -67,7 +67,7 @@ struct kube_nrt_publication {
      */
     const struct kube_nrt_holding *holdings;
     uint32_t n_holdings;
-    bool has_placements;                       /* those are all */
+    bool has_placements; /* those are all, and are listed; else they are only counted */
     const struct kube_nrt_zone_use *use;       /* [machine->n_zones] or NULL */
     const struct kube_nrt_pci_name *pci_names; /* [n_pci_names] */
     uint32_t n_pci_names;

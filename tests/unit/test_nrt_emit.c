@@ -372,6 +372,21 @@ static void what_is_held_is_not_available(void **state)
     reading_free(&r);
 }
 
+/* Some of the holders are known, or all without their names. */
+static void what_is_held_by_nobody_knows_whom_is_not_available(void **state)
+{
+    struct kube_nrt_publication p = in_use();
+    struct reading r;
+
+    p.has_placements = false;
+    publish(&r, &p);
+    assert_false(r.nrt.has_placements);
+    assert_used(&r.nrt.zones[0], "cpu", 4000, 4000, 2000);
+    assert_used(&r.nrt.zones[1], "memory", 1000000000000, 1000000000000, 999000000000);
+    assert_used(&r.nrt.zones[0], "x.io/a", 2, 1, 0);
+    reading_free(&r);
+}
+
 static void placements_and_devices_are_sorted(void **state)
 {
     struct kube_nrt_publication p = in_use();
@@ -535,6 +550,7 @@ int main(void)
         cmocka_unit_test(the_node_owns_the_object_where_its_uid_is_known),
         cmocka_unit_test(names_of_attributes_are_completed),
         cmocka_unit_test(what_is_held_is_not_available),
+        cmocka_unit_test(what_is_held_by_nobody_knows_whom_is_not_available),
         cmocka_unit_test(placements_and_devices_are_sorted),
         cmocka_unit_test(an_empty_machine_lists_nobody),
         cmocka_unit_test(of_two_pods_of_one_name_one_is_listed),
