@@ -3,13 +3,16 @@
  * A random machine in use is published and read back as every NodeResourceTopology is: the node has
  * just the CPUs, memory, groups, devices and holders that were published, and nothing is assumed.
  * Written again from the same facts in another order, it is the same bytes; as JSON, the same
- * object. Without the memory manager's counts, `available` is what the reader derives.
+ * object. Without the memory manager's counts, `available` is what the reader derives. So it is
+ * where the agent takes the facts from the files of a kubelet.
  */
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
+#include "agent/facts.h"
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/err.h"
@@ -23,6 +26,7 @@
 
 enum {
     ROUNDS = 1000,
+    FILES_EVERY = 5, /* rounds */
     ROOM = 16 << 20,
     ZONES = 6,
     CORES = 40,
@@ -686,12 +690,25 @@ static void same_holding(const struct drawn *d, const struct kube_nrt_holding *f
     }
 }
 
-static void same_pods(const struct drawn *d, const struct kube_nrt_holding *from,
+/* Whether the report has the container; a kubelet forgets those that hold nothing (`all` false). */
+static bool is_reported(const struct kube_nrt_holding *h, bool all)
+{
+    return all || h->cpus.n || h->n_blocks || h->n_devices;
+}
+
+static void same_pods(const struct drawn *d, const struct kube_nrt_holding *from, bool all,
                       const struct node_view *v)
 {
-    uint32_t found = 0;
+    uint32_t found = 0, reported = 0, pods = 0;
 
-    assert_int_equal(v->n_pods, (d->n_holdings + 2) / 3);
+    for (uint32_t h = 0, last = HOLDINGS; h < d->n_holdings; h++) {
+        const bool is_one = is_reported(&from[h], all);
+
+        reported += is_one;
+        pods += is_one && h / 3 != last;
+        last = is_one ? h / 3 : last;
+    }
+    assert_int_equal(v->n_pods, pods);
     assert_int_equal(v->n_unplaced, 0);
     for (uint32_t i = 0; i < v->n_pods; i++) {
         const struct node_pod *const pod = &v->pods[i];
@@ -709,7 +726,7 @@ static void same_pods(const struct drawn *d, const struct kube_nrt_holding *from
             }
         }
     }
-    assert_int_equal(found, d->n_holdings);
+    assert_int_equal(found, reported);
 }
 
 /* --- the rules --- */
@@ -733,7 +750,7 @@ static void what_is_published_is_read_back(const struct drawn *d,
     same_cpus(d, &v);
     same_memory(d, &v);
     same_devices(d, p, &v);
-    same_pods(d, p->holdings, &v);
+    same_pods(d, p->holdings, true, &v);
 }
 
 static void same_amounts(const struct kube_nrt_resource *r, int64_t capacity, int64_t allocatable,
@@ -886,8 +903,237 @@ static void another_order_gives_the_same_bytes(const struct kube_nrt_publication
     buf_free(&other);
 }
 
+/* --- from the files of a kubelet --- */
+
+static char kubelet_dir[64];
+
+static void write_file(const char *name, struct buf *text)
+{
+    char path[128];
+
+    (void)snprintf(path, sizeof(path), "%s/%s", kubelet_dir, name);
+    FILE *const f = fopen(path, "w");
+    assert_non_null(f);
+    assert_int_equal(fwrite(text->p, 1, text->n, f), text->n);
+    assert_int_equal(fclose(f), 0);
+    buf_free(text);
+}
+
+static void write_config(const struct drawn *d)
+{
+    static const char *const policies[] = {"none", "best-effort", "restricted", "single-numa-node"};
+    const struct str reserved = list_cpus(d, is_reserved, 0);
+    struct buf out = {0};
+
+    buf_printf(&out,
+               "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\n"
+               "cpuManagerPolicy: static\nmemoryManagerPolicy: %s\n"
+               "topologyManagerPolicy: %s\ntopologyManagerScope: %s\n",
+               d->memory_static ? "Static" : "None", policies[d->kubelet[0]],
+               d->kubelet[1] ? "pod" : "container");
+    if (d->kubelet[3])
+        buf_text(&out, "cpuManagerPolicyOptions:\n  full-pcpus-only: \"true\"\n");
+    if (reserved.n)
+        buf_printf(&out, "reservedSystemCPUs: \"%.*s\"\n", STR_ARG(reserved));
+    write_file("config.yaml", &out);
+}
+
+static bool is_shared(const struct drawn *d, uint32_t cpu, uint32_t unused)
+{
+    (void)unused;
+    return d->cpu[cpu].zone != TOPO_NONE && d->owner[cpu] == NOBODY;
+}
+
+/* The containers of a pod come one after the other. */
+static void begin_container(struct buf *out, const struct kube_nrt_holding *h, struct str *last)
+{
+    if (!str_eq(*last, h->uid))
+        buf_printf(out, "%s\"%.*s\":{", last->n ? "}," : "", STR_ARG(h->uid));
+    else
+        buf_text(out, ",");
+    buf_printf(out, "\"%.*s\":", STR_ARG(h->container));
+    *last = h->uid;
+}
+
+static void write_cpu_state(const struct drawn *d, const struct kube_nrt_publication *p)
+{
+    struct buf out = {0};
+    struct str last = {0};
+
+    buf_printf(&out, "{\"policyName\":\"static\",\"defaultCpuSet\":\"%.*s\",\"entries\":{",
+               STR_ARG(list_cpus(d, is_shared, 0)));
+    for (uint32_t h = 0; h < p->n_holdings; h++) {
+        if (p->holdings[h].cpus.n == 0)
+            continue;
+        begin_container(&out, &p->holdings[h], &last);
+        buf_printf(&out, "\"%.*s\"", STR_ARG(p->holdings[h].cpus));
+    }
+    buf_text(&out, last.n ? "}},\"checksum\":1}" : "},\"checksum\":1}");
+    write_file("cpu_manager_state", &out);
+}
+
+static void put_ids(struct buf *out, const struct drawn *d, uint64_t zones)
+{
+    const char *comma = "";
+
+    buf_text(out, "[");
+    for (uint64_t z = zones; z; z &= z - 1) {
+        buf_printf(out, "%s%u", comma, d->id[__builtin_ctzll(z)]);
+        comma = ",";
+    }
+    buf_text(out, "]");
+}
+
+static void put_table(struct buf *out, const struct drawn *d, uint32_t z)
+{
+    uint64_t huge = 0;
+
+    for (uint32_t t = TYPES; t-- > 0;) {
+        const unsigned long long total = d->total[z][t], usable = d->allocatable[z][t],
+                                 free = d->free[z][t], others = t == 0 ? huge : 0;
+
+        huge += d->total[z][t];
+        if (d->has[z][t])
+            buf_printf(out,
+                       "\"%s\":{\"total\":%llu,\"systemReserved\":%llu,\"allocatable\":%llu,"
+                       "\"reserved\":%llu,\"free\":%llu}%s",
+                       types[t], total, total - usable - others, usable, usable - free, free,
+                       t ? "," : "");
+    }
+}
+
+static void put_machine_state(struct buf *out, const struct drawn *d)
+{
+    for (uint32_t z = 0; d->memory_static && z < d->n_zones; z++) {
+        buf_printf(out, "%s\"%u\":{\"numberOfAssignments\":%u,\"memoryMap\":{", z ? "," : "",
+                   d->id[z], d->assignments[z]);
+        put_table(out, d, z);
+        buf_text(out, "},\"cells\":");
+        put_ids(out, d, d->cells[z]);
+        buf_text(out, "}");
+    }
+}
+
+static void put_blocks(struct buf *out, const struct drawn *d, const struct kube_nrt_holding *h)
+{
+    buf_text(out, "[");
+    for (uint32_t b = 0; b < h->n_blocks; b++) {
+        buf_printf(out, "%s{\"numaAffinity\":", b ? "," : "");
+        put_ids(out, d, h->blocks[b].zones);
+        buf_printf(out, ",\"type\":\"%.*s\",\"size\":%llu}", STR_ARG(h->blocks[b].type),
+                   (unsigned long long)h->blocks[b].bytes);
+    }
+    buf_text(out, "]");
+}
+
+static void write_memory_state(const struct drawn *d, const struct kube_nrt_publication *p)
+{
+    struct buf out = {0};
+    struct str last = {0};
+
+    buf_printf(&out, "{\"policyName\":\"%s\",\"machineState\":{",
+               d->memory_static ? "Static" : "None");
+    put_machine_state(&out, d);
+    buf_text(&out, "},\"entries\":{");
+    for (uint32_t h = 0; h < p->n_holdings; h++) {
+        if (p->holdings[h].n_blocks == 0)
+            continue;
+        begin_container(&out, &p->holdings[h], &last);
+        put_blocks(&out, d, &p->holdings[h]);
+    }
+    buf_text(&out, last.n ? "}},\"checksum\":1}" : "},\"checksum\":1}");
+    write_file("memory_manager_state", &out);
+}
+
+/* The agent asks the API server for the names of pods. */
+static const struct kube_nrt_holding *with_names(const struct agent_facts *f,
+                                                 const struct kube_nrt_publication *p)
+{
+    struct kube_nrt_holding *const list = room(f->n_holdings, sizeof(*list));
+
+    for (uint32_t i = 0; i < f->n_holdings; i++) {
+        uint32_t h = 0;
+
+        list[i] = f->holdings[i];
+        while (!str_eq(p->holdings[h].uid, list[i].uid))
+            assert_true(++h < p->n_holdings);
+        list[i].ns = p->holdings[h].ns;
+        list[i].pod = p->holdings[h].pod;
+    }
+    return list;
+}
+
+/* Nobody has registered a device: whose zones they are, only its socket tells. */
+static void what_a_kubelet_keeps_is_read_back(struct drawn *d)
+{
+    struct agent_paths paths;
+    struct agent_facts f;
+    struct kube_nrt nrt;
+    struct node_view v;
+    struct err err = {0};
+
+    d->n_pci = d->n_devices = 0;
+    d->kubelet[2] = 1; /* else no CPU would be held */
+    const struct kube_nrt_publication from = publication_of(d);
+    write_config(d);
+    write_cpu_state(d, &from);
+    write_memory_state(d, &from);
+    assert_int_equal(agent_paths_under(&paths, kubelet_dir, &facts), 0);
+    paths.podresources = NULL;
+    if (agent_read(&f, &paths, from.machine, &facts, &err))
+        fail_msg("%s", err.text);
+    assert_int_equal(f.lacking.n, 0);
+    const struct kube_nrt_publication p = {.machine = from.machine,
+                                           .node = from.node,
+                                           .attributes = f.attributes,
+                                           .n_attributes = f.n_attributes,
+                                           .reserved = f.reserved,
+                                           .devices = f.devices,
+                                           .n_devices = f.n_devices,
+                                           .has_devices = f.has_devices,
+                                           .holdings = with_names(&f, &from),
+                                           .n_holdings = f.n_holdings,
+                                           .has_placements = f.has_holdings,
+                                           .use = f.zones};
+    arena_rewind(&objects, 0);
+    decode(&nrt, &p);
+    build(&v, d, &nrt);
+    assert_int_equal(v.assumed, 0);
+    same_machine(d, &v);
+    same_settings(d, &v);
+    same_cpus(d, &v);
+    same_memory(d, &v);
+    same_pods(d, from.holdings, false, &v);
+}
+
+static void enter_directory(void)
+{
+    const char *const tmp = getenv("TMPDIR");
+    char plugins[128];
+
+    (void)snprintf(kubelet_dir, sizeof(kubelet_dir), "%.32s/numawise-XXXXXX", tmp ? tmp : "/tmp");
+    assert_non_null(mkdtemp(kubelet_dir));
+    (void)snprintf(plugins, sizeof(plugins), "%s/device-plugins", kubelet_dir);
+    assert_int_equal(mkdir(plugins, 0700), 0);
+}
+
+static void leave_directory(void)
+{
+    static const char *const names[] = {"/device-plugins", "/config.yaml", "/cpu_manager_state",
+                                        "/memory_manager_state", ""};
+    char path[128];
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        (void)snprintf(path, sizeof(path), "%s%s", kubelet_dir, names[i]);
+        assert_int_equal(remove(path), 0);
+    }
+}
+
+/* --- the whole --- */
+
 static void a_machine_in_use_is_read_back_as_it_was_published(void **state)
 {
+    enter_directory();
     seed = test_seed(20261126);
     for (int i = 0; i < ROUNDS; i++) {
         arena_rewind(&facts, 0);
@@ -898,7 +1144,10 @@ static void a_machine_in_use_is_read_back_as_it_was_published(void **state)
         what_is_available_is_what_is_free(&now, &p);
         what_an_ended_pod_held_is_free(&now, &p);
         another_order_gives_the_same_bytes(&p);
+        if (i % FILES_EVERY == 0)
+            what_a_kubelet_keeps_is_read_back(&now);
     }
+    leave_directory();
 }
 
 int main(void)
