@@ -9,5 +9,6 @@ int cmd_check(int argc, char **argv);
 int cmd_topology(int argc, char **argv);
 int cmd_locks(int argc, char **argv);
 int cmd_simulate(int argc, char **argv);
+int cmd_agent(int argc, char **argv);
 
 #endif

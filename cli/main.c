@@ -21,7 +21,7 @@ static const struct {
     {"check", "validate configuration, hints and manifests", cmd_check},
     {"simulate", "place pods one after the other, with numawise and without", cmd_simulate},
     {"locks", "the lock hierarchy, of a directory or as a server knows it", cmd_locks},
-    {"agent", "one per node: discover and publish", NULL},
+    {"agent", "one per node: discover and publish", cmd_agent},
 };
 
 static void help(FILE *to)

@@ -55,7 +55,9 @@ static void no_problem(void *ctx, const char *path, uint32_t line, uint32_t colu
 static int set_up(void **state)
 {
     static const char *const files[] = {
-        "manifests/00-namespace.yaml",    "manifests/bind/rbac.yaml",
+        "manifests/00-namespace.yaml",    "manifests/agent/00-namespace.yaml",
+        "manifests/agent/admission.yaml", "manifests/agent/agent.yaml",
+        "manifests/agent/rbac.yaml",      "manifests/bind/rbac.yaml",
         "manifests/extender-rbac.yaml",   "manifests/extender.yaml",
         "manifests/operator-rbac.yaml",   "manifests/operator.yaml",
         "manifests/preempt/rbac.yaml",    "manifests/retry/rbac.yaml",
@@ -222,12 +224,70 @@ static void the_replicas_of_the_operator_know_who_leads(void **state)
                         "None");
 }
 
+/* Its Node, the pods, and reports; admission keeps it to the report of its own node. */
+static void the_agent_reads_little_and_writes_reports_only(void **state)
+{
+    static const char reports[] = "topology.node.k8s.io";
+
+    assert_true(allows("numawise-agent", "", "nodes", "get"));
+    assert_true(allows("numawise-agent", "", "pods", "list"));
+    assert_true(allows("numawise-agent", "", "pods", "watch"));
+    assert_true(allows("numawise-agent", reports, "noderesourcetopologies", "get"));
+    assert_true(allows("numawise-agent", reports, "noderesourcetopologies", "create"));
+    assert_true(allows("numawise-agent", reports, "noderesourcetopologies", "patch"));
+    assert_int_equal(breadth("numawise-agent"), 6);
+    json_t *const spec =
+        json_object_get(find("ValidatingAdmissionPolicy", "numawise-agent-own-node"), "spec");
+    json_t *const condition = json_array_get(json_object_get(spec, "matchConditions"), 0);
+    json_t *const account = find("ServiceAccount", "numawise-agent");
+    char want[128];
+
+    (void)snprintf(want, sizeof(want),
+                   "request.userInfo.username == 'system:serviceaccount:%s:numawise-agent'",
+                   word(json_object_get(account, "metadata"), "namespace"));
+    assert_string_equal(word(condition, "expression"), want);
+    assert_string_equal(word(spec, "failurePolicy"), "Fail");
+    (void)find("ValidatingAdmissionPolicyBinding", "numawise-agent-own-node");
+}
+
+static json_t *only(json_t *object, const char *key)
+{
+    json_t *const list = json_object_get(object, key);
+
+    assert_int_equal(json_array_size(list), 1);
+    return json_array_get(list, 0);
+}
+
+/* On every node, before what it tells of, and able to change nothing there. */
+static void the_agent_sees_its_host_and_touches_nothing(void **state)
+{
+    json_t *const set = find("DaemonSet", "numawise-agent");
+    json_t *const spec =
+        json_object_get(json_object_get(json_object_get(set, "spec"), "template"), "spec");
+    json_t *const container = only(spec, "containers");
+    json_t *const security = json_object_get(container, "securityContext");
+    json_t *const mount = only(container, "volumeMounts");
+
+    assert_string_equal(word(spec, "priorityClassName"), "system-node-critical");
+    assert_string_equal(word(only(spec, "tolerations"), "operator"), "Exists");
+    assert_true(json_is_true(json_object_get(mount, "readOnly")));
+    assert_true(json_is_true(json_object_get(security, "readOnlyRootFilesystem")));
+    assert_true(json_is_false(json_object_get(security, "allowPrivilegeEscalation")));
+    assert_true(names(json_object_get(json_object_get(security, "capabilities"), "drop"), "ALL"));
+    assert_null(json_object_get(security, "privileged"));
+    assert_null(json_object_get(spec, "hostNetwork"));
+    assert_null(json_object_get(spec, "hostPID"));
+    assert_string_equal(word(json_object_get(only(spec, "volumes"), "hostPath"), "path"),
+                        word(mount, "mountPath"));
+}
+
 static void every_role_is_bound_to_its_account(void **state)
 {
     static const char *const bound[][2] = {{"numawise-extender", "numawise-extender"},
                                            {"numawise-extender-bind", "numawise-extender"},
                                            {"numawise-extender-preempt", "numawise-extender"},
-                                           {"numawise-operator", "numawise-operator"}};
+                                           {"numawise-operator", "numawise-operator"},
+                                           {"numawise-agent", "numawise-agent"}};
 
     for (size_t i = 0; i < ARRAY_LEN(bound); i++) {
         json_t *const b = find("ClusterRoleBinding", bound[i][0]);
@@ -283,13 +343,15 @@ static struct score_pod pod_of(json_t *object, struct arena *a)
 /* They take nothing for themselves, and pass whatever is known of a node. */
 static void own_pods_are_passed_and_plain(void **state)
 {
-    static const char *const names[] = {"numawise-extender", "numawise-operator"};
+    static const char *const own[][2] = {{"Deployment", "numawise-extender"},
+                                         {"StatefulSet", "numawise-operator"},
+                                         {"DaemonSet", "numawise-agent"}};
     static _Alignas(max_align_t) char room[ROOM];
     struct arena a;
 
     arena_init(&a, room, ROOM);
-    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-        const struct score_pod pod = pod_of(find(i ? "StatefulSet" : "Deployment", names[i]), &a);
+    for (size_t i = 0; i < ARRAY_LEN(own); i++) {
+        const struct score_pod pod = pod_of(find(own[i][0], own[i][1]), &a);
 
         assert_true(kube_hints_ignore(&pod));
         assert_true(pod_is_plain(&pod));
@@ -307,6 +369,8 @@ int main(void)
         T(retry_touches_its_own_object_and_no_other),
         T(the_operator_reads_the_same_and_keeps_its_own),
         T(the_replicas_of_the_operator_know_who_leads),
+        T(the_agent_reads_little_and_writes_reports_only),
+        T(the_agent_sees_its_host_and_touches_nothing),
         T(every_role_is_bound_to_its_account),
         T(settings_are_settings_of_the_program),
         T(own_pods_are_passed_and_plain),
