@@ -92,8 +92,9 @@ static int fill_types(struct node_build *b)
 }
 
 /*
- * Whether what is free is worked out from the blocks that are listed. Exporters take a block of
- * several zones off `available` in each of them, in full: with the blocks at hand we know better.
+ * Whether what is free is worked out from the blocks that are listed. An exporter takes a block of
+ * several zones off `available` in each of them, in full, or in the order of the pods: with the
+ * blocks at hand we know better.
  */
 static bool is_derived(const struct node_build *b, const struct kube_nrt_zone *z,
                        const struct kube_nrt_resource *r)

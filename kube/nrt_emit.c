@@ -283,9 +283,9 @@ static void take_blocks(uint64_t left[TOPO_MAX_ZONES], const struct nrt_order *o
 
 /*
  * What the blocks leave of a type in each zone: those of one zone first, for what they take can be
- * nowhere else. Other exporters take a block of several zones off each of them, in full, so that
- * the zones together have less than there is; who reads `placements` derives what is said here
- * (cluster/node_build_memory.c).
+ * nowhere else. node-feature-discovery splits a block of several zones as here, but takes blocks as
+ * the pods come; resource-topology-exporter takes it off each of its zones, in full. Who reads
+ * `placements` derives what is said here (cluster/node_build_memory.c).
  */
 static void left_of(uint64_t left[TOPO_MAX_ZONES], const struct nrt_order *o,
                     const struct memory_type *t)
