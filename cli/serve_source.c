@@ -60,7 +60,8 @@ int serve_source_access(struct kube_access *out, const char *path, struct err *e
     if (list)
         return kube_access_merge(out, list, err);
     if (!variable(host))
-        return err_set(err, -ENOENT, "give --kubeconfig FILE, set KUBECONFIG, or run in a cluster");
+        return err_set(err, -ENODATA,
+                       "give --kubeconfig FILE, set KUBECONFIG, or run in a cluster");
     return kube_access_in_cluster(out, variable(host), variable("KUBERNETES_SERVICE_PORT"),
                                   KUBE_ACCOUNT_DIR, err);
 }

@@ -754,7 +754,6 @@ static void commands_say_what_is_wrong_with_them(void **state)
         {{"numawise", "check", "/no/such"}, 3, "/no/such"},
         {{"numawise", "check", TEST_EXAMPLES}, 0, " 0 problems"},
         {{"numawise", "locks"}, 2, "of what?"},
-        {{"numawise", "agent"}, 3, "not available in this version"},
     };
 
     (void)unsetenv("KUBECONFIG"); /* whoever tests may have a cluster */
