@@ -81,6 +81,7 @@ func (l *live) play(only string) {
 		{"what is shipped", l.playManifests},
 		{"kube-controller-manager and kubelets", l.playControllers},
 		{"the operator, with tokens and roles of the real API server", l.playOperator},
+		{"the agent, with the token of a pod", l.playAgent},
 		{"a pod that fits no zone", l.playReasons},
 		{"news that come a moment late", l.playNews},
 		{"news that kube-scheduler does not watch", l.playUnwatched},
