@@ -666,6 +666,7 @@ static void usage_is_checked(void **state)
         {{"numawise", "agent", "--kubeconfig", "/nonexistent"}, 3, "/nonexistent"},
     };
 
+    (void)setenv("NODE_NAME", "n1", 1); /* whatever this host is called */
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct buf out = {0}, err = {0};
 
