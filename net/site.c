@@ -5,11 +5,14 @@
 #include <string.h>
 #include <strings.h>
 
-/* Without the port, and an address of IPv6 without its brackets; false: it is of no such form. */
+/*
+ * Not empty: without the port, and an address of IPv6 without its brackets; false: it is of no such
+ * form.
+ */
 static bool cut_port(struct str host, struct str *out)
 {
-    const bool in_brackets = host.n > 0 && host.p[0] == '[';
-    const char *const end = host.n ? memchr(host.p, in_brackets ? ']' : ':', host.n) : NULL;
+    const bool in_brackets = host.p[0] == '[';
+    const char *const end = memchr(host.p, in_brackets ? ']' : ':', host.n);
     const size_t n = end ? (size_t)(end - host.p) : host.n;
     struct str port = {host.p + n + in_brackets, host.n - n - in_brackets};
 
@@ -32,7 +35,7 @@ bool site_is_local(struct str host)
     struct in_addr v4;
     struct in6_addr v6;
 
-    if (!cut_port(host, &name) || name.n == 0 || name.n >= sizeof(text))
+    if (host.n == 0 || !cut_port(host, &name) || name.n == 0 || name.n >= sizeof(text))
         return false;
     if (host.p[0] != '[' && name.n == 9 && strncasecmp(name.p, "localhost", 9) == 0)
         return true;
@@ -50,9 +53,9 @@ bool site_is_own(struct str origin, struct str host)
     for (int i = 0; i < 2; i++) {
         const size_t n = strlen(schemes[i]);
 
-        if (origin.n == n + host.n && strncasecmp(origin.p, schemes[i], n) == 0 &&
+        if (host.n > 0 && origin.n == n + host.n && strncasecmp(origin.p, schemes[i], n) == 0 &&
             strncasecmp(origin.p + n, host.p, host.n) == 0)
-            return host.n > 0;
+            return true;
     }
     return false;
 }

@@ -69,6 +69,8 @@ static void all_others_are_not(void **state)
         if (is_local(hosts[i]))
             fail_msg("%s", hosts[i]);
     }
+    assert_false(site_is_local((struct str){0})); /* HTTP/1.0 may come without a Host */
+    assert_false(site_is_own(STR("http://"), (struct str){0}));
 }
 
 static void a_page_is_of_the_site_that_served_it(void **state)
