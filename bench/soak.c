@@ -235,9 +235,9 @@ static void visitors(void)
         {false, "NOT HTTP AT ALL\r\n\r\n", 400},
         {false, "POST /scheduler/filter HTTP/1.1\r\nHost: x\r\nContent-Le", 0},
         {false, "POST /scheduler/filter HTTP/1.1\r\nHost: x\r\nContent-Length: 999999\r\n\r\n{", 0},
-        {true, "GET /v1/decisions HTTP/1.1\r\nHost: x\r\n\r\n", 200},
-        {true, "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n", 200},
-        {true, "GET /v1/decisions?pod=bench/p-1 HTTP/1.1\r\nHost: x\r\n\r\n", 200},
+        {true, "GET /v1/decisions HTTP/1.1\r\nHost: localhost\r\n\r\n", 200},
+        {true, "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n", 200},
+        {true, "GET /v1/decisions?pod=bench/p-1 HTTP/1.1\r\nHost: localhost\r\n\r\n", 200},
         {true, "", 0},
     };
     int fds[VISITORS];

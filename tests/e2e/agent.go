@@ -45,10 +45,13 @@ func (r *nodeReport) generation() int {
 	return n
 }
 
+var agentNodes = []string{"agent-mine", "agent-other"}
+
 // playAgent: with the rights that are shipped, and the token of a pod on its node, the agent writes the report of that node
 // and no other.
 func (l *live) playAgent(ctx context.Context) {
 	mine, other, kubelet, err := l.prepareAgent(ctx)
+	defer func() { l.check("nothing of it is left", l.removeAgent(ctx)) }()
 	if !l.check("two nodes, a pod of the agent on one of them, and what is shipped for it", err) {
 		return
 	}
@@ -101,7 +104,7 @@ func (l *live) playAgent(ctx context.Context) {
 
 // prepareAgent makes the nodes, what is in deploy/manifests/agent but for the DaemonSet, and a kubelet's directory.
 func (l *live) prepareAgent(ctx context.Context) (mine, other *v1.Node, kubelet string, err error) {
-	for i, name := range []string{"agent-mine", "agent-other"} {
+	for i, name := range agentNodes {
 		var node *v1.Node
 		node, err = l.cp.client.CoreV1().Nodes().Create(ctx, &v1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{})
 		if err != nil {
@@ -128,6 +131,17 @@ func (l *live) prepareAgent(ctx context.Context) (mine, other *v1.Node, kubelet 
 	return mine, other, kubelet, errors.Join(err, os.MkdirAll(filepath.Join(kubelet, "device-plugins"), 0o700),
 		writeFile(filepath.Join(kubelet, "config.yaml"), []byte(config)),
 		writeFile(filepath.Join(kubelet, "memory_manager_state"), []byte(`{"policyName":"None","machineState":{},"checksum":1}`)))
+}
+
+// removeAgent: the next scene has its own nodes.
+func (l *live) removeAgent(ctx context.Context) error {
+	err := l.removeNamespace(ctx, agentAccount)
+	for _, name := range agentNodes {
+		_, report := l.cp.client.Discovery().RESTClient().Delete().AbsPath(reportsAPI + name).DoRaw(ctx)
+		err = errors.Join(err, ignoreAbsent(report),
+			ignoreAbsent(l.cp.client.CoreV1().Nodes().Delete(ctx, name, metav1.DeleteOptions{})))
+	}
+	return err
 }
 
 // hold makes a pod on the node, and the kubelet's word that it has these CPUs.
