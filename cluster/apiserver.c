@@ -16,11 +16,11 @@
 #include "kube/api.h"
 #include "kube/budget.h"
 #include "kube/deadlock.h"
+#include "kube/follower.h"
 #include "kube/limit_range.h"
 #include "kube/lock_policy.h"
 #include "kube/policy.h"
 #include "kube/quota.h"
-#include "kube/reflector.h"
 #include "kube/signal.h"
 
 /*
@@ -72,11 +72,6 @@ const struct api_kind api_kinds[APISERVER_KINDS] = {
      "DeadlockReports are not read, and none is changed"},
 };
 
-static uint64_t now_ns(void)
-{
-    return clock_monotonic_ns() | 1; /* 0 means never */
-}
-
 /* --- settling --- */
 
 static bool is_complete(const struct apiserver *s)
@@ -124,7 +119,7 @@ static void on_settle(evutil_socket_t fd, short what, void *ctx)
 
 static void say_odd(struct api_part *p, struct str ns, struct str name, const char *why)
 {
-    const uint64_t now = now_ns();
+    const uint64_t now = kube_follower_now_ns();
 
     p->unsaid++;
     if (p->said_ns && now - p->said_ns < SAY_EVERY_S * UINT64_C(1000000000))
@@ -145,7 +140,7 @@ static void on_begin(void *ctx, bool again)
                  "%s: the API server went back to an older state, as after a backup was put back: "
                  "everything is read again",
                  p->kind->resource);
-    p->list_ns = now_ns();
+    p->list_ns = kube_follower_now_ns();
     p->named = 0;
     p->s->sink.begin(p->s->sink.ctx, p->kind->kind, again);
 }
@@ -192,7 +187,7 @@ static void on_end(void *ctx)
 
     p->s->sink.end(p->s->sink.ctx, p->kind->kind);
     log_line(LOG_LEVEL_INFO, "cluster", "%s: %u listed in %llu ms", p->kind->resource, p->named,
-             (unsigned long long)((now_ns() - p->list_ns) / 1000000));
+             (unsigned long long)((kube_follower_now_ns() - p->list_ns) / 1000000));
     wait_to_settle(p->s);
 }
 
@@ -208,12 +203,12 @@ static void say_rule(const struct api_part *p)
     log_line(LOG_LEVEL_WARN, "cluster",
              "%s: a rule is missing in the ClusterRole of this ServiceAccount or user: "
              "{apiGroups: [\"%s\"], resources: [%s], verbs: [list, watch]}; until then %s",
-             p->reflector.last.text, p->kind->group, p->kind->resource, p->kind->without);
+             p->follower.reflector.last.text, p->kind->group, p->kind->resource, p->kind->without);
 }
 
 static void say_trouble(const struct api_part *p)
 {
-    const struct kube_reflector *const r = &p->reflector;
+    const struct kube_reflector *const r = &p->follower.reflector;
 
     switch (r->state.trouble) {
     case KUBE_REFLECT_FINE:
@@ -237,23 +232,24 @@ static void say_trouble(const struct api_part *p)
 /* What is missing is waited for only where nothing works without it. */
 static bool is_ready(const struct api_part *p)
 {
-    const struct kube_reflector_state *const r = &p->reflector.state;
+    const struct kube_reflector_state *const r = &p->follower.reflector.state;
 
     return r->synced || (!p->kind->needed && (r->trouble == KUBE_REFLECT_FORBIDDEN ||
                                               r->trouble == KUBE_REFLECT_ABSENT));
 }
 
 /* Make known to other threads, and to people, how the part stands now. */
-static void publish(struct api_part *p)
+static void publish(void *ctx)
 {
-    const struct kube_reflector_state *const r = &p->reflector.state;
+    struct api_part *const p = ctx;
+    const struct kube_reflector_state *const r = &p->follower.reflector.state;
     const uint64_t figures[API_FIGURES] = {
         [API_LISTS] = r->lists,           [API_WATCHES] = r->watches,
         [API_SHORT] = r->short_watches,   [API_EVENTS] = r->events,
         [API_BOOKMARKS] = r->bookmarks,   [API_FAILURES] = r->failures,
         [API_EXPIRED] = r->expired,       [API_REPEATED] = r->repeated,
         [API_REWOUND] = r->rewound,       [API_LEFT_OUT] = r->left_out,
-        [API_CURRENT_NS] = r->current_ns, [API_VERSION] = p->reflector.version.number,
+        [API_CURRENT_NS] = r->current_ns, [API_VERSION] = p->follower.reflector.version.number,
         [API_SYNCED] = r->synced,
     };
 
@@ -270,77 +266,6 @@ static void publish(struct api_part *p)
     }
 }
 
-/* --- asking --- */
-
-static void drive(struct api_part *p);
-
-static void on_started(void *ctx)
-{
-    struct api_part *const p = ctx;
-
-    kube_reflector_started(&p->reflector, now_ns());
-    publish(p);
-}
-
-static int on_data(void *ctx, const char *bytes, size_t n)
-{
-    struct api_part *const p = ctx;
-    const int rc = kube_reflector_data(&p->reflector, now_ns(), bytes, n);
-
-    publish(p);
-    return rc;
-}
-
-static void on_answer(void *ctx, const struct kube_answer *answer)
-{
-    struct api_part *const p = ctx;
-
-    p->call = NULL;
-    kube_reflector_answered(&p->reflector, now_ns(), answer);
-    publish(p);
-    drive(p);
-}
-
-static void wake_at(struct api_part *p, uint64_t now, uint64_t due)
-{
-    const uint64_t us = due > now ? (due - now) / 1000 + 1 : 0;
-    const struct timeval t = {(time_t)(us / 1000000), (suseconds_t)(us % 1000000)};
-
-    (void)evtimer_add(p->timer, &t);
-}
-
-static void drive(struct api_part *p)
-{
-    const uint64_t now = now_ns();
-    struct kube_reflector_ask ask;
-    uint64_t due;
-
-    if (!kube_reflector_next(&p->reflector, now, &ask, &due)) {
-        if (due < UINT64_MAX)
-            wake_at(p, now, due);
-        return;
-    }
-    const struct kube_request request = {.path = ask.path,
-                                         .timeout_ms = ask.timeout_ms,
-                                         .idle_ms = ask.idle_ms,
-                                         .started = on_started,
-                                         .data = on_data,
-                                         .done = on_answer,
-                                         .ctx = p};
-    struct kube_answer refused = {.retry_after_ms = -1, .details = {.retry_after_s = -1}};
-    if (kube_api_send(p->s->api, &request, &p->call, &refused.err) == 0)
-        return;
-    p->call = NULL;
-    kube_reflector_answered(&p->reflector, now, &refused);
-    publish(p);
-    wake_at(p, now, now + UINT64_C(1000000000));
-}
-
-static void on_timer(evutil_socket_t fd, short what, void *ctx)
-{
-    drive(ctx);
-}
-
 /* --- apiserver.h --- */
 
 static bool is_wanted(const struct apiserver_options *o, enum source_kind kind)
@@ -352,16 +277,14 @@ static bool is_wanted(const struct apiserver_options *o, enum source_kind kind)
 
 static int open_part(struct apiserver *s, const struct api_kind *kind, uint64_t seed)
 {
-    static const struct timeval at_once;
     struct api_part *const p = &s->parts[s->n++];
     const struct kube_reflector_sink sink = {on_begin, on_upsert, on_remove, on_end, on_odd, p};
 
     p->s = s;
     p->kind = kind;
     p->said = KUBE_REFLECT_FINE;
-    kube_reflector_init(&p->reflector, p->kind->path, &sink, seed + s->n);
-    p->timer = evtimer_new(s->base, on_timer, p);
-    return p->timer && evtimer_add(p->timer, &at_once) == 0 ? 0 : -ENOMEM;
+    return kube_follower_init(&p->follower, s->base, s->api, kind->path, &sink, seed + s->n,
+                              publish, p);
 }
 
 int apiserver_new(struct apiserver **out, struct event_base *base, struct kube_api *api,
@@ -395,15 +318,8 @@ void apiserver_free(struct apiserver *s)
 {
     if (!s)
         return;
-    for (unsigned i = 0; i < s->n; i++) {
-        struct api_part *const p = &s->parts[i];
-
-        if (p->call)
-            kube_call_cancel(p->call);
-        if (p->timer)
-            event_free(p->timer);
-        kube_reflector_done(&p->reflector);
-    }
+    for (unsigned i = 0; i < s->n; i++)
+        kube_follower_done(&s->parts[i].follower);
     if (s->settle)
         event_free(s->settle);
     free(s);

@@ -8,10 +8,10 @@
 #include <stdint.h>
 
 #include "cluster/apiserver.h"
-#include "kube/reflector.h"
+#include "kube/follower.h"
 
 struct event;
-struct kube_call;
+struct kube_api;
 
 /* A kind that is followed. A new one is a row here, and a source_kind that the sink decodes. */
 struct api_kind {
@@ -47,9 +47,7 @@ enum api_figure {
 struct api_part {
     struct apiserver *s;
     const struct api_kind *kind;
-    struct kube_reflector reflector;
-    struct kube_call *call;
-    struct event *timer;
+    struct kube_follower follower;
     uint64_t list_ns; /* when the list under way began */
     unsigned named;   /* objects that it has told */
     uint64_t said_ns; /* what is odd was last said */
