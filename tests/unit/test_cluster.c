@@ -612,6 +612,22 @@ static void a_pod_that_becomes_ready_leaves_its_node_as_it_is(void **state)
     assert_int_equal(n, 1);
 }
 
+/* What a node was is idle, and given to what it becomes. */
+static void a_node_that_changes_has_one_likeness(void **state)
+{
+    struct bench *const b = *state;
+
+    put_node(b, "n");
+    for (int cpus = 1; cpus <= 50; cpus++) {
+        put_nrt(b, "n", "u", cpus, "");
+        settle(b);
+    }
+    struct cluster_snapshot *const s = cluster_get(b->c);
+    assert_int_equal(cluster_snapshot_likenesses(s), 1);
+    assert_true(cluster_snapshot_places(s) <= 2);
+    cluster_snapshot_unref(s);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -635,6 +651,7 @@ int main(void)
         T(a_signal_says_itself_when_it_was_observed),
         T(a_snapshot_keeps_the_policies_it_was_made_with),
         T(a_broken_policy_leaves_the_last_good_one),
+        cmocka_unit_test_setup_teardown(a_node_that_changes_has_one_likeness, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
