@@ -41,7 +41,9 @@ enum verb { FILTER, PRIORITIZE, VERBS };
 
 struct options {
     uint32_t nodes, zones, shapes, streams;
-    uint32_t pairs; /* instead of seconds, for who counts instructions; 0 = by the clock */
+    uint32_t sample;      /* of the nodes that a pod's calls name */
+    uint32_t disturb_mib; /* memory that others use between two calls */
+    uint32_t pairs;       /* instead of seconds, for who counts instructions; 0 = by the clock */
     double seconds;
     bool warm, cold, no_holds;
 };
@@ -51,7 +53,6 @@ struct bench {
     struct cluster *cluster;
     struct memo *memo;
     struct holds *holds;
-    struct cluster_order order;
     struct ring *ring;
     struct http_reply reply;
     char *room;
@@ -59,6 +60,7 @@ struct bench {
     struct buf names, list, pod, body;
     struct load_times times[VERBS][PARTS];
     uint64_t turn;
+    char *disturbance;
 };
 
 static _Noreturn void give_up(const char *what, const struct err *err)
@@ -118,7 +120,6 @@ static void call(struct bench *b, enum verb verb, struct load_times *times)
         .max_score = 10,
         .context = {.now_us = clock_realtime_us(), .max_age_us = MAX_AGE_US},
         .memo = b->memo,
-        .order = &b->order,
         .holds = verb == PRIORITIZE && !b->options.no_holds ? b->holds : NULL,
         .turn = b->turn++};
     struct decision d;
@@ -163,8 +164,8 @@ static void call(struct bench *b, enum verb verb, struct load_times *times)
  */
 static void make_list(struct bench *b, uint64_t *seed)
 {
-    const uint32_t n = b->options.nodes, streams = b->options.streams;
-    uint32_t next[64], end[64], left = streams, start = (uint32_t)(*seed >> 33) % n;
+    const uint32_t nodes = b->options.nodes, n = b->options.sample, streams = b->options.streams;
+    uint32_t next[64], end[64], left = streams, start = (uint32_t)(*seed >> 33) % nodes;
 
     for (uint32_t k = 0; k < streams; k++) {
         next[k] = (uint32_t)((uint64_t)n * k / streams);
@@ -175,7 +176,7 @@ static void make_list(struct bench *b, uint64_t *seed)
     while (left > 0) {
         *seed = *seed * UINT64_C(6364136223846793005) + 1442695040888963407;
         const uint32_t k = (uint32_t)(*seed >> 33) % left;
-        const uint32_t i = (next[k]++ + start) % n;
+        const uint32_t i = (next[k]++ + start) % nodes;
         const char *const from = b->names.p + b->names_at[i];
 
         if (b->list.n > 1)
@@ -188,6 +189,15 @@ static void make_list(struct bench *b, uint64_t *seed)
         }
     }
     buf_text(&b->list, "]");
+}
+
+/* A call's data is in no cache when it comes after what others have done on the same cores. */
+static void disturb(struct bench *b)
+{
+    const size_t n = (size_t)b->options.disturb_mib << 20;
+
+    for (size_t i = 0; i < n; i += 64)
+        b->disturbance[i]++;
 }
 
 static struct str survivors(const struct buf *reply)
@@ -208,9 +218,11 @@ static void one_pod(struct bench *b, uint64_t shape, uint64_t *seed, bool timed)
     b->pod.n = 0;
     synth_pod(&b->pod, shape);
     put_body(b, buf_view(&b->list));
+    disturb(b);
     call(b, FILTER, timed ? b->times[FILTER] : NULL);
     copy_reply(&reply, &b->reply);
     put_body(b, survivors(&reply));
+    disturb(b);
     call(b, PRIORITIZE, timed ? b->times[PRIORITIZE] : NULL);
     buf_free(&reply);
 }
@@ -270,7 +282,8 @@ static void set_up(struct bench *b)
     synth_names(&b->names, b->options.nodes);
     b->room = malloc(ARENA_BYTES);
     b->names_at = calloc(b->options.nodes, sizeof(*b->names_at));
-    if (!b->room || !b->names_at)
+    b->disturbance = calloc(b->options.disturb_mib + 1, 1 << 20);
+    if (!b->room || !b->names_at || !b->disturbance)
         give_up("out of memory", NULL);
     uint32_t at = 1; /* ["a","b"]: behind the bracket */
     for (uint32_t i = 0; i < b->options.nodes; i++) {
@@ -309,6 +322,8 @@ static struct options read_options(int argc, char **argv)
                                           {"zones", required_argument, NULL, 'z'},
                                           {"shapes", required_argument, NULL, 's'},
                                           {"streams", required_argument, NULL, 'w'},
+                                          {"sample", required_argument, NULL, 'm'},
+                                          {"disturb", required_argument, NULL, 'd'},
                                           {"seconds", required_argument, NULL, 't'},
                                           {"phase", required_argument, NULL, 'p'},
                                           {"pairs", required_argument, NULL, 'i'},
@@ -333,6 +348,10 @@ static struct options read_options(int argc, char **argv)
             o.shapes = (uint32_t)number("shapes", optarg, 1, 10000);
         else if (c == 'w')
             o.streams = (uint32_t)number("streams", optarg, 1, 64);
+        else if (c == 'm')
+            o.sample = (uint32_t)number("sample", optarg, 1, 99999);
+        else if (c == 'd')
+            o.disturb_mib = (uint32_t)number("disturb", optarg, 0, 4096);
         else if (c == 'i')
             o.pairs = (uint32_t)number("pairs", optarg, 1, 1000000);
         else if (c == 'h')
@@ -348,7 +367,8 @@ static struct options read_options(int argc, char **argv)
         else
             exit(2);
     }
-    o.streams = o.streams < o.nodes ? o.streams : o.nodes;
+    o.sample = o.sample && o.sample < o.nodes ? o.sample : o.nodes;
+    o.streams = o.streams < o.sample ? o.streams : o.sample;
     return o;
 }
 
@@ -358,8 +378,8 @@ int main(int argc, char **argv)
 
     b.options = read_options(argc, argv);
     set_up(&b);
-    printf("%u names, %u zones, %u shapes, in %u streams; microseconds\n", b.options.nodes,
-           b.options.zones, b.options.shapes, b.options.streams);
+    printf("%u of %u names, %u zones, %u shapes, in %u streams; microseconds\n", b.options.sample,
+           b.options.nodes, b.options.zones, b.options.shapes, b.options.streams);
     if (b.options.warm)
         run(&b, false);
     if (b.options.cold)

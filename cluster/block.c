@@ -56,13 +56,15 @@ static int fill_once(struct block **out, size_t room, size_t *used, block_fill f
  */
 static struct block *shrink(struct block *b, size_t used)
 {
-    const uintptr_t before = (uintptr_t)b;
+    b->shared = b; /* so that a block which has moved is known by it */
     struct block *const after = realloc(b, HEADER + round_up(used));
 
-    if (after && (uintptr_t)after == before)
-        return after;
-    free(after ? after : b);
-    return NULL;
+    if (!after || after->shared != after) {
+        free(after ? after : b);
+        return NULL;
+    }
+    after->shared = NULL;
+    return after;
 }
 
 int block_new(struct block **out, size_t room, block_fill fill, void *ctx)

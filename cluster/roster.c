@@ -27,7 +27,8 @@ static bool same_bytes(const char *a, const char *b, size_t n)
     return load8(a + n - 8) == load8(b + n - 8);
 }
 
-bool roster_is(const struct roster *r, uint32_t position, struct str name)
+/* Is it the one at this position (below n)? Reads no byte outside of either. */
+static bool is_at(const struct roster *r, uint32_t position, struct str name)
 {
     const uint32_t at = r->at[position];
 
@@ -95,10 +96,9 @@ static void add_guess(struct roster *r, struct str name, uint32_t position)
         guess[guess[0] != 0] = tag_of(hash) | (position + 1);
 }
 
-/* A position that the name may be at, n when there is none. */
-static uint32_t guess(const struct roster *r, struct str name)
+/* A position that the name of this quick hash may be at, n when there is none. */
+static uint32_t guess(const struct roster *r, uint64_t hash)
 {
-    const uint64_t hash = quick_hash(name);
     const uint32_t *const pair = guesses_for(r, hash);
     const uint32_t one = pair[((pair[1] ^ tag_of(hash)) & ~(uint32_t)GUESS_MAX) == 0];
 
@@ -112,17 +112,47 @@ static uint32_t find_by_key(const struct roster *r, struct str name)
     for (uint32_t at = (uint32_t)hash & r->mask; r->slots[at].position; at = (at + 1) & r->mask) {
         const uint32_t i = r->slots[at].position - 1;
 
-        if (r->slots[at].tag == (uint32_t)(hash >> 32) && roster_is(r, i, name))
+        if (r->slots[at].tag == (uint32_t)(hash >> 32) && is_at(r, i, name))
             return i;
     }
     return r->n;
 }
 
+static uint32_t find_guessed(const struct roster *r, struct str name, uint32_t i)
+{
+    return i < r->n && is_at(r, i, name) ? i : find_by_key(r, name);
+}
+
 uint32_t roster_find(const struct roster *r, struct str name)
 {
-    const uint32_t i = guess(r, name);
+    return find_guessed(r, name, guess(r, quick_hash(name)));
+}
 
-    return i < r->n && roster_is(r, i, name) ? i : find_by_key(r, name);
+enum { BATCH = 32 };
+
+/* Each step for all names before the next one: what it reads is on its way since the last. */
+static void find_batch(uint32_t *out, const struct roster *r, const struct str *names, uint32_t n)
+{
+    uint64_t hashes[BATCH];
+
+    for (uint32_t k = 0; k < n; k++) {
+        hashes[k] = quick_hash(names[k]);
+        __builtin_prefetch(guesses_for(r, hashes[k]));
+    }
+    for (uint32_t k = 0; k < n; k++) {
+        out[k] = guess(r, hashes[k]);
+        __builtin_prefetch(&r->at[out[k]]);
+    }
+    for (uint32_t k = 0; k < n; k++)
+        __builtin_prefetch(r->names + r->at[out[k]]);
+    for (uint32_t k = 0; k < n; k++)
+        out[k] = find_guessed(r, names[k], out[k]);
+}
+
+void roster_find_all(uint32_t *out, const struct roster *r, const struct str *names, uint32_t n)
+{
+    for (uint32_t k = 0; k < n; k += BATCH)
+        find_batch(out + k, r, names + k, n - k < BATCH ? n - k : BATCH);
 }
 
 static void fill(struct roster *r, const struct str *names, uint32_t *at, char *text)

@@ -241,86 +241,21 @@ uint64_t cluster_snapshot_hash(const struct cluster_snapshot *s, struct str name
     return roster_hash(s->roster->key, name);
 }
 
-/* Until something is learned: byte order. False when out of memory. */
-static bool order_fits(struct cluster_order *o, const struct roster *r)
-{
-    if (o->serial == r->serial)
-        return true;
-    if (o->room <= r->n) {
-        uint32_t *const after = realloc(o->after, ((size_t)r->n + 1) * sizeof(*after));
-        if (!after)
-            return false;
-        o->after = after;
-        o->room = r->n + 1;
-    }
-    for (uint32_t i = 0; i < r->n; i++)
-        o->after[i] = i + 1;
-    o->after[r->n] = 0;
-    o->serial = r->serial;
-    return true;
-}
-
-void cluster_order_done(struct cluster_order *o)
-{
-    free(o->after);
-    *o = (struct cluster_order){0};
-}
-
-/* Where a row of names has come to. */
-struct cursor {
-    const struct roster *roster;
-    struct cluster_order *order; /* NULL: each name is hashed */
-    uint32_t last;
-    uint32_t reach; /* how far to look behind the last one */
-};
-
-enum { FARTHEST = 8 /* as far as looking is no dearer than a hash */ };
-
-/* Where the name is among those that followed the last one; n when it is not. */
-static uint32_t look_behind(const struct cursor *c, struct str name)
-{
-    uint32_t i = c->last;
-
-    for (uint32_t k = 0; k < c->reach; k++) {
-        i = c->order->after[i];
-        if (i >= c->roster->n || roster_is(c->roster, i, name))
-            return i;
-    }
-    return c->roster->n;
-}
-
-/* Where the name is, n when it is not there. */
-static uint32_t next(struct cursor *c, struct str name)
-{
-    const uint32_t n = c->roster->n;
-    uint32_t i = c->order ? look_behind(c, name) : n;
-
-    if (i < n) {
-        c->reach = FARTHEST;
-        c->last = i;
-        return i;
-    }
-    i = roster_find(c->roster, name);
-    c->reach = c->reach > 1 ? c->reach / 2 : 1; /* where the order is new, looking is in vain */
-    if (i < n) {
-        if (c->order)
-            c->order->after[c->last] = i;
-        c->last = i;
-    }
-    return i;
-}
-
 void cluster_snapshot_find_all(struct cluster_found *out, const struct cluster_snapshot *s,
-                               struct cluster_order *order, const struct str *names, uint32_t n)
+                               const struct str *names, uint32_t n)
 {
-    const bool usable = order && order_fits(order, s->roster);
-    struct cursor c = {s->roster, usable ? order : NULL, s->roster->n, FARTHEST};
+    enum { BATCH = 64 };
+    uint32_t at[BATCH];
 
     for (uint32_t k = 0; k < n; k++) {
-        const uint32_t i = next(&c, names[k]);
+        if (k % BATCH == 0)
+            roster_find_all(at, s->roster, names + k, n - k < BATCH ? n - k : BATCH);
+        const uint32_t i = at[k % BATCH];
+        const struct cluster_brief *const brief =
+            i < s->roster->n ? &s->pages[i / PAGE_NODES]->briefs[i % PAGE_NODES] : NULL;
 
-        out[k] = (struct cluster_found){
-            i < s->roster->n ? &s->pages[i / PAGE_NODES]->briefs[i % PAGE_NODES] : NULL, i};
+        __builtin_prefetch(brief);
+        out[k] = (struct cluster_found){brief, i};
     }
 }
 

@@ -60,26 +60,14 @@ struct cluster_brief {
     struct score_stamp stamp;
 };
 
-/*
- * Callers send names in much the same order again and again, and then some of them in that order:
- * what followed a name last time, and what followed that, is looked at before one is hashed. The
- * memory of it is the caller's.
- */
-struct cluster_order {
-    uint64_t serial; /* of the names it is about; zero-initialise all */
-    uint32_t room;
-    uint32_t *after; /* [nodes + 1] by position; the last one: what came first */
-};
-void cluster_order_done(struct cluster_order *o);
-
 struct cluster_found {
     const struct cluster_brief *brief; /* NULL: there is no node of this name */
     uint32_t position;                 /* as cluster_snapshot_node takes it */
 };
 
-/* Each of `n` names; `order` may be NULL. O(n). */
+/* Each of `n` names. O(n). */
 void cluster_snapshot_find_all(struct cluster_found *out, const struct cluster_snapshot *s,
-                               struct cluster_order *order, const struct str *names, uint32_t n);
+                               const struct str *names, uint32_t n);
 
 /* Room for a pod of the source, which is kept in another form. */
 enum { CLUSTER_POD_UID_BYTES = 40 };

@@ -130,14 +130,14 @@ static bool node_again(struct repeats *r, uint32_t position)
 /* Which node each name is; a name that the snapshot does not have is Unknown. */
 static int find_rows(struct decide_row *rows, struct cluster_found *found,
                      const struct decide_ask *ask, const struct cluster_snapshot *snapshot,
-                     struct cluster_order *order, struct arena *a)
+                     struct arena *a)
 {
     struct repeats repeats;
     bool again;
 
     if (repeats_init(&repeats, snapshot, ask->names, a))
         return -ENOMEM;
-    cluster_snapshot_find_all(found, snapshot, order, ask->names, ask->n);
+    cluster_snapshot_find_all(found, snapshot, ask->names, ask->n);
     for (uint32_t i = 0; i < ask->n; i++) {
         if (!found[i].brief && !repeats.slots && open_slots(&repeats, ask->n, a))
             return -ENOMEM;
@@ -281,7 +281,7 @@ int decide_run(struct decision *out, const struct decide_ask *ask,
 
     assert(options->max_score >= 1 && options->max_score <= DECIDE_LIMIT_MAX_SCORE);
     if (!rows || !found || lay_down_rules(&d, ask->pod, a) ||
-        find_rows(rows, found, ask, snapshot, options->order, a))
+        find_rows(rows, found, ask, snapshot, a))
         return err_set(err, -ENOMEM, "no memory for %u candidates", ask->n);
     d.rows = rows;
     if (d.pass == DECIDE_JUDGED) {

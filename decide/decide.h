@@ -16,7 +16,6 @@
 
 struct arena;
 struct cluster_context;
-struct cluster_order;
 struct cluster_snapshot;
 struct crew;
 struct err;
@@ -35,14 +34,13 @@ struct decide_options {
     uint32_t max_score; /* of the wire, 1..DECIDE_LIMIT_MAX_SCORE */
     bool offers;        /* ask also what kube-scheduler asks before it asks us: for `explain` */
     struct score_context context;
-    bool one;           /* the best node alone gets a score on the wire: decide/one.h */
-    uint32_t shortlist; /* hand back only the best so many; 0 = all that admit the pod */
-    uint64_t turn;      /* grows by one a decision: where equal ones of the shortlist begin */
-    struct memo *memo;  /* of earlier answers, NULL: each is computed */
-    struct cluster_order *order; /* in which names came last; NULL: it is not remembered */
-    struct crew *crew;           /* who helps with many nodes at once; NULL: nobody */
-    struct holds *holds;         /* pods on their way lower scores; NULL: nobody is */
-    struct doubts *doubts;       /* so does having been wrong lately; NULL: that is not known */
+    bool one;              /* the best node alone gets a score on the wire: decide/one.h */
+    uint32_t shortlist;    /* hand back only the best so many; 0 = all that admit the pod */
+    uint64_t turn;         /* grows by one a decision: where equal ones of the shortlist begin */
+    struct memo *memo;     /* of earlier answers, NULL: each is computed */
+    struct crew *crew;     /* who helps with many nodes at once; NULL: nobody */
+    struct holds *holds;   /* pods on their way lower scores; NULL: nobody is */
+    struct doubts *doubts; /* so does having been wrong lately; NULL: that is not known */
 };
 
 /* What is asked. Borrowed. */

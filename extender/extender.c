@@ -50,9 +50,8 @@ struct ext {
     struct doubts *doubts;
     struct crew *crew;       /* NULL: the listener's thread judges alone */
     uint64_t second_look_ns; /* 0: a refusal is answered at once */
-    struct memo *memo;       /* the listener's thread alone uses these five */
+    struct memo *memo;       /* the listener's thread alone uses these four */
     struct holds *holds;
-    struct cluster_order order;
     uint64_t turn;
     struct patience patience;
     atomic_uint mode, max_score, shortlist;
@@ -94,7 +93,6 @@ void ext_free(struct ext *e)
     memo_free(e->memo);
     holds_free(e->holds);
     doubts_free(e->doubts);
-    cluster_order_done(&e->order);
     free(e);
 }
 
@@ -182,7 +180,6 @@ static struct decide_options options_now(struct ext *e, enum ext_verb verb)
         .shortlist = verb == EXT_FILTER ? atomic_load(&e->shortlist) : 0,
         .turn = verb == EXT_FILTER ? e->turn++ : 0,
         .memo = e->memo,
-        .order = &e->order,
         .crew = e->crew,
         .holds = scores ? e->holds : NULL,
         .doubts = scores ? e->doubts : NULL,

@@ -105,6 +105,7 @@ static void product(struct naive *v, uint32_t i, uint64_t mask, bool preferred, 
         consider(v, mask, preferred);
         return;
     }
+    assert_true(i < ARRAY_LEN(v->lists));
     for (uint32_t k = 0; k < v->lists[i].n; k++) {
         const struct hint *const h = &v->lists[i].hint[k];
 
