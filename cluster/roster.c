@@ -57,7 +57,7 @@ static uint64_t fold(uint64_t x, uint64_t y)
 }
 
 /* Every byte counts, for the names of a cluster often differ in the middle alone. */
-static uint64_t quick_hash(struct str name)
+static inline uint64_t quick_hash(struct str name)
 {
     static const uint64_t odd = UINT64_C(0x9e3779b97f4a7c15);
     uint64_t h = name.n ^ UINT64_C(0xe7037ed1a0b428db), word = 0;
@@ -75,10 +75,10 @@ static uint64_t quick_hash(struct str name)
 /* A guess is a position + 1 below bits of the hash that did not choose its place; 0 = none. */
 enum { GUESS_BITS = 20, GUESS_MAX = (1 << GUESS_BITS) - 1 };
 
-/* The pair of guesses among which the name may be. */
+/* The four guesses among which the name may be, side by side. */
 static uint32_t *guesses_for(const struct roster *r, uint64_t hash)
 {
-    return &r->guesses[(uint32_t)hash & r->mask & ~UINT32_C(1)];
+    return &r->guesses[(uint32_t)hash & r->mask & ~UINT32_C(3)];
 }
 
 static uint32_t tag_of(uint64_t hash)
@@ -86,22 +86,27 @@ static uint32_t tag_of(uint64_t hash)
     return (uint32_t)(hash >> 32) & ~(uint32_t)GUESS_MAX;
 }
 
-/* Two of three names that want one pair have it; the third is left to the key. */
+/* Of five names that want one place four have it; the fifth is left to the key. */
 static void add_guess(struct roster *r, struct str name, uint32_t position)
 {
     const uint64_t hash = quick_hash(name);
-    uint32_t *const guess = guesses_for(r, hash);
+    uint32_t *const four = guesses_for(r, hash);
+    uint32_t k = 0;
 
+    while (k < 3 && four[k])
+        k++;
     if (position < GUESS_MAX)
-        guess[guess[0] != 0] = tag_of(hash) | (position + 1);
+        four[k] = tag_of(hash) | (position + 1);
 }
 
 /* A position that the name of this quick hash may be at, n when there is none. */
-static uint32_t guess(const struct roster *r, uint64_t hash)
+static inline uint32_t guess(const struct roster *r, uint64_t hash)
 {
-    const uint32_t *const pair = guesses_for(r, hash);
-    const uint32_t one = pair[((pair[1] ^ tag_of(hash)) & ~(uint32_t)GUESS_MAX) == 0];
+    const uint32_t *const four = guesses_for(r, hash), tag = tag_of(hash);
+    uint32_t one = four[0];
 
+    for (uint32_t k = 1; k < 4; k++)
+        one = ((four[k] ^ tag) & ~(uint32_t)GUESS_MAX) == 0 ? four[k] : one;
     return one & GUESS_MAX ? (one & GUESS_MAX) - 1 : r->n;
 }
 
@@ -184,7 +189,8 @@ struct roster *roster_new(const uint64_t key[2], const struct str *names, uint32
         slots *= 2;
     for (uint32_t i = 0; i < n; i++)
         text += names[i].n;
-    const size_t before_guesses = sizeof(struct roster) + slots * sizeof(struct roster_slot);
+    const size_t before_guesses =
+        (sizeof(struct roster) + 15) / 16 * 16 + slots * sizeof(struct roster_slot);
     const size_t before_at = before_guesses + slots * sizeof(uint32_t);
     const size_t before_text = before_at + ((size_t)n + 1) * sizeof(uint32_t);
     struct roster *const r =
@@ -199,7 +205,7 @@ struct roster *roster_new(const uint64_t key[2], const struct str *names, uint32
     r->serial = atomic_fetch_add(&serials, 1) + 1;
     r->key[0] = key[0];
     r->key[1] = key[1];
-    r->slots = (struct roster_slot *)(r + 1);
+    r->slots = (struct roster_slot *)(void *)((char *)r + (sizeof(struct roster) + 15) / 16 * 16);
     r->guesses = (uint32_t *)(void *)((char *)r + before_guesses);
     r->at = at;
     r->names = (const char *)r + before_text;

@@ -22,7 +22,7 @@ struct roster {
     uint64_t serial;           /* never the same for two rosters of a process, never 0 */
     uint64_t key[2];           /* of the hash */
     struct roster_slot *slots; /* [mask + 1] open addressing, linear probing, half full */
-    uint32_t *guesses;  /* [mask + 1] position + 1, 0 = empty: pairs, by a hash without a key */
+    uint32_t *guesses;  /* [mask + 1] position + 1, 0 = empty: fours, by a hash without a key */
     size_t bytes;       /* of all of it */
     const uint32_t *at; /* [n + 1] where each name begins in `names` */
     const char *names;

@@ -46,7 +46,7 @@ static uint64_t pairs_alike(const struct cluster_snapshot *s)
     struct cluster_found found[RANDOM_NAMES];
     uint64_t n = 0;
 
-    cluster_snapshot_find_all(found, s, NULL, random_names, RANDOM_NAMES);
+    cluster_snapshot_find_all(found, s, random_names, RANDOM_NAMES);
     for (uint32_t i = 0; i < RANDOM_NAMES; i++) {
         for (uint32_t k = 0; k < i; k++)
             n += found[i].brief && found[k].brief &&
