@@ -182,10 +182,36 @@ func (l *live) installCRDs(ctx context.Context) error {
 	return nil
 }
 
-// playManifests: the API server would take everything below deploy/manifests as it is.
+// playManifests: the API server would take everything below deploy/manifests as it is, and what the
+// chart makes of it, where tests/chart/run has rendered it beside the program.
 func (l *live) playManifests(ctx context.Context) {
+	plain, err := l.takeAll(ctx, filepath.Join(l.source, "deploy", "manifests"))
+	l.check(fmt.Sprintf("the API server would take the %d objects of deploy/manifests", plain), err)
+	rendered := filepath.Join(filepath.Dir(l.binary), "chart")
+	if _, err := os.Stat(rendered); errors.Is(err, fs.ErrNotExist) {
+		fmt.Printf("        the chart is not rendered in %s (tests/chart/run)\n", rendered)
+		return
+	}
+	for _, namespace := range []string{"team-a", "team-a-agents"} {
+		if err := l.makeNamespace(ctx, namespace); err != nil {
+			l.check("there is a namespace "+namespace, err)
+			return
+		}
+	}
+	n, err := l.takeAll(ctx, rendered)
+	if err == nil && n <= plain {
+		err = fmt.Errorf("there are %d", n)
+	}
+	l.check(fmt.Sprintf("and the %d that the chart renders, whatever is switched on", n), err)
+}
+
+// takeAll tries the manifests below a folder; how many objects there were.
+func (l *live) takeAll(ctx context.Context, folder string) (int, error) {
 	tried := 0
-	err := filepath.WalkDir(filepath.Join(l.source, "deploy", "manifests"), func(path string, entry fs.DirEntry, err error) error {
+	err := filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
+		if err == nil && entry.IsDir() && entry.Name() == "settings" {
+			return fs.SkipDir // numawise's own
+		}
 		if err != nil || entry.IsDir() || filepath.Ext(path) != ".yaml" || entry.Name() == "kustomization.yaml" {
 			return err
 		}
@@ -199,10 +225,10 @@ func (l *live) playManifests(ctx context.Context) {
 		}
 		return err
 	})
-	if errors.Is(err, fs.ErrNotExist) {
-		err = nil
+	if err == nil && tried == 0 {
+		err = errors.New("there are none")
 	}
-	l.check(fmt.Sprintf("the API server would take the %d objects of deploy/manifests", tried), err)
+	return tried, err
 }
 
 func ignoreAbsent(err error) error {
