@@ -17,18 +17,13 @@
 #include "cli/commands.h"
 #include "cli/source.h"
 #include "decide/one.h"
-#include "kube/adjustment.h"
 #include "kube/config_file.h"
-#include "kube/deadlock.h"
 #include "kube/file.h"
 #include "kube/hints.h"
-#include "kube/lock_policy.h"
 #include "kube/namespace.h"
-#include "kube/nrt_emit.h"
 #include "kube/object.h"
-#include "kube/policy.h"
 #include "kube/positions.h"
-#include "kube/signal.h"
+#include "kube/problem.h"
 
 static const struct args_command command = {
     "check", "FILE|DIR...",
@@ -78,30 +73,15 @@ static void decoder_problem(struct check *c, const struct kube_document *doc, co
     problem(c, doc->path, line, column, err->text);
 }
 
-/* Where a kind keeps the annotations of its pods. */
-static const char *annotations_of(struct str kind)
-{
-    if (str_is(kind, "Pod"))
-        return "metadata.annotations";
-    if (str_is(kind, "PodTemplate"))
-        return "template.metadata.annotations";
-    if (str_is(kind, "CronJob"))
-        return "spec.jobTemplate.spec.template.metadata.annotations";
-    return "spec.template.metadata.annotations";
-}
-
 static void check_hints(struct check *c, const struct kube_document *doc,
                         const struct score_pod *pod)
 {
     for (uint32_t i = 0; i < pod->n_hints; i++) {
         CLEANUP(buf_free) struct buf field = {0};
         struct err err;
-        if (kube_hint_check(pod->hints[i].key, pod->hints[i].value, &err) == 0)
-            continue;
-        buf_printf(&field, "%s[", annotations_of(doc->meta.kind));
-        kube_hint_annotation(&field, pod->hints[i].key);
-        buf_text(&field, "]");
-        field_problem(c, doc, field.failed ? "" : field.p, err.text);
+
+        if (kube_hint_problem(&field, doc->meta.kind, &pod->hints[i], &err))
+            field_problem(c, doc, field.failed ? "" : field.p, err.text);
     }
 }
 
@@ -115,9 +95,12 @@ static bool is_hint(struct str quoted)
 /* JSON may have a key twice, of which the last counts: who wrote it meant one of them. */
 static void check_doubles(struct check *c, const struct kube_document *doc)
 {
-    const char *const where = annotations_of(doc->meta.kind);
-    const struct str all = kube_json_find(doc->json, str_of(where));
+    CLEANUP(buf_free) struct buf where = {0};
     struct str key, value, other;
+
+    kube_pod_path(&where, doc->meta.kind);
+    buf_text(&where, "metadata.annotations");
+    const struct str all = kube_json_find(doc->json, buf_view(&where));
 
     for (size_t at = 0; kube_json_step(all, &at, &key, &value);) {
         bool is_double = false;
@@ -127,7 +110,7 @@ static void check_doubles(struct check *c, const struct kube_document *doc)
         if (is_double) {
             CLEANUP(buf_free) struct buf field = {0};
 
-            buf_printf(&field, "%s[%.*s]", where, (int)key.n - 2, key.p + 1);
+            buf_printf(&field, "%.*s[%.*s]", STR_ARG(buf_view(&where)), (int)key.n - 2, key.p + 1);
             field_problem(c, doc, field.failed ? "" : field.p, "given twice");
         }
     }
@@ -138,90 +121,30 @@ static void check_attributes(struct check *c, const struct kube_document *doc,
                              const struct kube_nrt *nrt)
 {
     for (uint32_t i = 0; i < nrt->n_attributes; i++) {
-        const struct kube_nrt_attribute *const at = &nrt->attributes[i];
         CLEANUP(buf_free) struct buf field = {0};
-        struct kube_nrt_attribute unused;
         struct err err;
 
-        if (!str_starts(at->name, KUBE_HINT_PREFIX) ||
-            kube_nrt_attribute_check(&unused, at->name, at->value, &err) == 0)
-            continue;
-        buf_printf(&field, "attributes[%.*s]", STR_ARG(at->name));
-        field_problem(c, doc, field.failed ? "" : field.p, err.text);
+        if (kube_attribute_problem(&field, &nrt->attributes[i], &err))
+            field_problem(c, doc, field.failed ? "" : field.p, err.text);
     }
-}
-
-/* --- kinds of our own: field by field --- */
-
-static int decode_policy(struct check *c, struct str json, struct err *err)
-{
-    struct score_policy policy;
-
-    return kube_policy_decode(&policy, json, true, &c->arena, err);
-}
-
-static int decode_signal(struct check *c, struct str json, struct err *err)
-{
-    struct kube_signal signal;
-
-    return kube_signal_decode(&signal, json, true, &c->arena, err);
-}
-
-static int decode_lock_policy(struct check *c, struct str json, struct err *err)
-{
-    struct kube_lock_policy policy;
-
-    return kube_lock_policy_decode(&policy, json, true, &c->arena, err);
-}
-
-static int decode_adjustment(struct check *c, struct str json, struct err *err)
-{
-    struct kube_adjustment adjustment;
-
-    return kube_adjustment_decode(&adjustment, json, true, &c->arena, err);
-}
-
-static int decode_deadlock(struct check *c, struct str json, struct err *err)
-{
-    struct kube_deadlock deadlock;
-
-    return kube_deadlock_decode(&deadlock, json, true, &c->arena, err);
-}
-
-static const struct own_kind {
-    const char *kind, *api;
-    int (*decode)(struct check *c, struct str json, struct err *err);
-} own_kinds[] = {
-    {KUBE_POLICY_KIND, KUBE_POLICY_API, decode_policy},
-    {KUBE_SIGNAL_KIND, KUBE_SIGNAL_API, decode_signal},
-    {KUBE_LOCK_POLICY_KIND, KUBE_LOCK_POLICY_API, decode_lock_policy},
-    {KUBE_ADJUSTMENT_KIND, KUBE_ADJUSTMENT_API, decode_adjustment},
-    {KUBE_DEADLOCK_KIND, KUBE_DEADLOCK_API, decode_deadlock},
-};
-
-/* NULL: it is not one of ours. */
-static const struct own_kind *own_kind(const struct kube_document *doc)
-{
-    for (size_t i = 0; i < ARRAY_LEN(own_kinds); i++) {
-        if (str_is(doc->meta.kind, own_kinds[i].kind) &&
-            str_is(doc->meta.api_version, own_kinds[i].api))
-            return &own_kinds[i];
-    }
-    return NULL;
 }
 
 /* --- documents --- */
 
+static bool is_own(const struct kube_document *doc)
+{
+    return kube_is_own(doc->meta.api_version, doc->meta.kind);
+}
+
 static int decode(struct check *c, const struct kube_document *doc, struct err *err)
 {
-    const struct own_kind *const own = own_kind(doc);
     struct kube_namespace ns;
     struct score_pod pod;
     struct kube_node node;
     struct kube_nrt nrt;
 
-    if (own)
-        return own->decode(c, doc->json, err);
+    if (is_own(doc))
+        return kube_own_problem(doc->meta.api_version, doc->meta.kind, doc->json, &c->arena, err);
     if (str_is(doc->meta.kind, "Namespace"))
         return kube_namespace_decode(&ns, doc->json, &c->arena, err);
     if (str_is(doc->meta.kind, "Node"))
@@ -246,7 +169,7 @@ static bool is_read(const struct kube_document *doc)
     const struct str kind = doc->meta.kind;
 
     return str_is(kind, "Node") || str_is(kind, "NodeResourceTopology") ||
-           str_is(kind, "Namespace") || kube_is_workload(kind) || own_kind(doc);
+           str_is(kind, "Namespace") || kube_is_workload(kind) || is_own(doc);
 }
 
 static int on_object(void *ctx, const struct kube_document *doc)

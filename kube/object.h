@@ -19,6 +19,7 @@
 #include "scoring/request.h"
 
 struct arena;
+struct buf;
 struct err;
 
 /* What every object has. */
@@ -162,6 +163,12 @@ int kube_pod_decode(struct score_pod *out, struct str json, struct arena *a,
 
 /* True for Pod and the kinds above. */
 bool kube_is_workload(struct str kind);
+
+/*
+ * Append the path from the root of such an object to what has the pod's metadata and spec: "" of a
+ * Pod, "spec.template." of a Deployment.
+ */
+void kube_pod_path(struct buf *out, struct str kind);
 
 /*
  * Of the JSON of such an object, which decodes: what has the pod's metadata and spec, the object

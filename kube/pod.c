@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/siphash.h"
@@ -42,6 +43,14 @@ static const struct shape *shape_of(struct str kind)
 bool kube_is_workload(struct str kind)
 {
     return shape_of(kind) != NULL;
+}
+
+void kube_pod_path(struct buf *out, struct str kind)
+{
+    const struct shape *const shape = shape_of(kind);
+
+    for (size_t i = 0; shape && i < ARRAY_LEN(shape->path) && shape->path[i]; i++)
+        buf_printf(out, "%s.", shape->path[i]);
 }
 
 struct str kube_pod_template(struct str kind, struct str json)
