@@ -82,6 +82,7 @@ struct numawise_config {
     int64_t second_look_ms;
     struct config_text retry; /* NAMESPACE/NAME; empty: off */
     int64_t threads;          /* that judge; 0 = by the CPUs of the process */
+    bool admission_predict;
     int64_t decisions_max_bytes;
     int64_t topology_max_age_ms; /* 0 = never too old */
     struct config_limits limits;

@@ -133,6 +133,10 @@ const struct config_setting config_settings[] = {
      "others send callers while it leads.",
      CONFIG_TEXT, AT(operator_advertise)},
 
+    {"admission.predict",
+     "Warn whoever sends a pod or a workload that no node admits now; it is stored all the same.",
+     CONFIG_BOOL, .max = 1, .initial = 1, .reloadable = true, AT(admission_predict)},
+
     {"decisions.maxBytes", "Memory for decisions that can be read back.", CONFIG_BYTES,
      .min = 64 * KI, .max = 1024 * MI, .initial = 8 * MI, AT(decisions_max_bytes)},
 

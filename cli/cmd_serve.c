@@ -9,6 +9,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "admission/lock_names.h"
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
@@ -40,8 +41,9 @@ static const struct args_flag flags[] = {
 
 static const struct args_command command = {
     "serve", "[--config FILE] [--cluster DIR | --kubeconfig FILE] [--listen ROLE=ADDR:PORT]...",
-    "Answers kube-scheduler's filter and prioritize (role extender) and people (role console)\n"
-    "from an API server, or from a directory of Kubernetes manifests. Without either: what the\n"
+    "Answers kube-scheduler's filter and prioritize (role extender), people (role console), and\n"
+    "an API server's question whether to store an object (role admission), from an API server, or\n"
+    "from a directory of Kubernetes manifests. Without either: what the\n"
     "variable KUBECONFIG lists, else the ServiceAccount of the pod it runs in.\n"
     "Roles: extender, operator, console, admission.\n"
     "Prints one line a listener when all of them accept. SIGTERM: answers what is in flight\n"
@@ -61,6 +63,7 @@ struct serve {
     struct cluster *cluster;
     struct serve_source source;
     struct operator_loop *op_loop; /* NULL: off */
+    struct lock_names *locks;      /* NULL: admission is off */
     struct node_events node_events;
     bool started, synced, announced;
     int rc; /* what ended the loop */
@@ -223,11 +226,15 @@ static int open_cluster(struct serve *s, struct err *err)
 
     if (rc == 0 && !config_is_off(&s->config.listeners[CONFIG_OPERATOR]))
         rc = operator_loop_new(&s->op_loop, &s->config, s->cluster, options.hash_key, err);
+    if (rc == 0 && !config_is_off(&s->config.listeners[CONFIG_ADMISSION]))
+        rc = lock_names_new(&s->locks, err);
     if (rc)
         return rc;
     struct source_sink sink = cluster_sink(s->cluster);
     if (s->op_loop)
         sink = operator_loop_sink(s->op_loop, &sink);
+    if (s->locks)
+        sink = lock_names_sink(s->locks, &sink);
     rc = serve_source_open(&s->source, &s->config, s->base, s->cluster, &sink, on_synced, s, err);
     if (rc == 0 && s->op_loop && s->source.server)
         rc = operator_loop_ask(s->op_loop, &s->source.access, err);
@@ -273,6 +280,7 @@ static void close_all(struct serve *s)
     operator_loop_stop(s->op_loop); /* it asks the source's API server */
     serve_source_done(&s->source);
     operator_loop_free(s->op_loop);
+    lock_names_free(s->locks);
     cluster_free(s->cluster);
     for (size_t i = 0; i < ARRAY_LEN(s->signals); i++)
         if (s->signals[i])
@@ -299,7 +307,8 @@ static int run(struct serve *s, struct err *err)
 
     if (rc)
         return rc;
-    rc = roles_start(&s->roles, &s->config, s->cluster, &s->source, s->op_loop, err);
+    const struct roles_state state = {s->cluster, &s->source, s->op_loop, s->locks};
+    rc = roles_start(&s->roles, &s->config, &state, err);
     if (rc)
         return rc;
     certificate_watch_set(&s->certificates, &s->config, s->base, on_certificate, s);

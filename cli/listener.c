@@ -15,10 +15,15 @@ enum { EXTENDER_ARENA_BYTES = 32 * 1024 * 1024, ARENA_BYTES = 256 * 1024 };
 /* A body of 1 MiB full of the shortest lock claims that there are, decoded. */
 enum { OPERATOR_ARENA_BYTES = 8 * 1024 * 1024 };
 
+/* Two pods of a body, and a row for each of 10,000 nodes. */
+enum { ADMISSION_ARENA_BYTES = 16 * 1024 * 1024 };
+
 static size_t arena_bytes(enum config_role role)
 {
     if (role == CONFIG_EXTENDER)
         return EXTENDER_ARENA_BYTES;
+    if (role == CONFIG_ADMISSION)
+        return ADMISSION_ARENA_BYTES;
     return role == CONFIG_OPERATOR ? OPERATOR_ARENA_BYTES : ARENA_BYTES;
 }
 

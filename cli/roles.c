@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "admission/admission.h"
 #include "base/buf.h"
 #include "base/err.h"
 #include "cli/operator_loop.h"
@@ -25,7 +26,8 @@
 
 enum { MAX_ROUTES = HEALTH_ROUTES + CONSOLE_ROUTES };
 
-_Static_assert((int)EXT_ROUTES <= (int)CONSOLE_ROUTES, "the routes of a role fit");
+_Static_assert((int)EXT_ROUTES <= (int)CONSOLE_ROUTES && (int)ADM_ROUTES <= (int)CONSOLE_ROUTES,
+               "the routes of a role fit");
 
 static struct ext_settings settings_of(const struct numawise_config *c)
 {
@@ -39,7 +41,13 @@ static struct ext_settings settings_of(const struct numawise_config *c)
     };
 }
 
-/* What a role serves; one that is not built yet has its health only. */
+static struct adm_settings admission_settings_of(const struct numawise_config *c)
+{
+    return (struct adm_settings){.max_age_us = c->topology_max_age_ms * 1000,
+                                 .predict = c->admission_predict};
+}
+
+/* What a role serves. */
 static size_t routes_of(struct roles *r, enum config_role role, struct http_route out[MAX_ROUTES])
 {
     health_routes(&r->health, out);
@@ -54,7 +62,8 @@ static size_t routes_of(struct roles *r, enum config_role role, struct http_rout
         operator_loop_routes(r->op_loop, out + HEALTH_ROUTES);
         return HEALTH_ROUTES + OPERATOR_ROUTES;
     }
-    return HEALTH_ROUTES;
+    adm_routes(r->adm, out + HEALTH_ROUTES);
+    return HEALTH_ROUTES + ADM_ROUTES;
 }
 
 static int start_role(struct roles *r, const struct numawise_config *c, enum config_role role,
@@ -86,14 +95,26 @@ static void http_metrics(void *ctx, struct buf *out)
     listener_metrics(r->listeners, out);
 }
 
-static int make_roles(struct roles *r, const struct numawise_config *c, struct cluster *cluster,
-                      const struct serve_source *source, struct err *err)
+static int make_admission(struct roles *r, const struct numawise_config *c,
+                          const struct roles_state *state, struct err *err)
 {
+    const struct adm_settings settings = admission_settings_of(c);
+    const int rc = adm_new(&r->adm, state->cluster, state->locks, &settings, err);
+
+    if (rc == 0)
+        console_add_metrics(r->console, (struct console_metrics){adm_metrics, r->adm});
+    return rc;
+}
+
+static int make_roles(struct roles *r, const struct numawise_config *c,
+                      const struct roles_state *state, struct err *err)
+{
+    const struct serve_source *const source = state->source;
     const struct ext_settings settings = settings_of(c);
     int rc = ring_new(&r->ring, (size_t)c->decisions_max_bytes, err);
 
     if (rc == 0)
-        rc = ext_new(&r->ext, cluster, r->ring, &settings, err);
+        rc = ext_new(&r->ext, state->cluster, r->ring, &settings, err);
     if (rc == 0)
         rc = ext_add_crew(r->ext, c->threads ? (uint32_t)c->threads : crew_size(), err);
     if (rc == 0 && source->server) /* a directory is not raced for */
@@ -105,12 +126,12 @@ static int make_roles(struct roles *r, const struct numawise_config *c, struct c
     if (rc == 0 && c->preempt)
         ext_add_preempt(r->ext);
     if (rc == 0)
-        rc = console_new(&r->console, cluster, r->ring, err);
+        rc = console_new(&r->console, state->cluster, r->ring, err);
     if (rc)
         return rc;
     console_add_metrics(r->console, (struct console_metrics){ext_metrics, r->ext});
     console_add_metrics(r->console, (struct console_metrics){http_metrics, r});
-    return 0;
+    return config_is_off(&c->listeners[CONFIG_ADMISSION]) ? 0 : make_admission(r, c, state, err);
 }
 
 /* The console last: whoever reads metrics there sees every other listener. */
@@ -133,12 +154,15 @@ static void tell_of_source(struct roles *r, struct apiserver *source)
     }
 }
 
-int roles_start(struct roles *r, const struct numawise_config *config, struct cluster *cluster,
-                const struct serve_source *source, struct operator_loop *op_loop, struct err *err)
+int roles_start(struct roles *r, const struct numawise_config *config,
+                const struct roles_state *state, struct err *err)
 {
+    const struct serve_source *const source = state->source;
+    struct operator_loop *const op_loop = state->op_loop;
+
     *r = (struct roles){.op_loop = op_loop};
-    health_init(&r->health, cluster);
-    int rc = make_roles(r, config, cluster, source, err);
+    health_init(&r->health, state->cluster);
+    int rc = make_roles(r, config, state, err);
 
     if (rc == 0 && source->server)
         tell_of_source(r, source->server);
@@ -167,6 +191,11 @@ void roles_reload(struct roles *r, const struct numawise_config *config)
     const struct ext_settings settings = settings_of(config);
 
     ext_set(r->ext, &settings);
+    if (r->adm) {
+        const struct adm_settings admission = admission_settings_of(config);
+
+        adm_set(r->adm, &admission);
+    }
     roles_renew_certificates(r, config);
 }
 
@@ -189,10 +218,12 @@ void roles_stop(struct roles *r)
         http_server_free(r->listeners[order[i]].server);
     console_free(r->console);
     ext_free(r->ext);
+    adm_free(r->adm);
     ring_free(r->ring);
     memset(r->listeners, 0, sizeof(r->listeners));
     r->console = NULL;
     r->ext = NULL;
+    r->adm = NULL;
     r->ring = NULL;
 }
 
@@ -201,6 +232,8 @@ static void url_to(struct buf *out, const struct roles *r, enum config_role role
     buf_text(out, http_server_url(r->listeners[role].server));
     if (role == CONFIG_EXTENDER)
         buf_text(out, EXT_PREFIX);
+    else if (role == CONFIG_ADMISSION)
+        buf_text(out, ADM_PATH);
 }
 
 void roles_announce(const struct roles *r)

@@ -9,10 +9,12 @@
 #include "cli/health.h"
 #include "cli/listener.h"
 
+struct adm;
 struct cluster;
 struct console;
 struct err;
 struct ext;
+struct lock_names;
 struct operator_loop;
 struct ring;
 struct serve_source;
@@ -21,18 +23,23 @@ struct roles {
     struct health health;
     struct ring *ring;
     struct ext *ext;
+    struct adm *adm; /* NULL: off */
     struct console *console;
     struct operator_loop *op_loop; /* NULL: off */
     struct listener listeners[CONFIG_ROLES];
 };
 
-/*
- * Listen and serve; `source` is borrowed until roles_stop, and so is `op_loop`, NULL where the
- * operator is off. On failure nothing is left running. 0, -EINVAL, -EADDRINUSE, -ENOMEM, ...
- */
-int roles_start(struct roles *r, const struct numawise_config *config, struct cluster *cluster,
-                const struct serve_source *source, struct operator_loop *op_loop,
-                struct err *err) MUST_CHECK;
+/* What roles read, borrowed until roles_stop. */
+struct roles_state {
+    struct cluster *cluster;
+    const struct serve_source *source;
+    struct operator_loop *op_loop; /* NULL: the operator is off */
+    struct lock_names *locks;      /* NULL: admission is */
+};
+
+/* Listen and serve. On failure nothing is left running. 0, -EINVAL, -EADDRINUSE, -ENOMEM, ... */
+int roles_start(struct roles *r, const struct numawise_config *config,
+                const struct roles_state *state, struct err *err) MUST_CHECK;
 
 /* Take over what a running server can change. */
 void roles_reload(struct roles *r, const struct numawise_config *config);

@@ -100,6 +100,7 @@ int serve_source_open(struct serve_source *out, const struct numawise_config *co
         .ctx = ctx,
         .budgets = config->preempt,
         .operator_kinds = !config_is_off(&config->listeners[CONFIG_OPERATOR]),
+        .lock_policies = !config_is_off(&config->listeners[CONFIG_ADMISSION]),
     };
     const char *const directory = config->cluster.p;
 

@@ -272,6 +272,8 @@ static bool is_wanted(const struct apiserver_options *o, enum source_kind kind)
 {
     if (kind == SOURCE_BUDGET)
         return o->budgets;
+    if (kind == SOURCE_LOCK_POLICY && o->lock_policies)
+        return true;
     return o->operator_kinds || kind < SOURCE_BUDGET;
 }
 

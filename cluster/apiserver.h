@@ -25,6 +25,7 @@ struct apiserver_options {
     void *ctx;
     bool budgets;        /* follow PodDisruptionBudgets, which only preempt needs */
     bool operator_kinds; /* and what only the operator needs */
+    bool lock_policies;  /* and of that LockPolicies alone */
 };
 
 /*

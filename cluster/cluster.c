@@ -599,7 +599,8 @@ static void on_begin(void *ctx, enum source_kind kind, bool again)
 {
     struct cluster *const c = ctx;
 
-    store_begin(&c->store, kind, again);
+    if (kind < SOURCE_LOCK_POLICY)
+        store_begin(&c->store, kind, again);
 }
 
 static void on_end(void *ctx, enum source_kind kind)
@@ -607,7 +608,8 @@ static void on_end(void *ctx, enum source_kind kind)
     struct cluster *const c = ctx;
 
     c->store.now_us = now_us(c);
-    store_end(&c->store, kind);
+    if (kind < SOURCE_LOCK_POLICY)
+        store_end(&c->store, kind);
 }
 
 static void on_settled(void *ctx)

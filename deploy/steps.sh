@@ -7,7 +7,7 @@
 packages_build='gcc libc6-dev meson ninja-build pkg-config libevent-dev libevhtp-dev libssl-dev
     libcurl4-openssl-dev libjansson-dev libyaml-dev libhwloc-dev libnuma-dev libcmocka-dev liblzma-dev'
 packages_quickstart='curl'
-packages_check='clang-format gcovr bzip2 graphviz python3-jsonschema'
+packages_check='clang-format gcovr bzip2 graphviz openssl python3-jsonschema'
 packages_all='clang libclang-rt-14-dev llvm'
 
 # say TEXT...: one line with the minutes and seconds since the script began.

@@ -101,6 +101,7 @@ static void read_addresses(struct test_server *s, const char *path)
     s->extender = port_of(j, "extender");
     s->operator_port = port_of(j, "operator");
     s->console = port_of(j, "console");
+    s->admission = port_of(j, "admission");
     json_decref(j);
 }
 

@@ -15,7 +15,7 @@ enum { TEST_PATH_BYTES = 512 };
 struct test_server {
     pid_t pid;
     char work[TEST_PATH_BYTES]; /* a directory of its own; removed by test_server_stop */
-    uint16_t extender, operator_port, console; /* 0 = off */
+    uint16_t extender, operator_port, console, admission; /* 0 = off */
 };
 
 /*

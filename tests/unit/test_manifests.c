@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "admission/admission.h"
 #include "base/arena.h"
 #include "base/attr.h"
 #include "base/config.h"
@@ -55,12 +56,14 @@ static void no_problem(void *ctx, const char *path, uint32_t line, uint32_t colu
 static int set_up(void **state)
 {
     static const char *const files[] = {
-        "manifests/00-namespace.yaml",    "manifests/agent/00-namespace.yaml",
-        "manifests/agent/admission.yaml", "manifests/agent/agent.yaml",
-        "manifests/agent/rbac.yaml",      "manifests/bind/rbac.yaml",
-        "manifests/extender-rbac.yaml",   "manifests/extender.yaml",
-        "manifests/operator-rbac.yaml",   "manifests/operator.yaml",
-        "manifests/preempt/rbac.yaml",    "manifests/retry/rbac.yaml",
+        "manifests/00-namespace.yaml",        "manifests/agent/00-namespace.yaml",
+        "manifests/admission/admission.yaml", "manifests/admission/rbac.yaml",
+        "manifests/admission/webhooks.yaml",  "manifests/admission/objects.yaml",
+        "manifests/agent/admission.yaml",     "manifests/agent/agent.yaml",
+        "manifests/agent/rbac.yaml",          "manifests/bind/rbac.yaml",
+        "manifests/extender-rbac.yaml",       "manifests/extender.yaml",
+        "manifests/operator-rbac.yaml",       "manifests/operator.yaml",
+        "manifests/preempt/rbac.yaml",        "manifests/retry/rbac.yaml",
         "kube-scheduler/static-pod.yaml",
     };
     const struct kube_visitor visitor = {keep, no_problem, NULL};
@@ -250,6 +253,55 @@ static void the_agent_reads_little_and_writes_reports_only(void **state)
     (void)find("ValidatingAdmissionPolicyBinding", "numawise-agent-own-node");
 }
 
+/* What the extender reads, and LockPolicies. */
+static void the_webhook_reads_and_writes_nothing(void **state)
+{
+    size_t n = 0;
+
+    for (unsigned i = 0; i < APISERVER_KINDS; i++) {
+        if (api_kinds[i].kind >= SOURCE_BUDGET && api_kinds[i].kind != SOURCE_LOCK_POLICY)
+            continue;
+        if (!follows("numawise-admission", &api_kinds[i]))
+            fail_msg("no rule for %s", api_kinds[i].resource);
+        n++;
+    }
+    assert_true(n >= 7);
+    assert_int_equal(breadth("numawise-admission"), 2 * n);
+}
+
+/* The API server finds the pods by the Service, and waits neither long nor for ever. */
+static void each_webhook_leads_to_the_listener_and_holds_nobody_up(void **state)
+{
+    static const char *const configurations[] = {"numawise", "numawise-objects"};
+    json_t *const service = find("Service", "numawise-admission");
+    json_t *const port =
+        json_array_get(json_object_get(json_object_get(service, "spec"), "ports"), 0);
+    size_t i, n = 0;
+    json_t *hook;
+
+    for (size_t c = 0; c < ARRAY_LEN(configurations); c++) {
+        json_array_foreach(
+            json_object_get(find("ValidatingWebhookConfiguration", configurations[c]), "webhooks"),
+            i, hook)
+        {
+            json_t *const to = json_object_get(json_object_get(hook, "clientConfig"), "service");
+
+            assert_string_equal(word(to, "name"), "numawise-admission");
+            assert_string_equal(word(to, "namespace"),
+                                word(json_object_get(service, "metadata"), "namespace"));
+            assert_string_equal(word(to, "path"), ADM_PATH);
+            assert_int_equal(json_integer_value(json_object_get(to, "port")),
+                             json_integer_value(json_object_get(port, "port")));
+            assert_string_equal(word(hook, "failurePolicy"), "Ignore");
+            assert_string_equal(word(hook, "sideEffects"), "None");
+            assert_int_equal(json_integer_value(json_object_get(hook, "timeoutSeconds")), 2);
+            assert_true(json_array_size(json_object_get(hook, "matchConditions")) > 0);
+            n++;
+        }
+    }
+    assert_int_equal(n, 4);
+}
+
 static json_t *only(json_t *object, const char *key)
 {
     json_t *const list = json_object_get(object, key);
@@ -287,7 +339,8 @@ static void every_role_is_bound_to_its_account(void **state)
                                            {"numawise-extender-bind", "numawise-extender"},
                                            {"numawise-extender-preempt", "numawise-extender"},
                                            {"numawise-operator", "numawise-operator"},
-                                           {"numawise-agent", "numawise-agent"}};
+                                           {"numawise-agent", "numawise-agent"},
+                                           {"numawise-admission", "numawise-admission"}};
 
     for (size_t i = 0; i < ARRAY_LEN(bound); i++) {
         json_t *const b = find("ClusterRoleBinding", bound[i][0]);
@@ -304,7 +357,9 @@ static void every_role_is_bound_to_its_account(void **state)
 
 static void settings_are_settings_of_the_program(void **state)
 {
-    static const char *const names[] = {"numawise-extender", "numawise-operator"};
+    static const char *const names[] = {"numawise-extender", "numawise-operator",
+                                        "numawise-admission"};
+    static const enum config_role roles[] = {CONFIG_EXTENDER, CONFIG_OPERATOR, CONFIG_ADMISSION};
 
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         const char *const text =
@@ -316,9 +371,11 @@ static void settings_are_settings_of_the_program(void **state)
         if (kube_config_read_text(&c, str_of(text), names[i], NULL, &err))
             fail_msg("%s", err.text);
         assert_string_equal(c.listeners[CONFIG_CONSOLE].address.p, "0.0.0.0:8789");
-        assert_string_equal(c.listeners[i ? CONFIG_EXTENDER : CONFIG_OPERATOR].address.p, "off");
+        assert_int_equal(config_check(&c, &err), 0);
+        for (size_t k = 0; k < ARRAY_LEN(roles); k++)
+            assert_int_equal(config_is_off(&c.listeners[roles[k]]), k != i);
         /* what comes over a network shows a certificate, or a token over TLS */
-        assert_true(c.listeners[i ? CONFIG_OPERATOR : CONFIG_EXTENDER].cert_file.p[0]);
+        assert_true(c.listeners[roles[i]].cert_file.p[0]);
         assert_true(i || c.listeners[CONFIG_EXTENDER].client_ca_file.p[0]);
     }
 }
@@ -345,6 +402,7 @@ static void own_pods_are_passed_and_plain(void **state)
 {
     static const char *const own[][2] = {{"Deployment", "numawise-extender"},
                                          {"StatefulSet", "numawise-operator"},
+                                         {"Deployment", "numawise-admission"},
                                          {"DaemonSet", "numawise-agent"}};
     static _Alignas(max_align_t) char room[ROOM];
     struct arena a;
@@ -371,6 +429,8 @@ int main(void)
         T(the_replicas_of_the_operator_know_who_leads),
         T(the_agent_reads_little_and_writes_reports_only),
         T(the_agent_sees_its_host_and_touches_nothing),
+        T(the_webhook_reads_and_writes_nothing),
+        T(each_webhook_leads_to_the_listener_and_holds_nobody_up),
         T(every_role_is_bound_to_its_account),
         T(settings_are_settings_of_the_program),
         T(own_pods_are_passed_and_plain),
