@@ -41,6 +41,7 @@ func main() {
 		s.playCases()
 		s.playRenamed()
 		s.playFault()
+		s.playHardened()
 		s.playRefusals()
 		s.playValues()
 		s.playPackage()
