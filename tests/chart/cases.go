@@ -3,6 +3,7 @@
 package main
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -25,14 +26,15 @@ type trial struct {
 	more   func(more []object) error // about what no plain file has: Services and ServiceMonitors of the console
 }
 
-const none = "extender: {enabled: false}\noperator: {enabled: false}\nagent: {enabled: false}\nlocks: {admission: {enabled: false}}\n---\n"
+const none = "extender: {enabled: false}\noperator: {enabled: false}\nadmission: {enabled: false}\nagent: {enabled: false}\nlocks: {admission: {enabled: false}}\n---\n"
 
 var (
-	extenderFiles = []string{"extender-rbac.yaml", "extender.yaml", "events/rbac.yaml"}
-	operatorFiles = []string{"operator-rbac.yaml", "operator.yaml"}
-	agentFiles    = []string{"agent/00-namespace.yaml", "agent/rbac.yaml", "agent/admission.yaml", "agent/agent.yaml"}
-	lockFiles     = []string{"locks/admission.yaml"}
-	service       = map[string]string{"config.yaml": "service.yaml"}
+	extenderFiles  = []string{"extender-rbac.yaml", "extender.yaml", "events/rbac.yaml"}
+	operatorFiles  = []string{"operator-rbac.yaml", "operator.yaml"}
+	admissionFiles = []string{"admission/rbac.yaml", "admission/admission.yaml", "admission/webhooks.yaml"}
+	agentFiles     = []string{"agent/00-namespace.yaml", "agent/rbac.yaml", "agent/admission.yaml", "agent/agent.yaml"}
+	lockFiles      = []string{"locks/admission.yaml"}
+	service        = map[string]string{"config.yaml": "service.yaml"}
 )
 
 func files(lists ...[]string) []string {
@@ -45,15 +47,19 @@ func files(lists ...[]string) []string {
 
 var trials = []trial{
 	{name: "default", values: "", files: files(extenderFiles, agentFiles, lockFiles), lines: service},
-	{name: "everything", values: "operator: {enabled: true}\nconfig: {extender: {bind: true, preempt: true, retry: numawise-system/numawise-retry}}\n" +
+	{name: "everything", values: "operator: {enabled: true}\nadmission: {enabled: true, objects: {enabled: true}}\nconfig: {extender: {bind: true, preempt: true, retry: numawise-system/numawise-retry}}\n" +
 		"kubeScheduler: {ignorable: true}\nconsole: {service: {enabled: true}}\n",
-		files: files(extenderFiles, operatorFiles, agentFiles, lockFiles, []string{"bind/rbac.yaml", "preempt/rbac.yaml", "retry/rbac.yaml"}),
+		files: files(extenderFiles, operatorFiles, admissionFiles, agentFiles, lockFiles, []string{"admission/objects.yaml", "bind/rbac.yaml", "preempt/rbac.yaml", "retry/rbac.yaml"}),
 		change: func(all *[]object) {
 			setting(*all, "extender", map[string]any{"sparseScores": true, "bind": true, "preempt": true, "retry": "numawise-system/numawise-retry"})
-		}, more: services(3)},
+		}, more: services(4)},
 	{name: "nothing", values: none},
 	{name: "extender", values: none + "extender: {enabled: true}\n", files: extenderFiles, lines: service},
 	{name: "operator", values: none + "operator: {enabled: true}\n", files: operatorFiles},
+	{name: "admission", values: none + "admission: {enabled: true}\n", files: admissionFiles},
+	{name: "admission-ca", values: none + "admission: {enabled: true, objects: {enabled: true, failurePolicy: Fail},\n" +
+		"  webhooks: {ca: \"" + ca + "\", annotations: {note: x}, exemptNamespaces: [kube-system, ops]}}\nconfig: {admission: {predict: false}, source: {events: true}}\n",
+		files: files(admissionFiles, []string{"admission/objects.yaml"}), change: withCA},
 	{name: "agent", values: none + "agent: {enabled: true}\n", files: agentFiles},
 	{name: "locks", values: none + "locks: {admission: {enabled: true}}\n", files: lockFiles},
 	{name: "bind", values: none + "extender: {enabled: true}\nconfig: {extender: {bind: true}}\n", files: files(extenderFiles, []string{"bind/rbac.yaml"}),
@@ -82,21 +88,21 @@ var trials = []trial{
 	{name: "static-pod-bind", values: none + "extender: {enabled: true, placement: StaticPod}\nconfig: {extender: {bind: true}}\n",
 		files: []string{"extender-rbac.yaml", "events/rbac.yaml", "bind/rbac.yaml"},
 		lines: map[string]string{"config.yaml": "bind.yaml", "static-pod.yaml": "static-pod.yaml"}},
-	{name: "no-network-policies", values: "operator: {enabled: true}\nnetworkPolicy: {enabled: false}\n", files: files(extenderFiles, operatorFiles, agentFiles, lockFiles),
+	{name: "no-network-policies", values: "admission: {enabled: true}\noperator: {enabled: true}\nnetworkPolicy: {enabled: false}\n", files: files(extenderFiles, operatorFiles, admissionFiles, agentFiles, lockFiles),
 		lines: service, change: drop(func(o object) bool { return o.text("kind") == "NetworkPolicy" })},
-	{name: "no-budgets", values: "operator: {enabled: true, podDisruptionBudget: {enabled: false}}\nextender: {podDisruptionBudget: {enabled: false}}\n",
-		files: files(extenderFiles, operatorFiles, agentFiles, lockFiles), lines: service,
+	{name: "no-budgets", values: "admission: {enabled: true, podDisruptionBudget: {enabled: false}}\noperator: {enabled: true, podDisruptionBudget: {enabled: false}}\nextender: {podDisruptionBudget: {enabled: false}}\n",
+		files: files(extenderFiles, operatorFiles, admissionFiles, agentFiles, lockFiles), lines: service,
 		change: drop(func(o object) bool { return o.text("kind") == "PodDisruptionBudget" })},
-	{name: "no-rules", values: "operator: {enabled: true}\nrbac: {create: false}\n", files: files(extenderFiles, operatorFiles, agentFiles, lockFiles), lines: service,
+	{name: "no-rules", values: "admission: {enabled: true}\noperator: {enabled: true}\nrbac: {create: false}\n", files: files(extenderFiles, operatorFiles, admissionFiles, agentFiles, lockFiles), lines: service,
 		change: drop(func(o object) bool { return o.text("apiVersion") == "rbac.authorization.k8s.io/v1" })},
 	{name: "no-accounts", values: none + "extender: {enabled: true, serviceAccount: {create: false, name: theirs}}\nagent: {enabled: true, serviceAccount: {create: false, name: others}}\n",
 		files: files(extenderFiles, agentFiles), lines: service, change: theirAccounts},
 	{name: "agent-without-mount", values: none + "agent: {enabled: true, namespace: {create: false}, kubelet: {mount: false}, admission: {enabled: false}}\n",
 		files: []string{"agent/rbac.yaml", "agent/agent.yaml"}, change: withoutMount},
 	{name: "console", values: none + "extender: {enabled: true}\nconsole: {service: {enabled: true}}\n", files: extenderFiles, lines: service, more: services(1)},
-	{name: "monitors", values: "operator: {enabled: true}\nserviceMonitor: {enabled: true, labels: {release: prometheus}}\n",
-		files: files(extenderFiles, operatorFiles, agentFiles, lockFiles), lines: service, more: monitors},
-	{name: "extras", values: extras, files: files(extenderFiles, operatorFiles, agentFiles), lines: service, change: withExtras},
+	{name: "monitors", values: "admission: {enabled: true}\noperator: {enabled: true}\nserviceMonitor: {enabled: true, labels: {release: prometheus}}\n",
+		files: files(extenderFiles, operatorFiles, admissionFiles, agentFiles, lockFiles), lines: service, more: monitors},
+	{name: "extras", values: extras, files: files(extenderFiles, operatorFiles, admissionFiles, agentFiles), lines: service, change: withExtras},
 }
 
 // find is the one object of a kind and name.
@@ -109,10 +115,11 @@ func find(all []object, kind, name string) object {
 	panic(fmt.Sprintf("there is no %s %s", kind, name))
 }
 
-// setting changes a block of the settings in every plain ConfigMap; what the extender alone reads, in its own.
+// setting changes a block of the settings in every plain ConfigMap; what one role alone reads, in its own.
 func setting(all []object, block string, value any) {
 	for _, o := range all {
-		if o.text("kind") != "ConfigMap" || (block == "extender" && o.text("metadata", "name") != "numawise-extender") {
+		role := strings.TrimPrefix(o.text("metadata", "name"), "numawise-")
+		if o.text("kind") != "ConfigMap" || ((block == "extender" || block == "admission") && role != block) {
 			continue
 		}
 		var tree map[string]any
@@ -169,6 +176,26 @@ func withoutMount(all *[]object) {
 		"seccompProfile": map[string]any{"type": "RuntimeDefault"}}
 }
 
+const ca = "-----BEGIN CERTIFICATE-----\\nMA==\\n-----END CERTIFICATE-----\\n"
+
+func withCA(all *[]object) {
+	setting(*all, "admission", map[string]any{"predict": false})
+	for _, name := range []string{"numawise", "numawise-objects"} {
+		configuration := find(*all, "ValidatingWebhookConfiguration", name)
+		configuration["metadata"].(map[string]any)["annotations"] = map[string]any{"note": "x"}
+		for _, w := range configuration["webhooks"].([]any) {
+			hook := w.(map[string]any)
+			hook["clientConfig"].(map[string]any)["caBundle"] = base64.StdEncoding.EncodeToString([]byte(strings.ReplaceAll(ca, "\\n", "\n")))
+			if name == "numawise-objects" {
+				hook["failurePolicy"] = "Fail"
+				continue
+			}
+			expression := hook["namespaceSelector"].(map[string]any)["matchExpressions"].([]any)[0].(map[string]any)
+			expression["values"] = []any{"kube-system", "ops", "numawise-system"}
+		}
+	}
+}
+
 const extras = `locks: {admission: {enabled: false}}
 image: {repository: registry.example/numawise, digest: "sha256:` + digest + `", pullPolicy: Always}
 imagePullSecrets: [{name: pull}]
@@ -182,6 +209,7 @@ extender: &more
   extraVolumes: [{name: token, secret: {secretName: prometheus}}]
   extraVolumeMounts: [{name: token, mountPath: /etc/numawise/prometheus}]
 operator: *more
+admission: *more
 agent:
   podLabels: {team: scheduling}
   podAnnotations: {note: x}
@@ -199,7 +227,8 @@ networkPolicy:
 const digest = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
 func withExtras(all *[]object) {
-	for kind, name := range map[string]string{"Deployment": "numawise-extender", "StatefulSet": "numawise-operator", "DaemonSet": "numawise-agent"} {
+	for name, kind := range map[string]string{"numawise-extender": "Deployment", "numawise-operator": "StatefulSet",
+		"numawise-admission": "Deployment", "numawise-agent": "DaemonSet"} {
 		template := find(*all, kind, name).at("spec", "template").(map[string]any)
 		meta, spec := template["metadata"].(map[string]any), template["spec"].(map[string]any)
 		meta["labels"].(map[string]any)["team"] = "scheduling"
@@ -367,7 +396,7 @@ func services(want int) func([]object) error {
 
 // monitors: the ServiceMonitors are such as Prometheus' operator defines, and select the Services.
 func monitors(all []object) error {
-	if err := services(3)(all); err != nil {
+	if err := services(4)(all); err != nil {
 		return err
 	}
 	n := 0
@@ -398,7 +427,7 @@ func monitors(all []object) error {
 			return fmt.Errorf("%s: %+v", m.Name, m.Spec.Endpoints)
 		}
 	}
-	if n != 3 {
+	if n != 4 {
 		return fmt.Errorf("%d ServiceMonitors", n)
 	}
 	return nil

@@ -18,13 +18,13 @@ import (
 
 // playRenamed: another release in another namespace has other names, and is otherwise the same.
 func (s *suite) playRenamed() {
-	values := "operator: {enabled: true}\nagent: {namespace: {name: team-a-agents}}\n"
+	values := "operator: {enabled: true}\nadmission: {enabled: true, objects: {enabled: true}}\nagent: {namespace: {name: team-a-agents}}\n"
 	got, _, err := s.render(release{"blue", "team-a"}, values)
 	if err == nil {
 		err = s.keep("renamed", got)
 	}
 	var want []object
-	for _, file := range files(extenderFiles, operatorFiles, agentFiles, lockFiles) {
+	for _, file := range files(extenderFiles, operatorFiles, admissionFiles, []string{"admission/objects.yaml"}, agentFiles, lockFiles) {
 		objects, e := load(filepath.Join(s.deploy, "manifests", file))
 		err = errors.Join(err, e)
 		want = append(want, objects...)
@@ -115,6 +115,8 @@ func (s *suite) playRefusals() {
 		{"config: {extender: {retry: numawise-retry}}", "/config/extender/retry"},
 		{"config: {listeners: {console: {address: 'off'}}}", "listeners"},
 		{"config: {operator: {lease: a/b}}", "operator"},
+		{"admission: {webhooks: {ca: YWJj}}", "/admission/webhooks/ca"},
+		{"admission: {objects: {failurePolicy: Sometimes}}", "/admission/objects/failurePolicy"},
 		{"agent: {kubelet: {directory: kubelet}}", "/agent/kubelet/directory"},
 		{"networkPolicy: {apiServerPorts: [https]}", "/networkPolicy/apiServerPorts/0"},
 		{"kubeScheduler: {weigth: 1}", "weigth"},
@@ -234,6 +236,7 @@ func (s *suite) playNotes() {
 		{"", []string{"numawise-extender-tls", "rollout status deployment/numawise-extender", "get configmap numawise-kube-scheduler"}},
 		{"extender: {placement: StaticPod}", []string{`{.data.numawise\.yaml}`, `{.data.static-pod\.yaml}`}},
 		{none + "operator: {enabled: true}", []string{"statefulset/numawise-operator", "get lease numawise-operator", "numawise-operator-tls"}},
+		{none + "admission: {enabled: true}", []string{"deployment/numawise-admission", "get validatingwebhookconfiguration numawise", "numawise-admission-tls"}},
 		{none + "agent: {enabled: true}", []string{"daemonset/numawise-agent", "get noderesourcetopologies"}},
 	} {
 		_, notes, err := s.render(shipped, n.values)

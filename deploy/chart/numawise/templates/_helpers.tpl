@@ -154,7 +154,7 @@ The files that numawise reads. Settings are shared; what another role alone read
     "clientCAFile" "/etc/numawise/tls/ca.crt" "allowedNames" .Values.extender.tls.allowedNames -}}
 {{- $listeners := dict "extender" (dict "address" "0.0.0.0:8443" "tls" $tls) "operator" (dict "address" "off")
     "console" (dict "address" "0.0.0.0:8789") -}}
-{{- include "numawise.config" (dict "settings" (include "numawise.settings" . | fromYaml) "listeners" $listeners) -}}
+{{- include "numawise.config" (dict "settings" (omit (include "numawise.settings" . | fromYaml) "admission") "listeners" $listeners) -}}
 {{- end -}}
 
 {{- define "numawise.operator.config" -}}
@@ -162,13 +162,22 @@ The files that numawise reads. Settings are shared; what another role alone read
 {{- $listeners := dict "extender" (dict "address" "off") "operator" (dict "address" "0.0.0.0:8788" "tls" $tls)
     "console" (dict "address" "0.0.0.0:8789") -}}
 {{- $lease := dict "lease" (printf "%s/%s-operator" .Release.Namespace (include "numawise.fullname" .)) -}}
-{{- include "numawise.config" (dict "settings" (omit (include "numawise.settings" . | fromYaml) "extender")
+{{- include "numawise.config" (dict "settings" (omit (include "numawise.settings" . | fromYaml) "extender" "admission")
     "listeners" $listeners "operator" $lease) -}}
+{{- end -}}
+
+{{- define "numawise.admission.config" -}}
+{{- $tls := dict "certFile" "/etc/numawise/tls/tls.crt" "keyFile" "/etc/numawise/tls/tls.key" -}}
+{{- $listeners := dict "extender" (dict "address" "off") "operator" (dict "address" "off")
+    "admission" (dict "address" "0.0.0.0:8443" "tls" $tls) "console" (dict "address" "0.0.0.0:8789") -}}
+{{- /* events of nodes are the extender's */ -}}
+{{- include "numawise.config" (dict "settings" (omit (include "numawise.settings" . | fromYaml) "extender")
+    "listeners" $listeners "source" (dict "events" false)) -}}
 {{- end -}}
 
 {{/* Beside kube-scheduler, on its host: the listeners are on loopback. */}}
 {{- define "numawise.host.config" -}}
-{{- $settings := include "numawise.settings" . | fromYaml -}}
+{{- $settings := omit (include "numawise.settings" . | fromYaml) "admission" -}}
 {{- $source := merge (dict "kubeconfig" "/etc/kubernetes/numawise.conf") (get $settings "source" | default dict) -}}
 {{- include "numawise.config" (dict "settings" (set $settings "source" $source)
     "listeners" (dict "operator" (dict "address" "off"))) -}}
