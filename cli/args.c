@@ -117,9 +117,24 @@ int args_read(const struct args_command *command, int argc, char **argv,
     return rc;
 }
 
+static const char *program = "numawise";
+
+void args_called_as(const char *path)
+{
+    const char *const slash = strrchr(path, '/');
+
+    if (strcmp(slash ? slash + 1 : path, "kubectl-numawise") == 0)
+        program = "kubectl numawise";
+}
+
+const char *args_program(void)
+{
+    return program;
+}
+
 void args_help(const struct args_command *command, FILE *to)
 {
-    (void)fprintf(to, "usage: numawise %s %s\n\n%s\n", command->name, command->usage,
+    (void)fprintf(to, "usage: %s %s %s\n\n%s\n", program, command->name, command->usage,
                   command->about);
     for (size_t i = 0; i < command->n_flags; i++) {
         const struct args_flag *const f = &command->flags[i];
@@ -141,6 +156,6 @@ int args_usage_error(const struct args_command *command, const char *fmt, ...)
     va_start(ap, fmt);
     (void)vfprintf(stderr, fmt, ap);
     va_end(ap);
-    (void)fprintf(stderr, "\nSee \"numawise %s --help\".\n", command->name);
+    (void)fprintf(stderr, "\nSee \"%s %s --help\".\n", program, command->name);
     return EXIT_USAGE;
 }

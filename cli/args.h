@@ -60,6 +60,10 @@ int args_finish(const struct args *a, int what);
 int args_read(const struct args_command *command, int argc, char **argv,
               int (*take)(void *ctx, int what, const char *value), void *ctx);
 
+/* How somebody who needs help types it: kubectl runs a plugin kubectl-numawise as its own word. */
+void args_called_as(const char *path); /* argv[0] of the process */
+const char *args_program(void);        /* "numawise" until then */
+
 void args_help(const struct args_command *command, FILE *to);
 
 /* Print "numawise NAME: text" and how to get help on stderr; returns EXIT_USAGE. */

@@ -26,14 +26,16 @@ static const struct {
 
 static void help(FILE *to)
 {
-    (void)fputs("numawise makes a stock kube-scheduler place pods the way the hardware wants "
-                "them.\n\nusage: numawise COMMAND [FLAGS]\n\n",
-                to);
+    (void)fprintf(to,
+                  "numawise makes a stock kube-scheduler place pods the way the hardware wants "
+                  "them.\n\nusage: %s COMMAND [FLAGS]\n\n",
+                  args_program());
     for (size_t i = 0; i < ARRAY_LEN(commands); i++)
         (void)fprintf(to, "  %-10s %s\n", commands[i].name, commands[i].about);
-    (void)fputs("\n\"numawise COMMAND --help\" says more. Exit codes: 0 yes, 1 no, 2 usage, 3 the "
-                "input cannot be read.\n",
-                to);
+    (void)fprintf(to,
+                  "\n\"%s COMMAND --help\" says more. Exit codes: 0 yes, 1 no, 2 usage, 3 the "
+                  "input cannot be read.\n",
+                  args_program());
 }
 
 static int unknown(const char *word)
@@ -46,7 +48,7 @@ static int unknown(const char *word)
     (void)fprintf(stderr, "numawise: unknown command \"%s\"", word);
     if (near)
         (void)fprintf(stderr, " (did you mean \"%s\"?)", near);
-    (void)fputs("\nSee \"numawise --help\".\n", stderr);
+    (void)fprintf(stderr, "\nSee \"%s --help\".\n", args_program());
     return EXIT_USAGE;
 }
 
@@ -80,6 +82,8 @@ static bool has_needed_cpu(void)
 int main(int argc, char **argv)
 {
     (void)signal(SIGPIPE, SIG_IGN);
+    if (argc > 0)
+        args_called_as(argv[0]);
     if (!has_needed_cpu()) {
         (void)fputs("numawise: this processor is older than x86-64-v2\n", stderr);
         return EXIT_UNREADABLE;

@@ -732,6 +732,8 @@ static void commands_say_what_is_wrong_with_them(void **state)
         const char *text;
     } runs[] = {
         {{"numawise"}, 2, "usage: numawise COMMAND"},
+        {{"/usr/bin/kubectl-numawise"}, 2, "usage: kubectl numawise COMMAND"},
+        {{"kubectl-numawise", "check"}, 2, "See \"kubectl numawise check --help\"."},
         {{"numawise", "exlain"}, 2, "did you mean \"explain\"?"},
         {{"numawise", "serve", "--clustr", "x"}, 2, "did you mean \"--cluster\"?"},
         {{"numawise", "serve", "--cluster"}, 2, "a value is missing"},
