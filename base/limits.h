@@ -18,6 +18,8 @@ enum {
     LIMIT_IDLE_MS = 120000, /* longer than the 90 s of Go's client */
     LIMIT_BIND_MS = 1500,  /* shorter than the httpTimeout that deploy/ gives kube-scheduler, 2 s */
     LIMIT_HOLD_MS = 10000, /* from kube-scheduler's choice to the binding that is seen */
+    LIMIT_ANSWERED_BYTES =
+        1024 * 1024,           /* of names that filter handed back and prioritize will ask about */
     LIMIT_SECOND_LOOK_MS = 10, /* how long a refusal of all nodes waits for newer state */
     LIMIT_DOUBT_MS = 300000,   /* a node stands back whose kubelet refused what it was to admit */
     LIMIT_CONNECTIONS = 1024,

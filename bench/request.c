@@ -30,6 +30,7 @@
 #include "decide/record.h"
 #include "decide/report.h"
 #include "decide/ring.h"
+#include "extender/answered.h"
 #include "extender/encode.h"
 #include "kube/extender_wire.h"
 #include "kube/scan.h"
@@ -52,6 +53,7 @@ struct bench {
     struct options options;
     struct cluster *cluster;
     struct memo *memo;
+    struct answered answered;
     struct holds *holds;
     struct ring *ring;
     struct http_reply reply;
@@ -128,10 +130,16 @@ static void call(struct bench *b, enum verb verb, struct load_times *times)
     uint64_t at = cpu_ns();
 
     arena_init(&a, b->room, ARENA_BYTES);
-    if (kube_extender_args_decode(&args, buf_view(&b->body), &a, &err) || !args.has_pod)
+    if (kube_extender_args_decode(&args, buf_view(&b->body),
+                                  verb == PRIORITIZE ? &b->answered.names : NULL, &a, &err) ||
+        !args.has_pod)
         give_up("decode", &err);
     lap(times ? &times[DECODE] : NULL, &at);
-    const struct decide_ask ask = {.pod = &args.pod, .n = args.n, .names = args.names};
+    const struct decide_ask ask = {.pod = &args.pod,
+                                   .n = args.n,
+                                   .names = args.names,
+                                   .positions = args.seen ? b->answered.positions : NULL,
+                                   .roster = b->answered.roster};
     if (!b->options.no_holds)
         holds_look(b->holds, s, clock_monotonic_ns());
     if (decide_run(&d, &ask, s, &options, &a, &err))
@@ -144,10 +152,12 @@ static void call(struct bench *b, enum verb verb, struct load_times *times)
         holds_prioritized(b->holds, &d, &ask, clock_monotonic_ns());
     lap(times ? &times[DECIDE] : NULL, &at);
     reply_reset(&b->reply);
-    if (verb == FILTER)
+    if (verb == FILTER) {
         ext_encode_filter(&b->reply, &args, &d, DECIDE_ENFORCE);
-    else
+        answered_keep(&b->answered, &args, &d, DECIDE_ENFORCE);
+    } else {
         ext_encode_prioritize(&b->reply, &args, &d, false);
+    }
     lap(times ? &times[ENCODE] : NULL, &at);
     const struct report report = {.ask = &ask, .decision = &d, .options = &options};
     if (ring_add(b->ring, &report, verb == FILTER ? RECORD_FILTER : RECORD_PRIORITIZE,

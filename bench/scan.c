@@ -49,7 +49,7 @@ static void decode(struct str body)
     if (!room && !(room = malloc(ARENA_BYTES)))
         give_up("out of memory");
     arena_init(&a, room, ARENA_BYTES);
-    if (kube_extender_args_decode(&args, body, &a, NULL) || args.n == 0)
+    if (kube_extender_args_decode(&args, body, NULL, &a, NULL) || args.n == 0)
         give_up("a body that does not decode");
     arena_rewind(&a, 0);
 }

@@ -241,21 +241,30 @@ uint64_t cluster_snapshot_hash(const struct cluster_snapshot *s, struct str name
     return roster_hash(s->roster->key, name);
 }
 
-void cluster_snapshot_find_all(struct cluster_found *out, const struct cluster_snapshot *s,
-                               const struct str *names, uint32_t n)
+void cluster_snapshot_find_at(struct cluster_found *out, const struct cluster_snapshot *s,
+                              const uint32_t *positions, uint32_t n)
 {
-    enum { BATCH = 64 };
-    uint32_t at[BATCH];
-
     for (uint32_t k = 0; k < n; k++) {
-        if (k % BATCH == 0)
-            roster_find_all(at, s->roster, names + k, n - k < BATCH ? n - k : BATCH);
-        const uint32_t i = at[k % BATCH];
+        const uint32_t i = positions[k];
         const struct cluster_brief *const brief =
             i < s->roster->n ? &s->pages[i / PAGE_NODES]->briefs[i % PAGE_NODES] : NULL;
 
         __builtin_prefetch(brief);
         out[k] = (struct cluster_found){brief, i};
+    }
+}
+
+void cluster_snapshot_find_all(struct cluster_found *out, const struct cluster_snapshot *s,
+                               const struct str *names, uint32_t n)
+{
+    enum { BATCH = 64 };
+    uint32_t positions[BATCH];
+
+    for (uint32_t k = 0; k < n; k += BATCH) {
+        const uint32_t some = n - k < BATCH ? n - k : BATCH;
+
+        roster_find_all(positions, s->roster, names + k, some);
+        cluster_snapshot_find_at(out + k, s, positions, some);
     }
 }
 

@@ -65,6 +65,10 @@ struct cluster_found {
     uint32_t position;                 /* as cluster_snapshot_node takes it */
 };
 
+/* Which nodes are at these positions; none at one that is not below the number of nodes. */
+void cluster_snapshot_find_at(struct cluster_found *out, const struct cluster_snapshot *s,
+                              const uint32_t *positions, uint32_t n);
+
 /* Each of `n` names. O(n). */
 void cluster_snapshot_find_all(struct cluster_found *out, const struct cluster_snapshot *s,
                                const struct str *names, uint32_t n);

@@ -8,6 +8,7 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "cluster/context.h"
+#include "cluster/roster.h"
 #include "cluster/snapshot.h"
 #include "decide/beside.h"
 #include "decide/judge.h"
@@ -137,7 +138,10 @@ static int find_rows(struct decide_row *rows, struct cluster_found *found,
 
     if (repeats_init(&repeats, snapshot, ask->names, a))
         return -ENOMEM;
-    cluster_snapshot_find_all(found, snapshot, ask->names, ask->n);
+    if (ask->positions && ask->roster == cluster_snapshot_roster(snapshot)->serial)
+        cluster_snapshot_find_at(found, snapshot, ask->positions, ask->n);
+    else
+        cluster_snapshot_find_all(found, snapshot, ask->names, ask->n);
     for (uint32_t i = 0; i < ask->n; i++) {
         if (!found[i].brief && !repeats.slots && open_slots(&repeats, ask->n, a))
             return -ENOMEM;

@@ -47,7 +47,9 @@ struct decide_options {
 struct decide_ask {
     const struct score_pod *pod; /* NULL: it was not understood, everything passes */
     uint32_t n;
-    const struct str *names; /* [n] candidates in the order sent */
+    const struct str *names;   /* [n] candidates in the order sent */
+    const uint32_t *positions; /* [n] where each is in the roster of this serial, DECIDE_NO_NODE */
+    uint64_t roster;           /* where it is not there; NULL: that is not known yet */
 };
 
 /* Why candidates pass without being judged. */
@@ -119,6 +121,13 @@ static inline bool decide_passes(const struct decide_row *row, enum decide_mode 
 {
     return mode == DECIDE_SHADOW ||
            (row->verdict != SCORE_REJECTED && !(row->marks & DECIDE_REFUSED));
+}
+
+/* Does filter hand the name back? */
+static inline bool decide_hands_back(const struct decision *d, enum decide_mode mode, uint32_t i)
+{
+    return !(d->rows[i].marks & (DECIDE_REPEATED | DECIDE_LEFT_OUT)) &&
+           decide_passes(&d->rows[i], mode);
 }
 
 /* The candidate's node; NULL: the snapshot has none. */

@@ -83,12 +83,6 @@ static void close_piece(struct piece *w)
 
 enum { UINT_DIGITS = 10 };
 
-static bool survives(const struct decision *d, enum decide_mode mode, uint32_t i)
-{
-    return !(d->rows[i].marks & (DECIDE_REPEATED | DECIDE_LEFT_OUT)) &&
-           decide_passes(&d->rows[i], mode);
-}
-
 static bool fails(const struct decision *d, enum decide_mode mode, uint32_t i)
 {
     return !(d->rows[i].marks & DECIDE_REPEATED) && !decide_passes(&d->rows[i], mode);
@@ -152,7 +146,7 @@ static void filter_names(struct http_reply *reply, const struct kube_extender_ar
         return;
     put_text(&w, head);
     for (uint32_t i = 0; i < d->n; i++) {
-        if (!survives(d, mode, i))
+        if (!decide_hands_back(d, mode, i))
             continue;
         if (!first)
             put(&w, ",", 1);
@@ -170,7 +164,7 @@ static void filter_names(struct http_reply *reply, const struct kube_extender_ar
 static uint32_t run_end(const struct kube_extender_args *args, const struct decision *d,
                         enum decide_mode mode, uint32_t i)
 {
-    for (; i + 1 < d->n && survives(d, mode, i + 1); i++) {
+    for (; i + 1 < d->n && decide_hands_back(d, mode, i + 1); i++) {
         const char *const end = args->items[i].p + args->items[i].n;
         if (args->items[i + 1].p != end + 1 || *end != ',')
             break;
@@ -188,7 +182,7 @@ static void filter_objects(struct http_reply *reply, const struct kube_extender_
 
     http_add(reply, head, sizeof(head) - 1);
     for (uint32_t i = 0; i < d->n; i++) {
-        if (!survives(d, mode, i))
+        if (!decide_hands_back(d, mode, i))
             continue;
         const uint32_t last = run_end(args, d, mode, i);
         const char *const end = args->items[last].p + args->items[last].n;

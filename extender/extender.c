@@ -20,6 +20,7 @@
 #include "decide/record.h"
 #include "decide/report.h"
 #include "decide/ring.h"
+#include "extender/answered.h"
 #include "extender/bind.h"
 #include "extender/counters.h"
 #include "extender/encode.h"
@@ -50,10 +51,11 @@ struct ext {
     struct doubts *doubts;
     struct crew *crew;       /* NULL: the listener's thread judges alone */
     uint64_t second_look_ns; /* 0: a refusal is answered at once */
-    struct memo *memo;       /* the listener's thread alone uses these four */
+    struct memo *memo;       /* the listener's thread alone uses these five */
     struct holds *holds;
     uint64_t turn;
     struct patience patience;
+    struct answered answered;
     atomic_uint mode, max_score, shortlist;
     atomic_bool sparse_scores, decide;
     atomic_int_fast64_t max_age_us;
@@ -93,6 +95,7 @@ void ext_free(struct ext *e)
     memo_free(e->memo);
     holds_free(e->holds);
     doubts_free(e->doubts);
+    answered_done(&e->answered);
     free(e);
 }
 
@@ -243,6 +246,7 @@ static void encode(struct call *c)
         return;
     }
     ext_encode_filter(c->reply, &c->args, &c->decision, c->options.mode);
+    answered_keep(&c->e->answered, &c->args, &c->decision, c->options.mode);
 }
 
 static enum ext_code refuse(struct call *c, int rc, const struct err *err)
@@ -377,7 +381,9 @@ static bool is_put_off(struct call *c)
 
 static int read_args(struct call *c, struct err *err)
 {
-    const int rc = kube_extender_args_decode(&c->args, c->req->body, c->req->arena, err);
+    const struct answered *const w = &c->e->answered;
+    const struct kube_seen_names *const expected = c->verb == EXT_PRIORITIZE ? &w->names : NULL;
+    const int rc = kube_extender_args_decode(&c->args, c->req->body, expected, c->req->arena, err);
 
     if (rc)
         return rc;
@@ -388,6 +394,8 @@ static int read_args(struct call *c, struct err *err)
         .pod = c->args.has_pod ? &c->args.pod : NULL,
         .n = c->args.n,
         .names = c->args.names,
+        .positions = c->args.seen ? w->positions : NULL,
+        .roster = w->roster,
     };
     return 0;
 }

@@ -17,6 +17,7 @@ struct node {
 struct list {
     bool given; /* neither absent nor null */
     bool odd;   /* some name may have escapes, or be absent */
+    bool seen;  /* the names are the expected ones */
     uint32_t n;
     size_t bytes;       /* of the list in the body */
     struct str *names;  /* [n] NAMES mode: as struct node's raw */
@@ -70,8 +71,30 @@ static void read_nodes(struct scan *s, struct list *list, size_t room)
     }
 }
 
+/* In an array of names: true when it is the expected one; then only its end is left to read. */
+static bool read_seen(struct scan *s, struct list *list, const struct kube_seen_names *expected,
+                      size_t room)
+{
+    const char *const from = s->p;
+
+    if (!expected || expected->n == 0 || expected->n > room ||
+        (size_t)(s->stop - from) <= expected->text.n || from[expected->text.n] != ']' ||
+        memcmp(from, expected->text.p, expected->text.n) != 0)
+        return false;
+    for (uint32_t i = 0; i < expected->n; i++) {
+        const uint32_t at = expected->at[i];
+
+        list->names[i] = (struct str){from + at, expected->at[i + 1] - at - (sizeof("\",\"") - 1)};
+    }
+    list->n = expected->n;
+    list->seen = true;
+    s->p = from + expected->text.n;
+    return true;
+}
+
 /* The array that is due, of names or of Node objects; null makes the list absent. */
-static void read_list(struct scan *s, struct list *out, enum kube_args_mode mode, struct arena *a)
+static void read_list(struct scan *s, struct list *out, enum kube_args_mode mode,
+                      const struct kube_seen_names *expected, struct arena *a)
 {
     const size_t size = mode == KUBE_ARGS_NAMES ? sizeof(struct str) : sizeof(struct node);
     struct list list = {.given = true};
@@ -85,6 +108,7 @@ static void read_list(struct scan *s, struct list *out, enum kube_args_mode mode
     room = room < UINT32_MAX ? room : UINT32_MAX;
     if (mode == KUBE_ARGS_NAMES) {
         list.names = at;
+        (void)read_seen(s, &list, expected, room);
         read_names(s, &list, room);
     } else {
         list.nodes = at;
@@ -104,7 +128,7 @@ static void read_node_list(struct scan *s, struct list *out, struct arena *a)
         return;
     while (scan_key(s)) {
         if (scan_at(s, "items"))
-            read_list(s, out, KUBE_ARGS_NODES, a);
+            read_list(s, out, KUBE_ARGS_NODES, NULL, a);
     }
     out->given = true;
 }
@@ -114,7 +138,8 @@ struct args {
     struct list names, nodes;
 };
 
-static int read_args(struct args *out, struct str body, struct arena *a, struct err *err)
+static int read_args(struct args *out, struct str body, const struct kube_seen_names *expected,
+                     struct arena *a, struct err *err)
 {
     struct scan s;
 
@@ -126,7 +151,7 @@ static int read_args(struct args *out, struct str body, struct arena *a, struct 
             if (scan_at(&s, "Pod"))
                 (void)scan_raw(&s, &out->pod);
             else if (scan_at(&s, "NodeNames"))
-                read_list(&s, &out->names, KUBE_ARGS_NAMES, a);
+                read_list(&s, &out->names, KUBE_ARGS_NAMES, expected, a);
             else if (scan_at(&s, "Nodes"))
                 read_node_list(&s, &out->nodes, a);
         }
@@ -186,6 +211,7 @@ static int lay_out(struct kube_extender_args *out, const struct list *list, stru
                    struct err *err)
 {
     out->n = list->n;
+    out->seen = list->seen;
     out->quoted_bytes = list->bytes; /* what has no name is not shorter than "" */
     const int rc = out->mode == KUBE_ARGS_NODES ? lay_out_nodes(out, list->nodes, a)
                                                 : lay_out_names(out, list->names, list->odd, a);
@@ -207,14 +233,15 @@ static int read_pod(struct kube_extender_args *out, struct str pod, struct arena
     return rc == -ENOMEM ? rc : 0;
 }
 
-int kube_extender_args_decode(struct kube_extender_args *out, struct str body, struct arena *a,
+int kube_extender_args_decode(struct kube_extender_args *out, struct str body,
+                              const struct kube_seen_names *expected, struct arena *a,
                               struct err *err)
 {
     struct kube_extender_args got = {.mode = KUBE_ARGS_NAMES};
     const size_t mark = arena_mark(a);
     struct args args = {0};
 
-    int rc = read_args(&args, body, a, err);
+    int rc = read_args(&args, body, expected, a, err);
     if (rc == 0) {
         const bool by_names = args.names.given || !args.nodes.given;
 

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "base/arena.h"
+#include "cluster/roster.h"
 #include "cluster/snapshot.h"
 #include "decide/crew.h"
 #include "decide/decide.h"
@@ -56,6 +57,23 @@ static uint64_t pairs_alike(const struct cluster_snapshot *s)
     return n;
 }
 
+/* Where the names were when they were asked about last; the second way of asking says so. */
+static struct {
+    uint32_t positions[RANDOM_NAMES];
+    uint64_t roster, holds, moved;
+} last;
+
+static void remember_positions(const struct decision *d, const struct cluster_snapshot *s)
+{
+    const uint64_t roster = cluster_snapshot_roster(s)->serial;
+
+    last.holds += last.roster == roster;
+    last.moved += last.roster != roster;
+    last.roster = roster;
+    for (uint32_t i = 0; i < d->n; i++)
+        last.positions[i] = d->rows[i].position;
+}
+
 static uint64_t ask_both_ways(struct cluster *c, struct memo *memo, struct crew *crew,
                               uint64_t *seed, char *room)
 {
@@ -67,14 +85,17 @@ static uint64_t ask_both_ways(struct cluster *c, struct memo *memo, struct crew 
     struct arena a;
 
     random_pod(&p, seed);
-    const struct decide_ask ask = {.pod = &p.pod, .n = RANDOM_NAMES, .names = random_names};
+    struct decide_ask ask = {.pod = &p.pod, .n = RANDOM_NAMES, .names = random_names};
     arena_init(&a, room, ROOM);
     assert_int_equal(decide_run(&plain, &ask, s, &options, &a, NULL), 0);
     options.memo = memo;
+    ask.positions = last.positions;
+    ask.roster = last.roster;
     options.crew = test_random(seed, 2) ? crew : NULL;
     assert_int_equal(decide_run(&remembered, &ask, s, &options, &a, NULL), 0);
     assert_same(&remembered, &plain);
     assert_true(remembered.evaluated <= plain.evaluated);
+    remember_positions(&remembered, s);
     arena_rewind(&a, 0);
     const uint64_t alike = pairs_alike(s);
     cluster_snapshot_unref(s);
@@ -106,6 +127,7 @@ static void remembered_answers_equal_computed_ones(void **state)
     }
     print_message("%" PRIu64 " pairs of nodes were alike\n", alike);
     assert_true(alike > ROUNDS / 10);
+    assert_true(last.holds > ROUNDS / 10 && last.moved > ROUNDS / 100);
     struct memo_stats stats;
     memo_stats(memo, &stats);
     assert_true(stats.evicted > 0 && stats.bytes <= MEMO_BYTES); /* it did forget */

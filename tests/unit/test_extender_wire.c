@@ -30,7 +30,7 @@ static int decode(struct body *b, const char *text)
     *b = (struct body){.p = test_padded(str_of(text), ']')};
     assert_non_null(b->p);
     arena_init(&b->arena, room, sizeof(room));
-    return kube_extender_args_decode(&b->args, (struct str){b->p, strlen(text)}, &b->arena,
+    return kube_extender_args_decode(&b->args, (struct str){b->p, strlen(text)}, NULL, &b->arena,
                                      &b->err);
 }
 
@@ -291,7 +291,7 @@ static void recorded(const char *verb, const char *mode, unsigned n, char pod, c
     assert_int_equal(test_data_read(path, &message), 0);
     const struct str body = test_http_body(buf_view(&message));
     arena_init(&a, room, sizeof(room));
-    assert_int_equal(kube_extender_args_decode(&args, body, &a, &err), 0);
+    assert_int_equal(kube_extender_args_decode(&args, body, NULL, &a, &err), 0);
     assert_int_equal(args.n, n);
     assert_true(a.used <= 128 * n + 65536 + 48 * 8192); /* the header's bound; pods have 8 KiB */
     quotes_and_items_lie_in_the_body(&args, body);
@@ -332,8 +332,8 @@ static void the_recorded_guaranteed_pod_has_all_its_parts(void **state)
 
     assert_int_equal(test_data_read("scheduler-requests/filter-names-3-b.http", &message), 0);
     arena_init(&a, room, sizeof(room));
-    assert_int_equal(kube_extender_args_decode(&args, test_http_body(buf_view(&message)), &a, NULL),
-                     0);
+    assert_int_equal(
+        kube_extender_args_decode(&args, test_http_body(buf_view(&message)), NULL, &a, NULL), 0);
     const struct pod_container *const c = args.pod.containers;
     assert_int_equal(args.pod.n_containers, 4);
     assert_true(str_is(c[0].name, "fetch") && c[0].kind == POD_INIT);
@@ -385,7 +385,7 @@ static void a_request_cut_at_any_byte_is_refused_without_trace(void **state)
         struct arena a;
 
         arena_init(&a, room, sizeof(room));
-        assert_int_equal(kube_extender_args_decode(&args, (struct str){body.p, n}, &a, NULL),
+        assert_int_equal(kube_extender_args_decode(&args, (struct str){body.p, n}, NULL, &a, NULL),
                          -EINVAL);
         assert_int_equal(args.n, 77);
         assert_int_equal(a.used, 0);
@@ -410,7 +410,7 @@ static void every_arena_size_succeeds_or_leaves_no_trace(void **state)
             struct arena a;
 
             arena_init(&a, room, size);
-            const int rc = kube_extender_args_decode(&args, body, &a, NULL);
+            const int rc = kube_extender_args_decode(&args, body, NULL, &a, NULL);
             first = rc == 0 && first == 0 ? size : first;
             assert_int_equal(rc, first ? 0 : -ENOMEM);
             assert_int_equal(args.n, first ? 3 : 77);
