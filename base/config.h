@@ -44,6 +44,7 @@ enum config_role {
 extern const char *const config_role_names[CONFIG_ROLES]; /* "extender", ... */
 
 enum config_mode { CONFIG_ENFORCE, CONFIG_SHADOW };
+enum config_act { CONFIG_ACT_DRY_RUN, CONFIG_ACT_ENFORCE };
 enum config_log_format { CONFIG_LOG_TEXT, CONFIG_LOG_JSON };
 
 struct config_listener {
@@ -72,6 +73,7 @@ struct config_prometheus {
 struct numawise_config {
     struct config_listener listeners[CONFIG_ROLES];
     struct config_text operator_lease, operator_advertise;
+    int act;                                /* enum config_act */
     struct config_text cluster, kubeconfig; /* both empty: whatever is found, see serve --help */
     bool events;
     int mode; /* enum config_mode */

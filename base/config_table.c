@@ -8,6 +8,7 @@
 enum { KI = 1024, MI = 1024 * KI, SECOND = 1000, MINUTE = 60 * SECOND, HOUR = 60 * MINUTE };
 
 static const char *const modes[] = {"Enforce", "Shadow", NULL};
+static const char *const act_words[] = {"DryRun", "Enforce", NULL};
 static const char *const formats[] = {"text", "json", NULL};
 
 const char *const config_role_names[CONFIG_ROLES] = {"extender", "operator", "console",
@@ -132,6 +133,10 @@ const struct config_setting config_settings[] = {
      "the "
      "others send callers while it leads.",
      CONFIG_TEXT, AT(operator_advertise)},
+    {"operator.act",
+     "Enforce: what policies say about deadlocks is done where their own mode is Enforce, too; it "
+     "needs operator.lease. DryRun: it is planned and told, whatever policies say.",
+     CONFIG_CHOICE, .words = act_words, .reloadable = true, AT(act)},
 
     {"admission.predict",
      "Warn whoever sends a pod or a workload that no node admits now; it is stored all the same.",

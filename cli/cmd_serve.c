@@ -146,6 +146,7 @@ static void reload(void *ctx)
     s->config = next;
     certificate_watch_set(&s->certificates, &s->config, s->base, on_certificate, s);
     roles_reload(&s->roles, &s->config);
+    operator_loop_reload(s->op_loop, &s->config);
     serve_source_reload(&s->source, &s->config);
 }
 
@@ -237,7 +238,8 @@ static int open_cluster(struct serve *s, struct err *err)
         sink = lock_names_sink(s->locks, &sink);
     rc = serve_source_open(&s->source, &s->config, s->base, s->cluster, &sink, on_synced, s, err);
     if (rc == 0 && s->op_loop && s->source.server)
-        rc = operator_loop_ask(s->op_loop, &s->source.access, err);
+        rc = operator_loop_ask(s->op_loop, &s->source.access, s->source.server, s->config.events,
+                               err);
     return rc;
 }
 

@@ -25,6 +25,13 @@ bool operator_lease_leads(void *ctx, struct str *out_url)
     return false;
 }
 
+int32_t operator_lease_epoch(void *ctx)
+{
+    const struct operator_lease *const l = ctx;
+
+    return l->leader ? leader_epoch(l->leader) : 0;
+}
+
 static void on_lead(void *ctx, bool leads_now)
 {
     struct operator_lease *const l = ctx;

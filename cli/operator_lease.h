@@ -30,6 +30,9 @@ int operator_lease_run(struct operator_lease *l, struct kube_api *api, struct ev
                        struct op *op, struct err *err) MUST_CHECK;
 void operator_lease_done(struct operator_lease *l);
 
+/* As op_act_door.epoch; `ctx` likewise. */
+int32_t operator_lease_epoch(void *ctx);
+
 /* As op_options.leads; `ctx` is the struct operator_lease. */
 bool operator_lease_leads(void *ctx, struct str *out_url);
 

@@ -17,10 +17,12 @@
 #include "cli/health.h"
 #include "cli/operator_lease.h"
 #include "cluster/api_writer.h"
+#include "cluster/apiserver.h"
 #include "kube/adjustment.h"
 #include "kube/api.h"
 #include "kube/deadlock.h"
 #include "kube/lock_policy.h"
+#include "kube/recorder.h"
 #include "kube/scan.h"
 #include "operator/call.h"
 #include "operator/openapi.h"
@@ -47,6 +49,8 @@ struct operator_loop {
     struct directory_writer *directory; /* one of the two writes */
     struct api_writer *server;
     struct kube_api *api; /* NULL: the cluster is a directory */
+    const struct apiserver *followed;
+    struct recorder *recorder; /* NULL: no Events are written */
     struct source_sink next;
     char *room; /* [CHECK_ARENA] of the thread that feeds the sink */
     bool everybody;
@@ -498,18 +502,106 @@ static int check_callers(struct operator_loop *l, const struct numawise_config *
                    listener->address.p);
 }
 
-static int send_review(void *ctx, const struct kube_request *request, struct kube_call **out,
-                       struct err *err)
+static int send_request(void *ctx, const struct kube_request *request, struct kube_call **out,
+                        struct err *err)
 {
     const struct operator_loop *const l = ctx;
 
     return kube_api_send(l->api, request, out, err);
 }
 
+/* --- what is done in the cluster --- */
+
+static int32_t act_epoch(void *ctx)
+{
+    struct operator_loop *const l = ctx;
+
+    return operator_lease_epoch(&l->lease);
+}
+
+/* The oldest of what an act depends on. */
+static uint64_t age_of_news(void *ctx)
+{
+    static const enum source_kind kinds[] = {SOURCE_POD, SOURCE_POLICY, SOURCE_DEADLOCK};
+    const struct operator_loop *const l = ctx;
+    const uint64_t now_ns = clock_monotonic_ns();
+    uint64_t oldest = 0;
+
+    for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+        const uint64_t age =
+            l->followed ? apiserver_age_ns(l->followed, kinds[i], now_ns) : UINT64_MAX;
+
+        oldest = age > oldest ? age : oldest;
+    }
+    return oldest;
+}
+
+static bool is_failure(const char *code)
+{
+    return code[0] == '5' || code[0] == '<' || strcmp(code, "429") == 0;
+}
+
+static void count_answers(void *ctx, uint64_t *out_all, uint64_t *out_failed)
+{
+    const struct operator_loop *const l = ctx;
+    const struct kube_api_stats *const s = l->api ? kube_api_stats(l->api) : NULL;
+
+    *out_all = *out_failed = 0;
+    for (int m = 0; s && m < KUBE_METHODS; m++) {
+        for (int c = 0; c < KUBE_CODES; c++) {
+            const uint64_t n = atomic_load(&s->requests[m][c]);
+
+            *out_all += n;
+            *out_failed += is_failure(kube_code_names[c]) ? n : 0;
+        }
+    }
+}
+
+static void tell_event(void *ctx, const char *reason, struct str ns, struct str pod, struct str uid,
+                       const char *note)
+{
+    const struct operator_loop *const l = ctx;
+    const struct recorder_event event = {.reason = reason,
+                                         .action = "EvictPod",
+                                         .pod_ns = ns,
+                                         .pod = pod,
+                                         .pod_uid = uid,
+                                         .note = str_of(note)};
+
+    recorder_tell(l->recorder, &event, clock_monotonic_ns());
+}
+
+/* What is set is not done where nobody could know whether another one does it, too. */
+static int check_act(const struct numawise_config *config, struct err *err)
+{
+    if (config->act != CONFIG_ACT_ENFORCE)
+        return 0;
+    if (config->cluster.p[0])
+        return err_set(err, -EINVAL,
+                       "operator.act: Enforce needs an API server: in a cluster directory there is "
+                       "nobody who could end a pod");
+    if (!config->operator_lease.p[0])
+        return err_set(err, -EINVAL,
+                       "operator.act: Enforce needs operator.lease, so that one replica acts");
+    return 0;
+}
+
+void operator_loop_reload(struct operator_loop *l, const struct numawise_config *config)
+{
+    struct err err = {0};
+    const int rc = check_act(config, &err);
+
+    if (!l)
+        return;
+    if (rc)
+        log_line(LOG_LEVEL_ERROR, "operator", "%s: nothing is done", err.text);
+    op_set_acting(l->op, rc == 0 && l->lease.name[0] && config->act == CONFIG_ACT_ENFORCE);
+}
+
 static int open_who(struct operator_loop *l, struct err *err)
 {
     struct who_options options = {
-        .send = send_review, .cancel = kube_call_cancel, .ctx = l, .now_ns = clock_monotonic_ns};
+        .send = send_request, .cancel = kube_call_cancel, .ctx = l, .now_ns = clock_monotonic_ns};
 
     if (getrandom(options.keys, sizeof(options.keys), 0) != (ssize_t)sizeof(options.keys))
         return err_set(err, -EIO, "no random numbers");
@@ -550,9 +642,17 @@ static int open_op(struct operator_loop *l, const struct numawise_config *config
                                        .who = l->who,
                                        .leads = l->lease.name[0] ? operator_lease_leads : NULL,
                                        .leads_ctx = &l->lease,
+                                       .act = {.send = l->server ? send_request : NULL,
+                                               .epoch = act_epoch,
+                                               .age_ns = age_of_news,
+                                               .answers = count_answers,
+                                               .tell = tell_event,
+                                               .ctx = l},
                                        .clock = read_clock};
     l->room = malloc(CHECK_ARENA);
     rc = l->room ? op_new(&l->op, &options, err) : err_set(err, -ENOMEM, "no memory");
+    if (rc == 0)
+        op_set_acting(l->op, config->act == CONFIG_ACT_ENFORCE);
     if (rc == 0)
         rc = open_loop(l, err);
     return rc;
@@ -570,6 +670,8 @@ int operator_loop_new(struct operator_loop **out, const struct numawise_config *
     int rc = check_callers(l, config, err);
     if (rc == 0)
         rc = operator_lease_read(&l->lease, config, err);
+    if (rc == 0)
+        rc = check_act(config, err);
     if (rc == 0)
         l->has_lock = pthread_mutex_init(&l->lock, NULL) == 0;
     if (rc == 0)
@@ -589,10 +691,15 @@ bool operator_loop_is_healthy(void *ctx, char *why)
     return !l->lease.leader || leader_is_healthy(l->lease.leader, why, HEALTH_WHY_BYTES);
 }
 
-int operator_loop_ask(struct operator_loop *l, const struct kube_access *access, struct err *err)
+int operator_loop_ask(struct operator_loop *l, const struct kube_access *access,
+                      const struct apiserver *followed, bool events, struct err *err)
 {
     static const struct kube_api_options usual;
     int rc = kube_api_new(&l->api, l->base, access, &usual, err);
+
+    l->followed = followed;
+    if (rc == 0 && events)
+        rc = recorder_new(&l->recorder, l->api, err);
 
     if (rc == 0)
         api_writer_connect(l->server, l->api);
@@ -615,6 +722,8 @@ void operator_loop_stop(struct operator_loop *l)
     }
     who_stop(l->who);
     operator_lease_done(&l->lease);
+    recorder_free(l->recorder);
+    l->recorder = NULL;
     kube_api_free(l->api); /* nobody hears any more of what is out */
     l->api = NULL;
     for (struct job *j; l->has_lock && (j = pop(l));) {

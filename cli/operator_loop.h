@@ -15,6 +15,7 @@ struct buf;
 struct cluster;
 struct err;
 struct kube_access;
+struct apiserver;
 struct operator_loop;
 
 enum { OPERATOR_ROUTES = 2 };
@@ -32,10 +33,14 @@ struct source_sink operator_loop_sink(struct operator_loop *l, const struct sour
 
 /*
  * The API server that is written to, and asked who callers are and what they may; before
- * operator_loop_start. `access` is borrowed until operator_loop_stop. As kube_api_new.
+ * operator_loop_start. `access`, and `followed`, which tells of pods, are borrowed until
+ * operator_loop_stop. As kube_api_new.
  */
 int operator_loop_ask(struct operator_loop *l, const struct kube_access *access,
-                      struct err *err) MUST_CHECK;
+                      const struct apiserver *followed, bool events, struct err *err) MUST_CHECK;
+
+/* What of other settings takes effect without a restart: operator.act. NULL is fine. */
+void operator_loop_reload(struct operator_loop *l, const struct numawise_config *config);
 
 int operator_loop_start(struct operator_loop *l, struct err *err) MUST_CHECK;
 

@@ -52,6 +52,12 @@ const char *apiserver_kind_check(const struct api_part *kind); /* "pods-synced" 
  */
 bool apiserver_kind_ready(const struct api_part *kind, char *why, size_t room);
 
+/*
+ * How long ago what is known of a kind was last known to be current, by the monotonic clock;
+ * UINT64_MAX: it never was. From any thread.
+ */
+uint64_t apiserver_age_ns(const struct apiserver *s, enum source_kind kind, uint64_t now_ns);
+
 /* Append families of Prometheus' text format. From any thread; `ctx` is the struct apiserver. */
 void apiserver_metrics(void *ctx, struct buf *out);
 

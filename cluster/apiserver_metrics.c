@@ -47,6 +47,17 @@ static void add_family(const struct apiserver *s, const struct family *f, struct
                    figure_of(&s->parts[i], f->figure));
 }
 
+uint64_t apiserver_age_ns(const struct apiserver *s, enum source_kind kind, uint64_t now_ns)
+{
+    for (unsigned i = 0; i < s->n; i++) {
+        const uint64_t at = figure_of(&s->parts[i], API_CURRENT_NS);
+
+        if (s->parts[i].kind->kind == kind)
+            return at == 0 ? UINT64_MAX : now_ns > at ? now_ns - at : 0;
+    }
+    return UINT64_MAX;
+}
+
 /* Of a kind that was never read there is no age. */
 static void add_ages(const struct apiserver *s, struct buf *out)
 {

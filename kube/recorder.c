@@ -25,7 +25,7 @@ enum {
 };
 
 #define S      UINT64_C(1000000000)
-#define EVENTS "/apis/events.k8s.io/v1/namespaces/default/events" /* of what has no namespace */
+#define EVENTS "/apis/events.k8s.io/v1/namespaces/%.*s/events"
 
 enum result { SENT, REPEATED, DROPPED, FAILED, FORBIDDEN, RESULTS };
 
@@ -42,7 +42,7 @@ struct sending {
     struct recorder *recorder;
     struct kube_call *call;
     uint64_t key;
-    struct buf name, body; /* body: of a new one */
+    struct buf ns, name, body; /* body: of a new one */
     bool is_patch;
 };
 
@@ -63,14 +63,23 @@ static uint64_t key_of(const struct recorder_event *event)
     static const uint64_t key[2] = {0x6e756d6177697365, 0x6576656e74732e31};
     const struct str reason = str_of(event->reason);
 
+    if (event->node.n == 0)
+        return (siphash13(key, reason) ^ siphash13(key, event->pod_uid)) | 1;
     return (siphash13(key, reason) ^ siphash13(key, event->node)) | 1;
+}
+
+/* What has no namespace is told of in this one. */
+static struct str namespace_of(const struct recorder_event *event)
+{
+    return event->node.n ? STR("default") : event->pod_ns;
 }
 
 void recorder_name(struct buf *out, const struct recorder_event *event)
 {
-    const size_t n = event->node.n < NODE_BYTES ? event->node.n : NODE_BYTES;
+    const struct str whose = event->node.n ? event->node : event->pod;
+    const size_t n = whose.n < NODE_BYTES ? whose.n : NODE_BYTES;
 
-    buf_printf(out, "%.*s.%016" PRIx64, (int)n, event->node.p, key_of(event));
+    buf_printf(out, "%.*s.%016" PRIx64, (int)n, whose.p, key_of(event));
 }
 
 static void put_reference(struct emit *e, const char *kind, struct str ns, struct str name,
@@ -113,7 +122,7 @@ void recorder_encode(struct buf *out, const struct recorder_event *event, struct
     emit_key(&e, "kind"), emit_words(&e, "Event");
     emit_key(&e, "metadata"), emit_object(&e);
     emit_key(&e, "name"), emit_text(&e, buf_view(&name));
-    emit_key(&e, "namespace"), emit_words(&e, "default");
+    emit_key(&e, "namespace"), emit_text(&e, namespace_of(event));
     emit_end(&e);
     emit_key(&e, "eventTime"), put_time(&e, now_us);
     emit_key(&e, "reportingController"), emit_words(&e, RECORDER_CONTROLLER);
@@ -121,9 +130,10 @@ void recorder_encode(struct buf *out, const struct recorder_event *event, struct
     emit_key(&e, "type"), emit_words(&e, "Warning");
     emit_key(&e, "reason"), emit_words(&e, event->reason);
     emit_key(&e, "action"), emit_words(&e, event->action);
-    emit_key(&e, "regarding"), put_reference(&e, "Node", STR(""), event->node, event->node);
+    if (event->node.n)
+        emit_key(&e, "regarding"), put_reference(&e, "Node", STR(""), event->node, event->node);
     if (event->pod.n) {
-        emit_key(&e, "related");
+        emit_key(&e, event->node.n ? "related" : "regarding");
         put_reference(&e, "Pod", event->pod_ns, event->pod, event->pod_uid);
     }
     emit_key(&e, "note"), emit_text(&e, note);
@@ -173,6 +183,7 @@ static void drop(struct sending *s)
     while (*link != s)
         link = &(*link)->next;
     *link = s->next;
+    buf_free(&s->ns);
     buf_free(&s->name);
     buf_free(&s->body);
     free(s);
@@ -241,7 +252,7 @@ static void send(struct sending *s)
     struct err err = {0};
 
     s->is_patch = k->is_there;
-    buf_text(&path, EVENTS);
+    buf_printf(&path, EVENTS, STR_ARG(buf_view(&s->ns)));
     if (s->is_patch) {
         buf_printf(&path, "/%.*s", STR_ARG(buf_view(&s->name)));
         patch_body(&body, k->count);
@@ -286,9 +297,10 @@ void recorder_tell(struct recorder *r, const struct recorder_event *event, uint6
     k->told_ns = now_ns;
     *s = (struct sending){.next = r->out, .recorder = r, .key = key};
     r->out = s;
+    buf_str(&s->ns, namespace_of(event));
     recorder_name(&s->name, event);
     recorder_encode(&s->body, event, str_of(r->instance), clock_realtime_us());
-    if (!s->name.failed && !s->body.failed) {
+    if (!s->ns.failed && !s->name.failed && !s->body.failed) {
         send(s);
         return;
     }

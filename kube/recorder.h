@@ -31,11 +31,12 @@ enum {
 
 #define RECORDER_CONTROLLER "orchestration.gokore.io/numawise"
 
-/* About a node. Borrowed during the call. */
+/* About a node, in the namespace `default`; without one about the pod, in its namespace. Borrowed
+ * during the call. */
 struct recorder_event {
     const char *reason, *action; /* CamelCase, of docs/reference/events.md */
     struct str node;
-    struct str pod_ns, pod, pod_uid; /* related; empty: none */
+    struct str pod_ns, pod, pod_uid; /* related to the node; empty: none */
     struct str note;                 /* cut to what the API server takes */
 };
 
@@ -53,7 +54,7 @@ void recorder_text(void *ctx, struct buf *out);
 
 /* ---- its parts, for tests ---- */
 
-/* The Event's name: the node's, cut, and a hash of reason and node. */
+/* The Event's name: the node's, cut, and a hash of reason and node; or the pod's, and its uid. */
 void recorder_name(struct buf *out, const struct recorder_event *event);
 
 /* The Event, at `now_us`, told by `instance`. */

@@ -151,12 +151,13 @@ static struct op_case *find(const struct op *op, struct str ns, const char *name
     return k;
 }
 
-bool op_case_is_followed(const struct op *op, struct str ns, struct str name)
+struct op_case *op_case_find(const struct op *op, struct str ns, struct str name)
 {
     char text[CASE_NAME_BYTES];
 
-    return snprintf(text, sizeof(text), "%.*s", STR_ARG(name)) < (int)sizeof(text) &&
-           find(op, ns, text);
+    return snprintf(text, sizeof(text), "%.*s", STR_ARG(name)) < (int)sizeof(text)
+               ? find(op, ns, text)
+               : NULL;
 }
 
 static bool has_room(const struct op *op, struct str ns)
@@ -191,6 +192,7 @@ static struct op_case *add(struct op *op, struct str ns, const char *name,
 struct storing {
     struct op *op;
     char ns[64], name[CASE_NAME_BYTES];
+    uint64_t serial; /* of what is recorded of an act */
 };
 
 /* What fails is tried again, each time after twice as long, up to a minute. */
@@ -221,8 +223,10 @@ static void on_stored(void *ctx, int rc, struct str json, const struct err *err)
     if (rc)
         log_line(LOG_LEVEL_ERROR, "operator", "DeadlockReport %s/%s is not stored: %s", s->ns,
                  s->name, why.text);
-    if (k)
+    if (k) {
         note_storing(s->op, k, rc);
+        op_act_stored(s->op, k, s->serial, rc);
+    }
     free(s);
 }
 
@@ -236,14 +240,17 @@ static void store(struct op *op, struct op_case *k)
     struct buf spec = {0}, status = {0};
 
     k->dirty = false;
+    op_act_merge(op, k);
     if (!old)
         case_spec(&spec, k);
     case_status(&status, op, k);
     if (!s || spec.failed || status.failed) {
         log_line(LOG_LEVEL_ERROR, "operator", "no memory for a DeadlockReport");
         free(s);
+        note_storing(op, k, -ENOMEM);
+        op_act_stored(op, k, k->act.serial, -ENOMEM);
     } else {
-        *s = (struct storing){.op = op};
+        *s = (struct storing){.op = op, .serial = k->act.serial};
         (void)snprintf(s->ns, sizeof(s->ns), "%.*s", STR_ARG(k->ns));
         (void)snprintf(s->name, sizeof(s->name), "%s", k->name);
         if (!old)
@@ -502,9 +509,9 @@ static void plan_if_due(struct op *op, struct op_case *k, uint64_t now_ns, int64
         return;
     case_plan(op, k, now_us);
     if (k->victim >= 0)
-        log_line(LOG_LEVEL_WARN, "operator",
-                 "%.*s: %s: ending %.*s/%.*s would resolve it (dry run)", STR_ARG(k->ns), k->name,
-                 STR_ARG(k->parties[k->victim].ns), STR_ARG(k->parties[k->victim].pod));
+        log_line(LOG_LEVEL_WARN, "operator", "%.*s: %s: ending %.*s/%.*s would resolve it%s",
+                 STR_ARG(k->ns), k->name, STR_ARG(k->parties[k->victim].ns),
+                 STR_ARG(k->parties[k->victim].pod), op_act_is_real(op, k) ? "" : " (dry run)");
 }
 
 static void note_end(struct op_case *k, int64_t now_us)
@@ -517,6 +524,7 @@ static void note_end(struct op_case *k, int64_t now_us)
 
 void op_cases_tick(struct op *op, uint64_t now_ns, int64_t now_us)
 {
+    op_acts_tick(op, now_ns);
     for (struct op_case *k = op->cases; k; k = k->next)
         k->present = false;
     for (const struct lock_space *s = op->book.spaces; s; s = s->next) {
@@ -530,9 +538,11 @@ void op_cases_tick(struct op *op, uint64_t now_ns, int64_t now_us)
 
         note_end(k, now_us);
         plan_if_due(op, k, now_ns, now_us);
+        op_act(op, k, now_ns, now_us);
         if (k->dirty && !k->writing && now_ns >= k->retry_ns)
             store(op, k);
-        if (!k->writing && !k->present && now_ns - k->last_ns > memory_ns)
+        if (!k->writing && !k->present && now_ns - k->last_ns > memory_ns &&
+            k->act.step == CASE_IDLE && !k->act.unsaved)
             free_case(op, at);
         else
             at = &k->next;

@@ -46,6 +46,7 @@ void op_free(struct op *op)
     if (!op)
         return;
     op_cases_done(op);
+    op_acts_done(op);
     lock_book_done(&op->book);
     op_objects_done(&op->objects);
     cluster_context_unref(op->conflicts.seen);
@@ -125,6 +126,7 @@ int op_delta(struct op *op, const struct source_delta *delta, struct err *err)
 /* The policies are still declared: they come from the source. */
 void op_resign(struct op *op)
 {
+    op_acts_resign(op);
     op_cases_done(op);
     op->led_ns = 0;
     lock_book_done(&op->book);
@@ -160,6 +162,7 @@ void op_listed(struct op *op, enum source_kind kind)
 
     if (!kind_of(kind, &k))
         return;
+    op->listed[k] = true;
     for (uint32_t i = op->objects.n[k]; i-- > 0;) {
         const struct op_object *const x = op->objects.at[k][i];
 
@@ -564,6 +567,7 @@ void op_tick(struct op *op, uint64_t now_ns, int64_t now_us)
     struct str url;
 
     op->ticked_ns = now_ns;
+    op->ticked_us = now_us;
     if (op->options.leads && !op->options.leads(op->options.leads_ctx, &url)) {
         count_spaces(op); /* there is nothing to look at, and another one writes */
         return;
@@ -624,6 +628,16 @@ void op_metrics(const struct op *op, struct buf *out)
     metric_counter(out, "numawise_deadlocks_suppressed_total",
                    "Deadlocks beyond their threshold for which nothing would be done.",
                    atomic_load(&s->suppressed));
+    metric_family(out, "numawise_operator_actions_total", "counter",
+                  "Acts on pods by what came of them.");
+    for (int i = ACT_EVICTED; i < ACT_OUTCOMES; i++)
+        buf_printf(out, "numawise_operator_actions_total{kind=\"EvictPod\",outcome=\"%s\"} %llu\n",
+                   act_outcome_words[i], atomic_load(&s->actions[0][i]));
+    metric_gauge(out, "numawise_operator_acting", "Whether operator.act is Enforce.",
+                 atomic_load(&op->acting));
+    metric_gauge(out, "numawise_operator_circuit_open",
+                 "Whether nothing is done because too much has failed.",
+                 atomic_load(&s->circuit_open));
     metric_counter(out, "numawise_operator_rate_limited_total", "Calls answered with 429.",
                    atomic_load(&s->limited));
     metric_counter(out, "numawise_operator_unauthorized_total", "Calls answered with 401.",

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The operator role: lock trackers report to it, policies are declared through it, other domains
- * ask it. It observes, answers and plans; nothing here acts on a pod. Everything of it is used by
- * one thread, but for op_metrics.
+ * ask it. It observes, answers and plans; where it is told to, it ends a pod of a deadlock.
+ * Everything of it is used by one thread, but for op_metrics and op_set_acting.
  */
 #ifndef OPERATOR_OPERATOR_H
 #define OPERATOR_OPERATOR_H
@@ -20,9 +20,26 @@
 struct buf;
 struct cluster;
 struct err;
+struct kube_call;
+struct kube_request;
 struct op;
 struct op_call;
 struct who;
+
+/* How something is done in the cluster. Everything is called on the operator's thread. */
+struct op_act_door {
+    /* As kube_api_send. NULL: there is nobody who could be asked, and nothing is done. */
+    int (*send)(void *ctx, const struct kube_request *request, struct kube_call **out,
+                struct err *err);
+    int32_t (*epoch)(void *ctx);   /* grows whenever another replica leads; NULL: 0 */
+    uint64_t (*age_ns)(void *ctx); /* of what is known of pods at the worst; NULL: 0 */
+    /* Requests that the API server has answered, and those where it could not. NULL: unknown. */
+    void (*answers)(void *ctx, uint64_t *out_all, uint64_t *out_failed);
+    /* For people who look at the pod; NULL: nobody is told. */
+    void (*tell)(void *ctx, const char *reason, struct str ns, struct str pod, struct str uid,
+                 const char *note);
+    void *ctx;
+};
 
 struct op_options {
     struct cluster *cluster; /* borrowed */
@@ -35,6 +52,7 @@ struct op_options {
      */
     bool (*leads)(void *ctx, struct str *out_url);
     void *leads_ctx;
+    struct op_act_door act;
     /* What time it is, for a call that had to wait; NULL: as when it came. */
     void (*clock)(uint64_t *out_ns, int64_t *out_us);
 };
@@ -74,6 +92,9 @@ void op_listed(struct op *op, enum source_kind kind);
 
 /* Another replica leads from now on: what reporters told this one is theirs to tell that one. */
 void op_resign(struct op *op);
+
+/* The setting operator.act: whether what policies say is done. From any thread; at first not. */
+void op_set_acting(struct op *op, bool on);
 
 /* Look at what changes by itself: deadlocks, pods that ended, offers that ran out. */
 void op_tick(struct op *op, uint64_t now_ns, int64_t now_us);

@@ -6,6 +6,8 @@
 #include <stdatomic.h>
 
 #include "base/metric.h"
+#include "operator/act.h"
+#include "operator/acting.h"
 #include "operator/call.h"
 #include "operator/locks/detect.h"
 #include "operator/locks/victim.h"
@@ -21,7 +23,9 @@ struct op_stats {
     atomic_ullong confirmed, ended, passed, planned, suppressed, inversions;
     atomic_ullong deadlocks_active, cycles_active, violations_active, reporters, lock_bytes;
     atomic_ullong limited, unauthorized, forbidden;
-    atomic_ullong adjustments[5]; /* by enum adjust_outcome */
+    atomic_ullong adjustments[5];           /* by enum adjust_outcome */
+    atomic_ullong actions[1][ACT_OUTCOMES]; /* evictions by enum act_outcome */
+    atomic_bool circuit_open;
     struct metric_durations detection;
 };
 
@@ -42,12 +46,16 @@ struct op {
     struct lock_book book;
     struct op_case *cases; /* list */
     uint32_t n_cases;
-    struct victim_log victims;
+    struct victim_log victims; /* planned where nothing is done, as if it were */
+    struct op_acts acts;
+    atomic_bool acting;    /* operator.act: Enforce */
+    bool listed[OP_KINDS]; /* all of the kind were told once */
     struct rates rates;
     uint64_t unsaid; /* refused calls that the log does not tell of */
     struct op_conflicts conflicts;
     struct op_stats stats;
-    uint64_t ticked_ns;    /* the last tick */
+    uint64_t ticked_ns; /* the last tick */
+    int64_t ticked_us;
     uint64_t looked_ns;    /* when pods were looked at last */
     uint64_t told_ns;      /* when statuses of policies were looked at last */
     uint64_t led_ns;       /* since when it leads; 0 = it has not looked yet */
@@ -134,7 +142,6 @@ void op_adjustments_tick(struct op *op, uint64_t now_ns, int64_t now_us);
 
 void op_cases_tick(struct op *op, uint64_t now_ns, int64_t now_us);
 void op_cases_done(struct op *op);
-bool op_case_is_followed(const struct op *op, struct str ns, struct str name);
 
 /* Close the reports of deadlocks that nobody has spoken of for ten minutes. */
 void op_silent_tick(struct op *op, uint64_t now_ns, int64_t now_us);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* handleDeadlock up to the act: the victim, the reason, the budgets, and what would be done. */
+/* handleDeadlock up to the act (acting.c): the victim, the reason, the budgets, and what would be
+ * done. */
 #include <stdio.h>
 #include <string.h>
 
@@ -40,7 +41,9 @@ struct case_rules case_rules(const struct op *op, struct str ns)
                    .cooldown_s = d.cooldown_s},
         .threshold_ns = (uint64_t)d.threshold_s * 1000000000,
         .strategy = strategies[d.strategy],
-        .mode = d.mode == POLICY_ENFORCE ? "Enforce" : "DryRun"};
+        .mode = d.mode == POLICY_ENFORCE ? "Enforce" : "DryRun",
+        .evicts = d.strategy == POLICY_EVICT_POD,
+        .enforced = d.mode == POLICY_ENFORCE};
 }
 
 /* --- candidates --- */
@@ -76,6 +79,7 @@ static uint32_t traits_of(const struct score_pod *p)
 static struct victim_candidate candidate(const struct op *op, const struct score_pod *p)
 {
     return (struct victim_candidate){.uid = p->uid,
+                                     .id = hash(op, p->uid),
                                      .ns = hash(op, p->ns),
                                      .node = hash(op, p->node),
                                      .owner = owner_of(op, p),
@@ -137,7 +141,25 @@ static void say_why(char *out, size_t room, const struct victim_candidate *c, ui
                           : ": no other pod is part of it");
 }
 
-void case_plan(struct op *op, struct op_case *k, int64_t now_us)
+static void choose_party(struct case_choice *out, const struct op_case *k,
+                         const struct victim_candidate *c, const char *uid)
+{
+    out->party = uid ? -1 : out->victim;
+    for (uint32_t i = 0; uid && i < k->n; i++) {
+        if (c[i].known && str_is(c[i].uid, uid))
+            out->party = (int)i;
+    }
+    out->found = out->party >= 0 || !uid;
+    for (uint32_t i = 0; out->party < 0 && i < k->n; i++) {
+        if (out->verdict == VICTIM_MAY)
+            out->verdict = out->verdicts[i];
+    }
+    if (out->party < 0 && out->verdict == VICTIM_MAY)
+        out->verdict = VICTIM_UNKNOWN;
+}
+
+void case_choose(const struct op *op, const struct op_case *k, const struct victim_log *log,
+                 const char *uid, int64_t now_us, struct case_choice *out)
 {
     const struct case_rules rules = case_rules(op, k->ns);
     struct cluster_snapshot *const snapshot = cluster_get(op->options.cluster);
@@ -145,8 +167,42 @@ void case_plan(struct op *op, struct op_case *k, int64_t now_us)
     struct cluster_pod room[DEADLOCK_PARTIES];
 
     collect(op, k, snapshot, c, room);
-    k->victim =
-        victim_choose(&rules.victim, &op->victims, c, k->n, k->signature, now_us, k->verdicts);
+    *out = (struct case_choice){.verdict = VICTIM_MAY};
+    out->victim = victim_choose(&rules.victim, log, c, k->n, k->signature, now_us, out->verdicts);
+    choose_party(out, k, c, uid);
+    for (uint32_t i = 0; i < k->n; i++)
+        out->settles = out->settles || (c[i].known && c[i].traits & VICTIM_TERMINATING) ||
+                       victim_was_acted_on(log, c[i].id);
+    if (out->party >= 0) {
+        const struct score_pod *const p = &room[out->party].pod;
+
+        out->verdict = out->verdicts[out->party];
+        (void)snprintf(out->uid, sizeof(out->uid), "%.*s", STR_ARG(c[out->party].uid));
+        (void)snprintf(out->node, sizeof(out->node), "%.*s", STR_ARG(p->node));
+        out->owner = p->owner;
+    }
+    cluster_snapshot_unref(snapshot);
+}
+
+bool case_is_planned_so(const struct op_case *k, const struct case_choice *choice)
+{
+    for (uint32_t i = 0; i < k->n; i++) {
+        if (k->verdicts[i] != choice->verdicts[i])
+            return false;
+    }
+    return k->victim == choice->victim && strcmp(k->victim_uid, choice->uid) == 0;
+}
+
+void case_plan(struct op *op, struct op_case *k, int64_t now_us)
+{
+    const struct case_rules rules = case_rules(op, k->ns);
+    struct victim_log *const log = op_act_is_real(op, k) ? op_act_log(op, k, now_us) : &op->victims;
+    struct cluster_snapshot *const snapshot = cluster_get(op->options.cluster);
+    struct victim_candidate c[DEADLOCK_PARTIES];
+    struct cluster_pod room[DEADLOCK_PARTIES];
+
+    collect(op, k, snapshot, c, room);
+    k->victim = victim_choose(&rules.victim, log, c, k->n, k->signature, now_us, k->verdicts);
     k->systemic = victim_is_systemic(c, k->n) && k->pods > 1;
     if (k->crosses)
         k->victim = -1;
@@ -156,15 +212,15 @@ void case_plan(struct op *op, struct op_case *k, int64_t now_us)
 
         say_why(k->why, sizeof(k->why), c, k->n, k->victim);
         (void)snprintf(k->victim_uid, sizeof(k->victim_uid), "%.*s", STR_ARG(v->uid));
-        victim_note(&op->victims, v, k->signature, now_us);
+        victim_note(log, v, k->signature, now_us);
     }
-    victim_budgets(&rules.victim, &op->victims, &c[k->victim >= 0 ? k->victim : 0], now_us,
-                   k->budgets);
+    victim_budgets(&rules.victim, log, &c[k->victim >= 0 ? k->victim : 0], now_us, k->budgets);
     cluster_snapshot_unref(snapshot);
+    if (!k->planned)
+        atomic_fetch_add(k->victim >= 0 ? &op->stats.planned : &op->stats.suppressed, 1);
     k->planned = true;
     k->planned_us = now_us;
     k->dirty = true;
-    atomic_fetch_add(k->victim >= 0 ? &op->stats.planned : &op->stats.suppressed, 1);
 }
 
 /* --- as JSON --- */
@@ -258,6 +314,12 @@ static void put_budgets(struct emit *e, const struct op_case *k)
     emit_end(e);
 }
 
+/* Nothing but what is of the moment, or of the victim, keeps it from being done. */
+static bool is_real(const struct op_case *k)
+{
+    return k->act.record.outcome != ACT_NOTHING || (k->act.looked && k->act.hold == ACT_GO);
+}
+
 /* What the strategy means, in a sentence. */
 static void put_action(struct emit *e, const struct case_rules *r, const struct op_case *k)
 {
@@ -271,8 +333,8 @@ static void put_action(struct emit *e, const struct case_rules *r, const struct 
                                   : "no pod of it may be ended");
     else if (strcmp(r->strategy, "EvictPod") == 0)
         (void)snprintf(text, sizeof(text),
-                       "would evict %.*s/%.*s by the Eviction API, with its uid as precondition",
-                       STR_ARG(p->ns), STR_ARG(p->pod));
+                       "%s %.*s/%.*s by the Eviction API, with its uid as precondition",
+                       is_real(k) ? "evict" : "would evict", STR_ARG(p->ns), STR_ARG(p->pod));
     else if (strcmp(r->strategy, "ThrottleWorkers") == 0)
         (void)snprintf(text, sizeof(text), "would lower the workers of %.*s/%.*s", STR_ARG(p->ns),
                        STR_ARG(p->pod));
@@ -310,10 +372,17 @@ static void put_plan(struct emit *e, const struct op *op, const struct op_case *
 /* Why nothing is done. */
 static const char *suppressed_by(const struct op_case *k)
 {
+    const struct act_record *const r = &k->act.record;
+
     if (k->crosses)
         return "CrossNamespace";
+    if (r->outcome == ACT_INTENDED || r->outcome == ACT_EVICTED)
+        return act_outcome_words[r->outcome];
+    if (r->outcome != ACT_NOTHING && r->reason[0])
+        return r->reason;
     if (k->victim >= 0)
-        return "DryRun"; /* whatever the policy's mode: nothing acts in this version */
+        return k->act.looked && act_hold_reasons[k->act.hold] ? act_hold_reasons[k->act.hold]
+                                                              : "NotYet";
     for (uint32_t i = 0; i < k->n; i++) {
         if (k->verdicts[i] != VICTIM_MAY && k->verdicts[i] != VICTIM_UNKNOWN)
             return victim_reasons[k->verdicts[i]];
@@ -334,8 +403,17 @@ static void put_conditions(struct emit *e, const struct op_case *k)
         k->confirmed ? "the same threads waited for each other, unchanged, an interval later" : "",
         k->confirmed ? k->confirmed_us : k->first_us,
         1};
-    const struct op_condition suppressed = {"ActionSuppressed", "True", suppressed_by(k), "",
-                                            k->planned_us,      1};
+    const enum act_outcome outcome = k->act.record.outcome;
+    const bool acts = outcome == ACT_INTENDED || outcome == ACT_EVICTED;
+    const struct op_condition suppressed = {
+        "ActionSuppressed",
+        acts ? "False" : "True",
+        suppressed_by(k),
+        outcome != ACT_NOTHING            ? k->act.record.message
+        : k->victim >= 0 && k->act.looked ? act_hold_words[k->act.hold]
+                                          : "",
+        outcome != ACT_NOTHING ? k->act.record.intended_us : k->planned_us,
+        1};
     const struct op_condition systemic = {
         "Systemic",    "True",
         "OneOwner",    "all pods of it are of one owner: ending one will not mend the fault",
@@ -371,5 +449,7 @@ void case_status(struct buf *out, const struct op *op, const struct op_case *k)
     put_conditions(&e, k);
     if (k->planned)
         put_plan(&e, op, k);
+    if (k->act.record.outcome != ACT_NOTHING)
+        emit_key(&e, "act"), act_record_put(&e, &k->act.record);
     emit_end(&e);
 }

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "kube/emit.h"
 #include "kube/scan.h"
+#include "operator/cases.h"
 #include "operator/parts.h"
 
 /* So long trackers have to come back: as long as reporters that nobody knows are believed. */
@@ -131,7 +132,7 @@ void op_silent_tick(struct op *op, uint64_t now_ns, int64_t now_us)
         const bool own = op->options.writer.status_apart || x->made_here;
 
         if (!own || x->adjusted == OP_SETTLED || x->writing || now_ns < x->retry_ns ||
-            op_case_is_followed(op, x->ns, x->name))
+            op_case_find(op, x->ns, x->name))
             continue;
         const struct str open = find_open(x->status);
         if (open.n)

@@ -53,7 +53,7 @@ const char *const victim_budget_names[VICTIM_BUDGETS] = {"perNode", "perNamespac
 void victim_note(struct victim_log *log, const struct victim_candidate *c, uint64_t signature,
                  int64_t now_us)
 {
-    log->at[log->next] = (struct victim_action){now_us, c->ns, c->node, c->owner, signature};
+    log->at[log->next] = (struct victim_action){now_us, c->ns, c->node, c->owner, signature, c->id};
     log->next = (log->next + 1) % VICTIM_LOG;
     log->n += log->n < VICTIM_LOG;
 }
@@ -81,6 +81,24 @@ static uint32_t count(const struct victim_log *log, enum key key, uint64_t value
 
     for (uint32_t i = 0; i < log->n; i++)
         n += log->at[i].at_us > since_us && key_of(&log->at[i], key) == value;
+    return n;
+}
+
+bool victim_was_acted_on(const struct victim_log *log, uint64_t id)
+{
+    for (uint32_t i = 0; id && i < log->n; i++) {
+        if (log->at[i].id == id)
+            return true;
+    }
+    return false;
+}
+
+uint32_t victim_acts_since(const struct victim_log *log, int64_t since_us)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < log->n; i++)
+        n += log->at[i].at_us > since_us;
     return n;
 }
 

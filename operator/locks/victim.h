@@ -26,6 +26,7 @@ enum victim_trait {
 struct victim_candidate {
     struct str uid;
     uint64_t ns, node, owner; /* hashes; equal = the same; node 0 = none */
+    uint64_t id;              /* a hash of uid; 0 = it is not asked for */
     bool known;               /* there is such a pod */
     bool system;              /* in kube-system */
     uint32_t traits;
@@ -77,7 +78,7 @@ extern const char *const victim_words[VICTIM_VERDICTS];   /* "too few healthy re
 /* Actions that were taken, or planned as if they were; the newest VICTIM_LOG. Zero-initialise. */
 struct victim_action {
     int64_t at_us;
-    uint64_t ns, node, owner, signature;
+    uint64_t ns, node, owner, signature, id;
 };
 struct victim_log {
     struct victim_action at[VICTIM_LOG];
@@ -85,6 +86,10 @@ struct victim_log {
 };
 void victim_note(struct victim_log *log, const struct victim_candidate *c, uint64_t signature,
                  int64_t now_us);
+
+/* Was this pod, by the hash of its uid, acted on? And how much was done to all since then? */
+bool victim_was_acted_on(const struct victim_log *log, uint64_t id);
+uint32_t victim_acts_since(const struct victim_log *log, int64_t since_us);
 
 /* What is left of the budgets for `c`: [node, namespace, workload]. */
 struct victim_budget {

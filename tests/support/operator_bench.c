@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/support/operator_bench.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/attr.h"
 #include "cluster/cluster.h"
 #include "cluster/directory.h"
 #include "operator/operator.h"
@@ -56,6 +58,86 @@ static void remove_object(void *ctx, const struct writer_object *o, writer_done 
     stored(ctx_of_it, rc, (struct str){0}, &err);
 }
 
+/* --- who is asked to do things --- */
+
+static int send_request(void *ctx, const struct kube_request *r, struct kube_call **out,
+                        struct err *err)
+{
+    struct bench *const b = ctx;
+    struct bench_ask *const a = &b->asks[b->n_asks];
+
+    (void)out;
+    if (b->cannot_send)
+        return err_set(err, -EBUSY, "too much is out");
+    assert_true(b->n_asks < ARRAY_LEN(b->asks));
+    b->n_asks++;
+    a->method = r->method;
+    a->done = r->done;
+    a->ctx = r->ctx;
+    buf_text(&a->path, r->path);
+    buf_str(&a->body, r->body);
+    buf_add(&a->body, "", 1);
+    return 0;
+}
+
+void answer_ask(struct bench *b, unsigned i, int status, int code, const char *body)
+{
+    struct buf text = {0};
+    struct kube_answer a = {.status = status, .retry_after_ms = -1};
+
+    assert_true(i < b->n_asks && b->asks[i].done);
+    buf_text(&text, body);
+    for (size_t k = 0; k < text.n; k++)
+        text.p[k] = text.p[k] == '\'' ? '"' : text.p[k];
+    const size_t n = text.n;
+    buf_add(&text, (const char[64]){0}, 64);
+    a.body = (struct str){text.p, n};
+    (void)kube_status_decode(&a.details, a.body);
+    if (a.details.retry_after_s >= 0)
+        a.retry_after_ms = a.details.retry_after_s * 1000;
+    if (code)
+        (void)err_set(&a.err, code, "the API server says %d", status);
+    const struct bench_ask ask = b->asks[i];
+    b->asks[i].done = NULL;
+    ask.done(ask.ctx, &a);
+    buf_free(&text);
+}
+
+static bool bench_leads(void *ctx, struct str *out_url)
+{
+    const struct bench *const b = ctx;
+
+    *out_url = (struct str){0};
+    return !b->follows;
+}
+
+static int32_t bench_epoch(void *ctx)
+{
+    return ((const struct bench *)ctx)->epoch;
+}
+
+static uint64_t bench_age(void *ctx)
+{
+    return ((const struct bench *)ctx)->age_ns;
+}
+
+static void bench_answers(void *ctx, uint64_t *out_all, uint64_t *out_failed)
+{
+    const struct bench *const b = ctx;
+
+    *out_all = b->answered;
+    *out_failed = b->failed;
+}
+
+static void bench_tell(void *ctx, const char *reason, struct str ns, struct str pod, struct str uid,
+                       const char *note)
+{
+    struct bench *const b = ctx;
+
+    buf_printf(&b->told, "%s %.*s/%.*s %.*s: %s\n", reason, STR_ARG(ns), STR_ARG(pod), STR_ARG(uid),
+               note);
+}
+
 int operator_bench_set_up(void **state)
 {
     struct bench *const b = calloc(1, sizeof(*b));
@@ -65,7 +147,12 @@ int operator_bench_set_up(void **state)
     b->sink = cluster_sink(b->cluster);
     b->sink.settled(b->sink.ctx);
     const struct op_options options = {
-        .cluster = b->cluster, .writer = {put_object, remove_object, b, true}, .hash_key = {7, 8}};
+        .cluster = b->cluster,
+        .writer = {put_object, remove_object, b, true},
+        .hash_key = {7, 8},
+        .leads = bench_leads,
+        .leads_ctx = b,
+        .act = {send_request, bench_epoch, bench_age, bench_answers, bench_tell, b}};
     assert_int_equal(op_new(&b->op, &options, NULL), 0);
     b->room = malloc(ROOM);
     b->now_ns = 1000000000;
@@ -81,6 +168,11 @@ int operator_bench_tear_down(void **state)
     op_free(b->op);
     cluster_free(b->cluster);
     buf_free(&b->stored);
+    buf_free(&b->told);
+    for (unsigned i = 0; i < b->n_asks; i++) {
+        buf_free(&b->asks[i].path);
+        buf_free(&b->asks[i].body);
+    }
     free(b->room);
     free(b);
     return 0;

@@ -11,6 +11,7 @@
 
 #include "base/buf.h"
 #include "cluster/source.h"
+#include "kube/api.h"
 #include "operator/call.h"
 
 struct cluster;
@@ -35,11 +36,28 @@ struct bench {
     int fail_with; /* negative errno of the next write; 0 = it succeeds */
     int puts, removes;
     struct buf stored; /* of the last put */
+    /* Who leads, and the API server that is asked to do things. */
+    bool follows; /* another replica leads */
+    int32_t epoch;
+    uint64_t age_ns;           /* of what is known of pods */
+    uint64_t answered, failed; /* requests */
+    struct bench_ask {
+        enum kube_method method;
+        struct buf path, body; /* terminated */
+        void (*done)(void *ctx, const struct kube_answer *a);
+        void *ctx;
+    } asks[16]; /* [n_asks]; `done` is NULL when it was answered */
+    unsigned n_asks;
+    bool cannot_send;
+    struct buf told; /* Events: reason and note, a line each */
     char *room;
 };
 
 int operator_bench_set_up(void **state); /* *state is the struct bench */
 int operator_bench_tear_down(void **state);
+
+/* Answer the i-th question: status 0 is none, with this code. `body` has ' for ". */
+void answer_ask(struct bench *b, unsigned i, int status, int code, const char *body);
 
 /* One call; done() what it returns. */
 struct answer call_as(struct bench *b, const struct op_caller *caller, enum http_method m,
