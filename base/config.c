@@ -378,6 +378,21 @@ static int check_retry(const struct numawise_config *c, struct err *err)
                : err_set(err, -EINVAL, "extender.retry: \"%s\" is not NAMESPACE/NAME", c->retry.p);
 }
 
+/* Nobody acts where nobody could know whether another one does, too. */
+static int check_act(const struct numawise_config *c, struct err *err)
+{
+    if (c->act != CONFIG_ACT_ENFORCE)
+        return 0;
+    if (c->cluster.p[0])
+        return err_set(err, -EINVAL,
+                       "operator.act: Enforce needs an API server, and source.cluster is a "
+                       "directory");
+    return c->operator_lease.p[0]
+               ? 0
+               : err_set(err, -EINVAL,
+                         "operator.act: Enforce needs operator.lease, so that one replica acts");
+}
+
 int config_check(const struct numawise_config *c, struct err *err)
 {
     if (c->bind && c->cluster.p[0])
@@ -385,7 +400,7 @@ int config_check(const struct numawise_config *c, struct err *err)
                        "extender.bind: needs an API server, and source.cluster is a directory");
     if (c->cluster.p[0] && c->kubeconfig.p[0])
         return err_set(err, -EINVAL, "source.kubeconfig: source.cluster is given, too");
-    if (check_retry(c, err) || check_prometheus(&c->prometheus, err))
+    if (check_act(c, err) || check_retry(c, err) || check_prometheus(&c->prometheus, err))
         return -EINVAL;
     for (int i = 0; i < CONFIG_ROLES; i++) {
         const int rc = check_tls(&c->listeners[i], (enum config_role)i, err);

@@ -571,31 +571,11 @@ static void tell_event(void *ctx, const char *reason, struct str ns, struct str 
     recorder_tell(l->recorder, &event, clock_monotonic_ns());
 }
 
-/* What is set is not done where nobody could know whether another one does it, too. */
-static int check_act(const struct numawise_config *config, struct err *err)
-{
-    if (config->act != CONFIG_ACT_ENFORCE)
-        return 0;
-    if (config->cluster.p[0])
-        return err_set(err, -EINVAL,
-                       "operator.act: Enforce needs an API server: in a cluster directory there is "
-                       "nobody who could end a pod");
-    if (!config->operator_lease.p[0])
-        return err_set(err, -EINVAL,
-                       "operator.act: Enforce needs operator.lease, so that one replica acts");
-    return 0;
-}
-
 void operator_loop_reload(struct operator_loop *l, const struct numawise_config *config)
 {
-    struct err err = {0};
-    const int rc = check_act(config, &err);
-
-    if (!l)
-        return;
-    if (rc)
-        log_line(LOG_LEVEL_ERROR, "operator", "%s: nothing is done", err.text);
-    op_set_acting(l->op, rc == 0 && l->lease.name[0] && config->act == CONFIG_ACT_ENFORCE);
+    /* The lease is what it was at the start. */
+    if (l)
+        op_set_acting(l->op, l->lease.name[0] && config->act == CONFIG_ACT_ENFORCE);
 }
 
 static int open_who(struct operator_loop *l, struct err *err)
@@ -652,7 +632,7 @@ static int open_op(struct operator_loop *l, const struct numawise_config *config
     l->room = malloc(CHECK_ARENA);
     rc = l->room ? op_new(&l->op, &options, err) : err_set(err, -ENOMEM, "no memory");
     if (rc == 0)
-        op_set_acting(l->op, config->act == CONFIG_ACT_ENFORCE);
+        operator_loop_reload(l, config);
     if (rc == 0)
         rc = open_loop(l, err);
     return rc;
@@ -670,8 +650,6 @@ int operator_loop_new(struct operator_loop **out, const struct numawise_config *
     int rc = check_callers(l, config, err);
     if (rc == 0)
         rc = operator_lease_read(&l->lease, config, err);
-    if (rc == 0)
-        rc = check_act(config, err);
     if (rc == 0)
         l->has_lock = pthread_mutex_init(&l->lock, NULL) == 0;
     if (rc == 0)

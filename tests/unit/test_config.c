@@ -345,6 +345,26 @@ static void retry_names_an_object_of_an_api_server(void **state)
                                   "directory");
 }
 
+static void acting_needs_an_api_server_and_a_lease(void **state)
+{
+    struct numawise_config c;
+    struct err err = {0};
+
+    (void)state;
+    config_init(&c);
+    assert_int_equal(c.act, CONFIG_ACT_DRY_RUN);
+    c.act = CONFIG_ACT_ENFORCE;
+    assert_int_equal(config_check(&c, &err), -EINVAL);
+    assert_string_equal(err.text, "operator.act: Enforce needs operator.lease, so that one "
+                                  "replica acts");
+    (void)snprintf(c.operator_lease.p, 8, "a/b");
+    assert_int_equal(config_check(&c, &err), 0);
+    (void)snprintf(c.cluster.p, 8, "dir");
+    assert_int_equal(config_check(&c, &err), -EINVAL);
+    assert_string_equal(err.text, "operator.act: Enforce needs an API server, and source.cluster "
+                                  "is a directory");
+}
+
 /* To renew: NUMAWISE_WRITE_REFERENCE=1 build/tests/unit/test_config */
 static void the_reference_page_is_what_the_table_says(void **state)
 {
@@ -377,6 +397,7 @@ int main(void)
         cmocka_unit_test(durations_and_sizes_are_printed_short),
         cmocka_unit_test(blocks_know_their_nearest_name),
         cmocka_unit_test(two_listeners_cannot_share_an_address),
+        cmocka_unit_test(acting_needs_an_api_server_and_a_lease),
         cmocka_unit_test(a_list_is_texts_with_a_bound),
         cmocka_unit_test(bind_needs_an_api_server),
         cmocka_unit_test(retry_names_an_object_of_an_api_server),

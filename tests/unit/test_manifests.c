@@ -56,15 +56,15 @@ static void no_problem(void *ctx, const char *path, uint32_t line, uint32_t colu
 static int set_up(void **state)
 {
     static const char *const files[] = {
-        "manifests/00-namespace.yaml",        "manifests/agent/00-namespace.yaml",
-        "manifests/admission/admission.yaml", "manifests/admission/rbac.yaml",
-        "manifests/admission/webhooks.yaml",  "manifests/admission/objects.yaml",
-        "manifests/agent/admission.yaml",     "manifests/agent/agent.yaml",
-        "manifests/agent/rbac.yaml",          "manifests/bind/rbac.yaml",
-        "manifests/extender-rbac.yaml",       "manifests/extender.yaml",
-        "manifests/operator-rbac.yaml",       "manifests/operator.yaml",
-        "manifests/preempt/rbac.yaml",        "manifests/retry/rbac.yaml",
-        "kube-scheduler/static-pod.yaml",
+        "manifests/00-namespace.yaml",       "manifests/act/rbac.yaml",
+        "manifests/agent/00-namespace.yaml", "manifests/admission/admission.yaml",
+        "manifests/admission/rbac.yaml",     "manifests/admission/webhooks.yaml",
+        "manifests/admission/objects.yaml",  "manifests/agent/admission.yaml",
+        "manifests/agent/agent.yaml",        "manifests/agent/rbac.yaml",
+        "manifests/bind/rbac.yaml",          "manifests/extender-rbac.yaml",
+        "manifests/extender.yaml",           "manifests/operator-rbac.yaml",
+        "manifests/operator.yaml",           "manifests/preempt/rbac.yaml",
+        "manifests/retry/rbac.yaml",         "kube-scheduler/static-pod.yaml",
     };
     const struct kube_visitor visitor = {keep, no_problem, NULL};
     char path[512];
@@ -204,6 +204,16 @@ static void the_operator_reads_the_same_and_keeps_its_own(void **state)
     assert_false(allows("numawise-operator", "", "pods/eviction", "create"));
 }
 
+/* What ends pods is given apart, and is no more than that. */
+static void acting_adds_evictions_only(void **state)
+{
+    assert_true(allows("numawise-operator-act", "", "pods", "get"));
+    assert_true(allows("numawise-operator-act", "", "pods/eviction", "create"));
+    assert_true(allows("numawise-operator-act", "events.k8s.io", "events", "create"));
+    assert_true(allows("numawise-operator-act", "events.k8s.io", "events", "patch"));
+    assert_int_equal(breadth("numawise-operator-act"), 4);
+}
+
 /* One replica leads; each has a name of its own, by which the other one sends callers to it. */
 static void the_replicas_of_the_operator_know_who_leads(void **state)
 {
@@ -339,6 +349,7 @@ static void every_role_is_bound_to_its_account(void **state)
                                            {"numawise-extender-bind", "numawise-extender"},
                                            {"numawise-extender-preempt", "numawise-extender"},
                                            {"numawise-operator", "numawise-operator"},
+                                           {"numawise-operator-act", "numawise-operator"},
                                            {"numawise-agent", "numawise-agent"},
                                            {"numawise-admission", "numawise-admission"}};
 
@@ -426,6 +437,7 @@ int main(void)
         T(bind_adds_bindings_only_and_preempt_reads_budgets),
         T(retry_touches_its_own_object_and_no_other),
         T(the_operator_reads_the_same_and_keeps_its_own),
+        T(acting_adds_evictions_only),
         T(the_replicas_of_the_operator_know_who_leads),
         T(the_agent_reads_little_and_writes_reports_only),
         T(the_agent_sees_its_host_and_touches_nothing),

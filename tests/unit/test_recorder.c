@@ -54,6 +54,27 @@ static void an_event_is_written_as_the_api_has_it(void **state)
     buf_free(&b);
 }
 
+/* Without a node it is about the pod, in the pod's namespace. */
+static void an_event_can_be_about_a_pod(void **state)
+{
+    struct recorder_event e = event;
+    struct buf b = {0};
+
+    (void)state;
+    e.node = STR("");
+    recorder_encode(&b, &e, STR("host-1"), INT64_C(1795521600123456));
+    json_t *const got = json_loadb(b.p, b.n, JSON_REJECT_DUPLICATES, NULL);
+    const json_t *const meta = json_object_get(got, "metadata");
+    const json_t *const about = json_object_get(got, "regarding");
+    assert_string_equal(json_string_value(json_object_get(meta, "namespace")), "ml");
+    assert_int_equal(strncmp(json_string_value(json_object_get(meta, "name")), "train-0.", 8), 0);
+    assert_string_equal(json_string_value(json_object_get(about, "kind")), "Pod");
+    assert_string_equal(json_string_value(json_object_get(about, "uid")), "u-1");
+    assert_null(json_object_get(got, "related"));
+    json_decref(got);
+    buf_free(&b);
+}
+
 /* Whoever tells it, and whatever pod it was: the same node and reason are one Event. */
 static void the_name_is_that_of_node_and_reason(void **state)
 {
@@ -108,6 +129,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_event_is_written_as_the_api_has_it),
+        cmocka_unit_test(an_event_can_be_about_a_pod),
         cmocka_unit_test(the_name_is_that_of_node_and_reason),
         cmocka_unit_test(a_note_is_cut_between_characters),
     };
