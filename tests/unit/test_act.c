@@ -291,7 +291,7 @@ static void set_policy(struct bench *b, const char *deadlock)
 
 static void add_pod(struct bench *b, int i, const char *uid, const char *more)
 {
-    char text[1024], name[16];
+    char text[1024], name[32];
 
     (void)snprintf(name, sizeof(name), "teller-%d", i);
     (void)snprintf(text, sizeof(text),
@@ -333,7 +333,7 @@ static void begin_unread(struct bench *b)
 {
     sequence = 0;
     for (int i = 0; i < 4; i++) {
-        char uid[8];
+        char uid[16];
 
         (void)snprintf(uid, sizeof(uid), "u-%d", i);
         add_pod(b, i, uid, "");
@@ -724,7 +724,7 @@ static void budgets_are_counted_from_the_reports(void **state)
                    when);
     const size_t n = strlen(text);
     for (int i = 0; i < 2; i++) {
-        char name[16];
+        char name[32];
         (void)snprintf(name, sizeof(name), "deadlock-%d", i);
         char copy[1200] = "";
         (void)snprintf(copy, sizeof(copy), "%s", text);
