@@ -47,15 +47,24 @@ func files(lists ...[]string) []string {
 
 var trials = []trial{
 	{name: "default", values: "", files: files(extenderFiles, agentFiles, lockFiles), lines: service},
-	{name: "everything", values: "operator: {enabled: true}\nadmission: {enabled: true, objects: {enabled: true}}\nconfig: {extender: {bind: true, preempt: true, retry: numawise-system/numawise-retry}}\n" +
+	{name: "everything", values: "operator: {enabled: true}\nadmission: {enabled: true, objects: {enabled: true}}\nconfig: {operator: {act: Enforce}, extender: {bind: true, preempt: true, retry: numawise-system/numawise-retry}}\n" +
 		"kubeScheduler: {ignorable: true}\nconsole: {service: {enabled: true}}\n",
-		files: files(extenderFiles, operatorFiles, admissionFiles, agentFiles, lockFiles, []string{"admission/objects.yaml", "bind/rbac.yaml", "preempt/rbac.yaml", "retry/rbac.yaml"}),
+		files: files(extenderFiles, operatorFiles, admissionFiles, agentFiles, lockFiles, []string{"act/rbac.yaml", "admission/objects.yaml", "bind/rbac.yaml", "preempt/rbac.yaml", "retry/rbac.yaml"}),
 		change: func(all *[]object) {
 			setting(*all, "extender", map[string]any{"sparseScores": true, "bind": true, "preempt": true, "retry": "numawise-system/numawise-retry"})
+			setting(*all, "operator", map[string]any{"act": "Enforce", "lease": "numawise-system/numawise-operator"})
 		}, more: services(4)},
 	{name: "nothing", values: none},
 	{name: "extender", values: none + "extender: {enabled: true}\n", files: extenderFiles, lines: service},
 	{name: "operator", values: none + "operator: {enabled: true}\n", files: operatorFiles},
+	{name: "act", values: none + "operator: {enabled: true}\nconfig: {operator: {act: Enforce}}\n", files: files(operatorFiles, []string{"act/rbac.yaml"}),
+		change: func(all *[]object) {
+			setting(*all, "operator", map[string]any{"act": "Enforce", "lease": "numawise-system/numawise-operator"})
+		}},
+	{name: "dry-run", values: none + "operator: {enabled: true}\nconfig: {operator: {act: DryRun}}\n", files: operatorFiles,
+		change: func(all *[]object) {
+			setting(*all, "operator", map[string]any{"act": "DryRun", "lease": "numawise-system/numawise-operator"})
+		}},
 	{name: "admission", values: none + "admission: {enabled: true}\n", files: admissionFiles},
 	{name: "admission-ca", values: none + "admission: {enabled: true, objects: {enabled: true, failurePolicy: Fail},\n" +
 		"  webhooks: {ca: \"" + ca + "\", annotations: {note: x}, exemptNamespaces: [kube-system, ops]}}\nconfig: {admission: {predict: false}, source: {events: true}}\n",
@@ -119,7 +128,7 @@ func find(all []object, kind, name string) object {
 func setting(all []object, block string, value any) {
 	for _, o := range all {
 		role := strings.TrimPrefix(o.text("metadata", "name"), "numawise-")
-		if o.text("kind") != "ConfigMap" || ((block == "extender" || block == "admission") && role != block) {
+		if o.text("kind") != "ConfigMap" || ((block == "extender" || block == "operator" || block == "admission") && role != block) {
 			continue
 		}
 		var tree map[string]any

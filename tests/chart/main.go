@@ -41,6 +41,7 @@ func main() {
 		s.playCases()
 		s.playRenamed()
 		s.playFault()
+		s.playKustomize()
 		s.playHardened()
 		s.playRefusals()
 		s.playValues()

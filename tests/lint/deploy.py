@@ -10,6 +10,7 @@
 - The packages of deploy/Containerfile: those of deploy/steps.sh to build, and to run those that have
   the libraries the program is linked with. The latter on Debian 12 only, where they have these names.
 - The chart's definitions are those of deploy/crds: the same files, not others like them.
+- Every plain manifest is one that tests/chart holds the chart against.
 """
 import argparse
 import json
@@ -19,7 +20,7 @@ import subprocess
 import sys
 
 # What the chart sets by itself.
-OWN = ("listeners.", "operator.", "source.cluster", "source.kubeconfig")
+OWN = ("listeners.", "operator.lease", "operator.advertise", "source.cluster", "source.kubeconfig")
 # What the chart takes apart, so that it must be whole.
 SHAPES = {"extender.retry": "^([^/]+/[^/]+)?$"}
 # In the image though no library of it is linked: whom the machine trusts, for Prometheus by https.
@@ -156,6 +157,15 @@ def definition_problems(source):
         yield f"{mine} is not deploy/crds"
 
 
+def manifest_problems(source):
+    cases = (source / "tests/chart/cases.go").read_text()
+    top = source / "deploy/manifests"
+    for file in sorted(top.rglob("*.yaml")):
+        name = str(file.relative_to(top))
+        if name not in ("00-namespace.yaml", "kustomization.yaml") and f'"{name}"' not in cases:
+            yield f"{file}: the chart has to have it, too, and tests/chart/cases.go to say so"
+
+
 def main():
     flags = argparse.ArgumentParser(usage=__doc__)
     flags.add_argument("source", type=pathlib.Path)
@@ -163,7 +173,7 @@ def main():
     flags.add_argument("--write", action="store_true")
     args = flags.parse_args()
     problems = [*schema_problems(args.source, args.write), *version_problems(args.source),
-                *package_problems(args.source, args.program), *definition_problems(args.source)]
+                *package_problems(args.source, args.program), *definition_problems(args.source), *manifest_problems(args.source)]
     for problem in problems:
         print(problem)
     sys.exit(1 if problems else 0)

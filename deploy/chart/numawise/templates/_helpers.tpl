@@ -154,7 +154,7 @@ The files that numawise reads. Settings are shared; what another role alone read
     "clientCAFile" "/etc/numawise/tls/ca.crt" "allowedNames" .Values.extender.tls.allowedNames -}}
 {{- $listeners := dict "extender" (dict "address" "0.0.0.0:8443" "tls" $tls) "operator" (dict "address" "off")
     "console" (dict "address" "0.0.0.0:8789") -}}
-{{- include "numawise.config" (dict "settings" (omit (include "numawise.settings" . | fromYaml) "admission") "listeners" $listeners) -}}
+{{- include "numawise.config" (dict "settings" (omit (include "numawise.settings" . | fromYaml) "admission" "operator") "listeners" $listeners) -}}
 {{- end -}}
 
 {{- define "numawise.operator.config" -}}
@@ -171,13 +171,13 @@ The files that numawise reads. Settings are shared; what another role alone read
 {{- $listeners := dict "extender" (dict "address" "off") "operator" (dict "address" "off")
     "admission" (dict "address" "0.0.0.0:8443" "tls" $tls) "console" (dict "address" "0.0.0.0:8789") -}}
 {{- /* events of nodes are the extender's */ -}}
-{{- include "numawise.config" (dict "settings" (omit (include "numawise.settings" . | fromYaml) "extender")
+{{- include "numawise.config" (dict "settings" (omit (include "numawise.settings" . | fromYaml) "extender" "operator")
     "listeners" $listeners "source" (dict "events" false)) -}}
 {{- end -}}
 
 {{/* Beside kube-scheduler, on its host: the listeners are on loopback. */}}
 {{- define "numawise.host.config" -}}
-{{- $settings := omit (include "numawise.settings" . | fromYaml) "admission" -}}
+{{- $settings := omit (include "numawise.settings" . | fromYaml) "admission" "operator" -}}
 {{- $source := merge (dict "kubeconfig" "/etc/kubernetes/numawise.conf") (get $settings "source" | default dict) -}}
 {{- include "numawise.config" (dict "settings" (set $settings "source" $source)
     "listeners" (dict "operator" (dict "address" "off"))) -}}
