@@ -51,7 +51,11 @@ struct group {
     uint32_t n, first;        /* how many, and the first row */
 };
 
-enum { GROUPS = SCORE_REASONS, TOLD = 4 };
+enum {
+    GROUPS = SCORE_REASONS,
+    TOLD = 4,
+    AROUND = 36, /* bytes of "numawise: ", ", others" and " (where it passes)" */
+};
 
 static bool is_unknown(const struct group *g)
 {
@@ -100,7 +104,7 @@ static void add_clauses(struct buf *out, struct str message, size_t room)
     const size_t from = out->n;
     bool is_cut = false;
 
-    while (message.n && !is_cut) {
+    while (message.n) {
         const char *const end = memmem(message.p, message.n, "; ", 2);
         struct str clause = {message.p, end ? (size_t)(end - message.p) : message.n};
         const char *const held = memmem(clause.p, clause.n, ", held by ", 10);
@@ -108,8 +112,9 @@ static void add_clauses(struct buf *out, struct str message, size_t room)
         message = end ? (struct str){end + 2, message.n - clause.n - 2} : (struct str){0};
         if (held)
             clause.n = (size_t)(held - clause.p);
-        is_cut = out->n - from + clause.n + 9 > room; /* " (", "; ", "; ...", ")" */
-        if (!is_cut)
+        if (out->n - from + clause.n + 9 > room) /* " (", "; ", "; ...", ")" */
+            is_cut = true;
+        else
             buf_printf(out, "%s%.*s", out->n == from ? " (" : "; ", STR_ARG(clause));
     }
     if (out->n > from)
@@ -154,7 +159,7 @@ static int add_groups(struct buf *out, const struct report *r, const struct grou
         add_name(&names, &groups[i], i == 0);
         known += !is_unknown(&groups[i]);
     }
-    size_t room = ADM_WARNING_BYTES - 48; /* who says it, the rest of others, and who passes */
+    size_t room = ADM_WARNING_BYTES - AROUND;
     room -= out->n + names.n < room ? out->n + names.n : room;
     for (uint32_t i = 0; rc == 0 && i < told; i++) {
         CLEANUP(buf_free) struct buf why = {0};
@@ -164,7 +169,8 @@ static int add_groups(struct buf *out, const struct report *r, const struct grou
         if (i >= known)
             continue;
         rc = say_why(&why, r, &groups[i], a);
-        add_clauses(out, buf_view(&why), room / (known - i));
+        /* most of what is left goes to the more frequent reason */
+        add_clauses(out, buf_view(&why), i + 1 == known ? room : room * 2 / 3);
         room -= out->n - named;
         out->failed |= why.failed;
     }

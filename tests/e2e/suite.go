@@ -92,6 +92,7 @@ func (s *suite) run(self, source string) {
 		{"control: the same pod, and a kube-scheduler without numawise", s.playControl},
 		{"our CustomResourceDefinitions in the API server", s.playDefinitions},
 		{"who may use a LockPolicy", s.playLockUse},
+		{"the admission webhook", s.playAdmission},
 		{"the end", s.playEnd},
 	} {
 		fmt.Printf("\n%s\n", scenario.title)
