@@ -408,6 +408,23 @@ static void a_node_of_which_nothing_is_known_is_told_apart(void **state)
            "passes)\n");
 }
 
+/* Without a topology policy the kubelet of n3 takes what its CPUs in sum do not have. */
+static void reasons_share_the_line(void **state)
+{
+    struct world *const w = *state;
+
+    deliver(&w->sink, SOURCE_NODE, "Node", "", "n3", NODE("n3"));
+    deliver(&w->sink, SOURCE_NRT, "NodeResourceTopology", "", "n3",
+            "{'metadata':{'name':'n3'},'attributes':[{'name':'topologyManagerPolicy','value':"
+            "'none'}," ATTRIBUTE("cpu-manager-policy", "none") "],'zones':[" ZONE(
+                "0", "0-3", "0-3", "4") "," ZONE("1", "4-7", "4-7", "4") "]}");
+    add_node(w);
+    expect(w, POD("7"),
+           "! numawise: none of 2 nodes admits this pod, and none would if it were empty: no room "
+           "in sum on 1 (cpu needs 7, free 6 of 6), TopologyAffinityError on 1 (zone 0: cpu needs "
+           "7, free 1 of 3; ...)\n");
+}
+
 static void who_would_not_read_it_is_not_told(void **state)
 {
     struct world *const w = *state;
@@ -547,6 +564,7 @@ int main(void)
         TEST(a_report_is_judged_by_our_attributes),
         TEST(room_is_foretold_as_explain_would),
         TEST(a_node_of_which_nothing_is_known_is_told_apart),
+        TEST(reasons_share_the_line),
         TEST(who_would_not_read_it_is_not_told),
         TEST(a_workload_is_told_when_its_template_changes),
         TEST(predictions_take_a_share_of_the_time),
