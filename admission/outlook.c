@@ -104,12 +104,13 @@ static void add_clauses(struct buf *out, struct str message, size_t room)
     const size_t from = out->n;
     bool is_cut = false;
 
-    while (message.n) {
+    while (message.p && message.n) {
         const char *const end = memmem(message.p, message.n, "; ", 2);
         struct str clause = {message.p, end ? (size_t)(end - message.p) : message.n};
         const char *const held = memmem(clause.p, clause.n, ", held by ", 10);
 
-        message = end ? (struct str){end + 2, message.n - clause.n - 2} : (struct str){0};
+        message = end ? (struct str){end + 2, message.n - clause.n - 2}
+                      : (struct str){message.p + message.n, 0};
         if (held)
             clause.n = (size_t)(held - clause.p);
         if (out->n - from + clause.n + 9 > room) /* " (", "; ", "; ...", ")" */
