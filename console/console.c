@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "base/metric.h"
 #include "cluster/cluster.h"
+#include "console/page.h"
 #include "console/process.h"
 #include "console/query.h"
 #include "decide/ring.h"
@@ -169,4 +170,5 @@ void console_routes(struct console *c, struct http_route out[CONSOLE_ROUTES])
     out[2] = (struct http_route){"/v1/mispredictions", reads, false, mispredictions, c};
     out[3] = (struct http_route){"/metrics", reads, false, metrics, c};
     out[4] = (struct http_route){"/version", reads, false, version, c};
+    console_page_routes(out + 5);
 }

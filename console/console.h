@@ -9,6 +9,7 @@
 #include <stddef.h>
 
 #include "base/attr.h"
+#include "console/page.h"
 #include "net/http.h"
 
 struct buf;
@@ -16,7 +17,7 @@ struct cluster;
 struct err;
 struct ring;
 
-enum { CONSOLE_ROUTES = 5, CONSOLE_METRICS = 8 };
+enum { CONSOLE_ROUTES = 5 + CONSOLE_PAGE_ROUTES, CONSOLE_METRICS = 8 };
 
 /* Somebody who has metrics to tell: whole families in the Prometheus text format, any thread. */
 struct console_metrics {

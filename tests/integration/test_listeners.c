@@ -201,8 +201,8 @@ static int ask(uint16_t port, const char *target, const char *host)
  */
 static void a_page_by_a_name_of_its_own_reads_nothing_of_the_console(void **state)
 {
-    static const char *const targets[] = {"/v1/decisions", "/v1/mispredictions", "/metrics",
-                                          "/version"};
+    static const char *const targets[] = {
+        "/v1/decisions", "/v1/mispredictions", "/metrics", "/version", "/", "/page.js"};
     static const struct {
         const char *host;
         int status;
@@ -226,6 +226,40 @@ static void a_page_by_a_name_of_its_own_reads_nothing_of_the_console(void **stat
     }
     assert_int_equal(ask(server.console, "/v1/decisions/01J9", "evil.example"), 403);
     assert_int_equal(ask(server.console, "/v1/decisions/01J9", "localhost"), 404);
+}
+
+/* Nothing is loaded from elsewhere, run from within a text, or shown in somebody's frame. */
+static void the_page_is_files_of_the_program(void **state)
+{
+    static const struct {
+        const char *target, *type, *has;
+    } files[] = {
+        {"/", "text/html", "<script src=\"page.js\" defer></script>"},
+        {"/page.css", "text/css", "prefers-color-scheme"},
+        {"/page.js", "text/javascript", "\"use strict\""},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+        const int fd = test_connect(server.console);
+        struct test_reply reply;
+        char type[64];
+
+        (void)snprintf(type, sizeof(type), "Content-Type: %s; charset=utf-8\r\n", files[i].type);
+        assert_true(test_send(fd, "GET", files[i].target, STR("")));
+        assert_true(test_receive(fd, &reply));
+        assert_int_equal(reply.status, 200);
+        assert_non_null(strstr(reply.head.p, type));
+        assert_non_null(strstr(reply.head.p, "Content-Security-Policy: default-src 'none'; "));
+        assert_non_null(strstr(reply.head.p, "X-Content-Type-Options: nosniff\r\n"));
+        assert_non_null(strstr(reply.body.p, files[i].has));
+        assert_null(strstr(reply.body.p, "http://"));
+        assert_null(strstr(reply.body.p, "innerHTML"));
+        test_reply_done(&reply);
+        (void)close(fd);
+    }
+    assert_int_equal(test_get(server.console, "/index.html", NULL), 404);
+    assert_int_equal(test_get(server.extender, "/", NULL), 404);
 }
 
 /* `limits.target`, to the byte. */
@@ -284,6 +318,7 @@ int main(void)
         cmocka_unit_test(every_family_is_documented_and_every_documented_one_is_there),
         cmocka_unit_test(the_process_tells_of_itself),
         cmocka_unit_test(the_version_is_json_with_a_commit),
+        cmocka_unit_test(the_page_is_files_of_the_program),
         cmocka_unit_test(a_longer_target_is_taken_where_the_configuration_says_so),
         cmocka_unit_test(what_the_directory_has_is_counted),
         cmocka_unit_test(a_page_by_a_name_of_its_own_reads_nothing_of_the_console),
