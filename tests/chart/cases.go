@@ -26,6 +26,10 @@ type trial struct {
 	more   func(more []object) error // about what no plain file has: Services and ServiceMonitors of the console
 }
 
+// All that can be on.
+const everything = "operator: {enabled: true}\nadmission: {enabled: true, objects: {enabled: true}}\nconfig: {operator: {act: Enforce}, extender: {bind: true, preempt: true, retry: numawise-system/numawise-retry}}\n" +
+	"kubeScheduler: {ignorable: true}\nconsole: {service: {enabled: true}}\n"
+
 const none = "extender: {enabled: false}\noperator: {enabled: false}\nadmission: {enabled: false}\nagent: {enabled: false}\nlocks: {admission: {enabled: false}}\n---\n"
 
 var (
@@ -47,8 +51,7 @@ func files(lists ...[]string) []string {
 
 var trials = []trial{
 	{name: "default", values: "", files: files(extenderFiles, agentFiles, lockFiles), lines: service},
-	{name: "everything", values: "operator: {enabled: true}\nadmission: {enabled: true, objects: {enabled: true}}\nconfig: {operator: {act: Enforce}, extender: {bind: true, preempt: true, retry: numawise-system/numawise-retry}}\n" +
-		"kubeScheduler: {ignorable: true}\nconsole: {service: {enabled: true}}\n",
+	{name: "everything", values: everything,
 		files: files(extenderFiles, operatorFiles, admissionFiles, agentFiles, lockFiles, []string{"act/rbac.yaml", "admission/objects.yaml", "bind/rbac.yaml", "preempt/rbac.yaml", "retry/rbac.yaml"}),
 		change: func(all *[]object) {
 			setting(*all, "extender", map[string]any{"sparseScores": true, "bind": true, "preempt": true, "retry": "numawise-system/numawise-retry"})

@@ -20,6 +20,7 @@ type suite struct {
 	numawise string // the program
 	out      string // what is rendered is written here, for tests/e2e
 	chart    *chart.Chart
+	lenient  bool // as Helm is: what is not there is empty
 
 	passed, failed int
 }
@@ -45,6 +46,8 @@ func main() {
 		s.playHardened()
 		s.playRefusals()
 		s.playValues()
+		s.playTakenAway()
+		s.playLines()
 		s.playPackage()
 		s.playNotes()
 	}

@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"helm.sh/helm/v3/pkg/chartutil"
@@ -161,6 +162,89 @@ func shown(path string, schema, values map[string]any) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// playTakenAway: null, which in Helm takes a default away, is refused where the chart needs the value,
+// and everything still renders where it does not.
+func (s *suite) playTakenAway() {
+	var schema map[string]any
+	if err := json.Unmarshal(s.chart.Schema, &schema); err != nil {
+		s.check("the schema", err)
+		return
+	}
+	s.lenient = true
+	defer func() { s.lenient = false }()
+	n, err := s.takeAway(nil, schema, schema["definitions"].(map[string]any), s.chart.Values)
+	if err == nil && n < 100 {
+		err = fmt.Errorf("only %d", n)
+	}
+	s.check(fmt.Sprintf("each of %d values can be taken away, or is said to be missing", n), err)
+}
+
+// takeAway tries each property of `schema` that has a default, and those below it.
+func (s *suite) takeAway(path []string, schema, definitions, defaults map[string]any) (int, error) {
+	properties, _ := schema["properties"].(map[string]any)
+	required, _ := schema["required"].([]any)
+	var errs []error
+	n := 0
+	for key, sub := range properties {
+		value, there := defaults[key]
+		if !there {
+			continue
+		}
+		n++
+		at := append(slices.Clone(path), key)
+		// all that can be on is on
+		_, _, err := s.render(shipped, everything+"---\n"+strings.Join(at, ": {")+": null"+strings.Repeat("}", len(path)))
+		needed := slices.Contains(required, any(key))
+		switch {
+		case needed && (err == nil || !strings.Contains(err.Error(), "missing property '"+key+"'")):
+			errs = append(errs, fmt.Errorf("%s is needed: %w", strings.Join(at, "."), err))
+		case !needed && err != nil:
+			errs = append(errs, fmt.Errorf("%s: %w", strings.Join(at, "."), err))
+		}
+		below := sub.(map[string]any)
+		if ref, ok := below["$ref"].(string); ok {
+			below = definitions[strings.TrimPrefix(ref, "#/definitions/")].(map[string]any)
+		}
+		if tree, ok := value.(map[string]any); ok && key != "config" {
+			m, err := s.takeAway(at, below, definitions, tree)
+			n += m
+			errs = append(errs, err)
+		}
+	}
+	return n, errors.Join(errs...)
+}
+
+// playLines: kube-scheduler's lines are as the values say, and so is the Service they lead to.
+func (s *suite) playLines() {
+	got, _, err := s.render(shipped, none+`
+extender: {enabled: true, service: {clusterIP: 10.96.0.77, annotations: {note: x}}}
+kubeScheduler:
+  {url: "https://10.96.0.77:8443/scheduler", weight: 2, httpTimeout: 1s, ignorable: false, nodeCacheCapable: false, percentageOfNodesToScore: 40,
+   tls: {caFile: /a, certFile: /b, keyFile: /c}}
+`)
+	if err == nil {
+		service := find(got, "Service", "numawise")
+		if service.text("spec", "clusterIP") != "10.96.0.77" || service.text("metadata", "annotations", "note") != "x" {
+			err = fmt.Errorf("%v", service)
+		}
+		lines, e := decode([]byte(find(got, "ConfigMap", "numawise-kube-scheduler").text("data", "config.yaml")))
+		want, e2 := load(filepath.Join(s.deploy, "kube-scheduler", "service.yaml"))
+		if err = errors.Join(err, e, e2); err == nil {
+			want[0]["percentageOfNodesToScore"] = 40.0
+			extender := want[0]["extenders"].([]any)[0].(map[string]any)
+			for key, value := range map[string]any{"urlPrefix": "https://10.96.0.77:8443/scheduler", "weight": 2.0, "httpTimeout": "1s",
+				"ignorable": false, "nodeCacheCapable": false} {
+				extender[key] = value
+			}
+			extender["tlsConfig"] = map[string]any{"serverName": "numawise.numawise-system.svc", "caFile": "/a", "certFile": "/b", "keyFile": "/c"}
+			if d := difference("", map[string]any(want[0]), map[string]any(lines[0])); d != "" {
+				err = errors.New(d)
+			}
+		}
+	}
+	s.check("kube-scheduler's lines are as the values say", err)
 }
 
 // playPackage: the archive that Helm makes has the definitions of deploy/crds in it, as files.

@@ -52,7 +52,7 @@ func (s *suite) render(r release, values string) ([]object, string, error) {
 		if err := sigsyaml.UnmarshalStrict([]byte(document), &over); err != nil {
 			return nil, "", err
 		}
-		own = chartutil.CoalesceTables(over, own)
+		overlay(own, over)
 	}
 	if err := chartutil.ProcessDependenciesWithMerge(s.chart, own); err != nil {
 		return nil, "", err
@@ -63,7 +63,7 @@ func (s *suite) render(r release, values string) ([]object, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	files, err := engine.Engine{Strict: true}.Render(s.chart, all)
+	files, err := engine.Engine{Strict: !s.lenient}.Render(s.chart, all)
 	if err != nil {
 		return nil, "", err
 	}
@@ -81,6 +81,19 @@ func (s *suite) render(r release, values string) ([]object, string, error) {
 		objects = append(objects, found...)
 	}
 	return objects, notes, nil
+}
+
+// overlay puts values over others, as another -f does: a null stays, and takes the default away.
+func overlay(own, over map[string]any) {
+	for key, value := range over {
+		tree, isTree := value.(map[string]any)
+		under, isUnder := own[key].(map[string]any)
+		if isTree && isUnder {
+			overlay(under, tree)
+		} else {
+			own[key] = value
+		}
+	}
 }
 
 // decode reads documents; a key that is there twice is an error.
