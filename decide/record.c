@@ -111,6 +111,17 @@ static void sort_by_place(struct survey *s)
     }
 }
 
+/* A reference to each one's view is taken soon: they lie anywhere in memory. */
+static void fetch_chosen(const struct survey *s, const struct decision *d)
+{
+    for (uint32_t k = 0; k < s->n && d->snapshot; k++) {
+        const uint32_t position = d->rows[s->at[k]].position;
+
+        if (position != DECIDE_NO_NODE)
+            __builtin_prefetch(cluster_snapshot_node_block(d->snapshot, position), 1);
+    }
+}
+
 static void take_survey(struct survey *s, const struct decision *d, const struct str *names)
 {
     uint32_t samples[SCORE_REASONS], n_samples = 0, seen = 1u << SCORE_REASON_NONE;
@@ -135,6 +146,7 @@ static void take_survey(struct survey *s, const struct decision *d, const struct
     memcpy(&s->at[s->n_best], samples, n_samples * sizeof(samples[0]));
     s->n = s->n_best + n_samples;
     sort_by_place(s);
+    fetch_chosen(s, d);
 }
 
 /* A record under way. */
@@ -359,10 +371,15 @@ static bool is_cell_of(const struct decide_row *row, uint32_t cell)
            record_cell(row->position, (enum score_reason)row->reason, row->score) == cell;
 }
 
-/* Is the decision about cells of the record? Write: their scores become those of the decision. */
-static bool walk(struct record *r, const struct report *report, bool write)
+/*
+ * Is the decision about cells of the record? Write: their scores become those of the decision.
+ * `*out_changes` otherwise: does any?
+ */
+static bool walk(struct record *r, const struct report *report, bool write, bool *out_changes)
 {
     uint32_t at = 0;
+
+    *out_changes = report->decision->decides;
 
     for (uint32_t i = 0; i < report->decision->n; i++, at++) {
         const struct decide_row *const row = &report->decision->rows[i];
@@ -379,6 +396,7 @@ static bool walk(struct record *r, const struct report *report, bool write)
             atomic_store(&r->decided, at + 1);
         if (as_before)
             continue;
+        *out_changes = true;
         if (write)
             r->cells[at] = record_cell(record_cell_place(r->cells[at]),
                                        (enum score_reason)row->reason, row->score);
@@ -389,10 +407,13 @@ static bool walk(struct record *r, const struct report *report, bool write)
 bool record_join(struct record *r, const struct record_input *in)
 {
     const struct decision *const d = in->report->decision;
+    bool changes;
 
-    if (d->pass != r->pass || d->n_held > 0 || r->n_held > 0 || !walk(r, in->report, false))
+    if (d->pass != r->pass || d->n_held > 0 || r->n_held > 0 ||
+        !walk(r, in->report, false, &changes))
         return false;
-    (void)walk(r, in->report, true);
+    if (changes)
+        (void)walk(r, in->report, true, &changes);
     r->verbs |= in->verb;
     return true;
 }
