@@ -17,7 +17,7 @@
 #include "kube/problem.h"
 
 /* Names of kinds are used by others, too: a Job of batch has a template, one of Volcano many. */
-static bool has_pods(const struct kube_admission *ask)
+static bool has_pods(struct str group, struct str kind)
 {
     static const char *const kinds[][2] = {
         {"", "Pod"},           {"", "PodTemplate"},    {"apps", "Deployment"},
@@ -26,7 +26,7 @@ static bool has_pods(const struct kube_admission *ask)
     };
 
     for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
-        if (str_is(ask->group, kinds[i][0]) && str_is(ask->kind, kinds[i][1]))
+        if (str_is(group, kinds[i][0]) && str_is(kind, kinds[i][1]))
             return true;
     return false;
 }
@@ -38,26 +38,60 @@ static bool is_of_the_object(struct str subresource)
            str_is(subresource, "resize");
 }
 
-static bool is_leaving(const struct kube_admission *ask)
-{
-    const struct str metadata = kube_json_find(ask->object, STR("metadata"));
-    struct str key, value;
-
-    for (size_t at = 0; kube_json_step(metadata, &at, &key, &value);)
-        if (str_is(key, "\"deletionTimestamp\"") && !str_is(value, "null"))
-            return true;
-    return false;
-}
-
 /* A member of the object as it stands; empty: there is none. */
 static struct str member(struct str object, const char *quoted)
 {
     struct str key, value;
 
-    for (size_t at = 0; kube_json_step(object, &at, &key, &value);)
+    for (size_t at = 0; object.n && kube_json_step(object, &at, &key, &value);)
         if (str_is(key, quoted))
             return value;
     return (struct str){0};
+}
+
+static bool is_leaving(const struct kube_admission *ask)
+{
+    const struct str since = member(member(ask->object, "\"metadata\""), "\"deletionTimestamp\"");
+
+    return since.n && !str_is(since, "null");
+}
+
+/* --- who made it --- */
+
+enum maker {
+    MAKER_NOBODY,   /* somebody sends it himself */
+    MAKER_WORKLOAD, /* the controller of a workload that is looked at itself */
+    MAKER_OTHER,    /* the controller of something that is not */
+};
+
+static struct str unquoted(struct str json)
+{
+    return json.n >= 2 ? (struct str){json.p + 1, json.n - 2} : (struct str){0};
+}
+
+/* The group of "apps/v1"; empty: of "v1". */
+static struct str group_of(struct str api_version)
+{
+    struct str version = api_version;
+    const struct str group = str_cut(&version, '/');
+
+    return version.n ? group : (struct str){0};
+}
+
+/* By its controller, among its owners. */
+static enum maker maker_of(struct str object)
+{
+    const struct str owners = member(member(object, "\"metadata\""), "\"ownerReferences\"");
+    struct str key, owner;
+
+    for (size_t at = 0; owners.n && kube_json_step(owners, &at, &key, &owner);) {
+        const struct str api = unquoted(member(owner, "\"apiVersion\""));
+        const struct str kind = unquoted(member(owner, "\"kind\""));
+
+        if (str_is(member(owner, "\"controller\""), "true"))
+            return has_pods(group_of(api), kind) ? MAKER_WORKLOAD : MAKER_OTHER;
+    }
+    return MAKER_NOBODY;
 }
 
 /* --- pods and templates --- */
@@ -68,7 +102,8 @@ struct pods {
     const struct adm_world *world;
     struct adm_findings *findings;
     struct score_pod pod, old;
-    bool has_old;                    /* an object was there, and it was understood */
+    bool has_old; /* an object was there, and it was understood */
+    enum maker maker;
     const struct score_rules *rules; /* NULL: the cluster has not been read */
 };
 
@@ -85,6 +120,15 @@ static bool is_old(const struct pods *p, const struct pod_hint *hint)
 static bool is_ours(const struct pod_hint *hint)
 {
     return !str_is(hint->key, KUBE_HINT_INGRESS) && !str_is(hint->key, KUBE_HINT_EGRESS);
+}
+
+/*
+ * Of a workload that was let in, or was there before anybody asked, the pods are let in, too: it
+ * would stand still, and whoever could mend it would not hear of it.
+ */
+static bool is_refused_for(const struct pods *p, const struct pod_hint *hint)
+{
+    return is_ours(hint) && !is_old(p, hint) && p->maker != MAKER_WORKLOAD;
 }
 
 /* A hint that parses, and names what there is not. */
@@ -112,7 +156,7 @@ static int check_hint(const struct pods *p, const struct pod_hint *hint)
         return -ENOMEM;
     if (rc == 0)
         check_names(p, hint);
-    else if (rc == -EINVAL && is_ours(hint) && !is_old(p, hint))
+    else if (rc == -EINVAL && is_refused_for(p, hint))
         adm_refuse(p->findings, buf_view(&field), why.text);
     else
         adm_warn(p->findings, "%.*s: %s", STR_ARG(buf_view(&field)), why.text);
@@ -141,7 +185,7 @@ static bool is_worth_a_look(const struct pods *p)
     const struct score_pod *const pod = &p->pod;
 
     return p->world->snapshot && p->world->foresight && p->findings->n_causes == 0 &&
-           (!pod_is_plain(pod) || pod->n_hints) && pod->owner == 0 && pod->node.n == 0 &&
+           (!pod_is_plain(pod) || pod->n_hints) && p->maker == MAKER_NOBODY && pod->node.n == 0 &&
            is_new_to_nodes(p);
 }
 
@@ -199,6 +243,7 @@ static int look_at_pods(struct adm_review *out, struct pods *p, struct arena *a,
         return 0;
     if (ask->ns.n)
         p->pod.ns = ask->ns;
+    p->maker = maker_of(ask->object);
     if (ask->old_object.n)
         p->has_old = kube_pod_decode(&p->old, ask->old_object, a, &why) == 0;
     rc = lay_down_rules(p, a);
@@ -302,7 +347,7 @@ int adm_look_at(struct adm_review *out, struct adm_findings *findings,
     *out = (struct adm_review){.looked_at = false};
     if (ask->operation == KUBE_OPERATION_OTHER || ask->object.n == 0 || is_leaving(ask))
         return 0;
-    if (!has_pods(ask))
+    if (!has_pods(ask->group, ask->kind))
         return look_at_others(out, findings, ask, a, err);
     return is_of_the_object(ask->subresource) ? look_at_pods(out, &pods, a, err) : 0;
 }

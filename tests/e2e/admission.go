@@ -71,7 +71,7 @@ func (s *suite) playAdmission(ctx context.Context) {
 		return
 	}
 	s.check("a hint that does not parse is refused: of a pod, a Deployment, a CronJob, each with its field", w.refuses(ctx))
-	s.check("a good pod is let in, in silence; who says nothing to numawise and needs no zone is not asked about", w.letsPass(ctx))
+	s.check("a good pod is let in, in silence; who says nothing to numawise and needs no zone is not asked about, nor is a pod of a workload", w.letsPass(ctx))
 	s.check("a pod from before is labelled and let go, though its hint does not parse; a new value of it is refused", w.leavesOld(ctx))
 	s.check("a pod that explain places nowhere is stored, and its creator is warned; so is that of a Deployment, not when it is scaled", w.warns(ctx))
 	s.check("an object of our own is refused for what a laxer definition lets through", w.guardsObjects(ctx))
@@ -239,7 +239,11 @@ func (w *webhook) patch(ctx context.Context, name, metadata string) error {
 func (w *webhook) letsPass(ctx context.Context) error {
 	plain := hinted("plain", 1, nil)
 	plain.Spec.Containers[0].Resources = v1.ResourceRequirements{}
+	// Of a ReplicaSet that was there before the webhook.
+	made, yes := hinted("made", 1, map[string]string{numaPolicy: "one"}), true
+	made.OwnerReferences = []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "ReplicaSet", Name: "old", UID: "u", Controller: &yes}}
 	return errors.Join(
+		w.asks(0, func() error { return w.create(ctx, made) }),
 		w.asks(1, func() error { return w.create(ctx, hinted("good", 1, map[string]string{numaPolicy: "single"})) }),
 		w.asks(1, func() error { return w.create(ctx, hinted("guaranteed", 1, nil)) }),
 		w.asks(0, func() error { return w.create(ctx, plain) }),

@@ -235,6 +235,25 @@ static void what_was_stored_before_stays(void **state)
     expect_ask(*state, ask, HINTED(HINT("numa-policy", "two")), old, "");
 }
 
+#define OWNED(api, kind, hints)                                                                    \
+    "{'metadata':{'ownerReferences':[{'apiVersion':'v1','kind':'Node','name':'n'},{'apiVersion':"  \
+    "'" api "','kind':'" kind "','name':'o','controller':true}],'annotations':{" hints             \
+    "}},'spec':{}}"
+
+/* The pods of what was let in come in; those of what nobody looks at are looked at themselves. */
+static void a_workload_that_is_there_does_not_stand_still(void **state)
+{
+    static const char why[] = AT("numa-policy") "not single, closest or span<=N\n";
+    static const char warned[] = "! numawise: " AT("numa-policy") "not single, closest or "
+                                                                  "span<=N\n";
+
+    expect(*state, OWNED("apps/v1", "ReplicaSet", HINT("numa-policy", "one")), warned);
+    expect(*state, OWNED("batch/v1", "Job", HINT("numa-policy", "one")), warned);
+    expect(*state, OWNED("kubeflow.org/v1", "MPIJob", HINT("numa-policy", "one")), why);
+    expect(*state, OWNED("batch.volcano.sh/v1", "Job", HINT("numa-policy", "one")), why);
+    expect(*state, OWNED("v1", "ReplicationController", HINT("numa-policy", "one")), why);
+}
+
 static void templates_are_pods_where_the_kind_is_kubernetes_own(void **state)
 {
     static const struct {
@@ -432,7 +451,7 @@ static void who_would_not_read_it_is_not_told(void **state)
 
     add_node(w);
     expect(w,
-           "{'metadata':{'name':'x','ownerReferences':[{'kind':'ReplicaSet','name':'r',"
+           "{'metadata':{'name':'x','ownerReferences':[{'kind':'Sheet','name':'r',"
            "'controller':true}]}," NEEDS("4") "}",
            "");
     expect(w,
@@ -556,6 +575,7 @@ int main(void)
         TEST(what_is_not_ours_to_refuse_is_warned_of),
         TEST(who_is_left_alone_hears_nothing),
         TEST(what_was_stored_before_stays),
+        TEST(a_workload_that_is_there_does_not_stand_still),
         TEST(templates_are_pods_where_the_kind_is_kubernetes_own),
         TEST(of_subresources_those_count_that_change_containers),
         TEST(names_that_there_are_not_are_warned_of),
