@@ -10,8 +10,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
+	certificates "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
 	monitoring "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
 	sigsyaml "sigs.k8s.io/yaml"
 )
@@ -114,6 +116,8 @@ var trials = []trial{
 	{name: "console", values: none + "extender: {enabled: true}\nconsole: {service: {enabled: true}}\n", files: extenderFiles, lines: service, more: services(1)},
 	{name: "monitors", values: "admission: {enabled: true}\noperator: {enabled: true}\nserviceMonitor: {enabled: true, labels: {release: prometheus}}\n",
 		files: files(extenderFiles, operatorFiles, admissionFiles, agentFiles, lockFiles), lines: service, more: monitors},
+	{name: "certificates", values: "operator: {enabled: true}\nadmission: {enabled: true}\ncertManager: {enabled: true, issuerRef: {name: numawise}}\n",
+		files: files(extenderFiles, operatorFiles, admissionFiles, agentFiles, lockFiles), lines: service, more: certified, change: injected},
 	{name: "extras", values: extras, files: files(extenderFiles, operatorFiles, admissionFiles, agentFiles), lines: service, change: withExtras},
 }
 
@@ -302,7 +306,7 @@ func (s *suite) try(t trial) error {
 		switch {
 		case o.key() == "v1 ConfigMap numawise-system/numawise-kube-scheduler":
 			host = o
-		case o.text("kind") == "ServiceMonitor", strings.HasSuffix(o.text("metadata", "name"), "-console"), strings.HasSuffix(o.text("metadata", "name"), "-metrics"):
+		case o.text("kind") == "ServiceMonitor", o.text("kind") == "Certificate", strings.HasSuffix(o.text("metadata", "name"), "-console"), strings.HasSuffix(o.text("metadata", "name"), "-metrics"):
 			more = append(more, o)
 		default:
 			left = append(left, o)
@@ -367,7 +371,7 @@ func (s *suite) settled(name string, all []object) error {
 func (s *suite) keep(name string, all []object) error {
 	var known []object
 	for _, o := range all {
-		if o.text("apiVersion") != "monitoring.coreos.com/v1" {
+		if api := o.text("apiVersion"); api != "monitoring.coreos.com/v1" && api != "cert-manager.io/v1" {
 			known = append(known, o)
 		}
 	}
@@ -441,6 +445,44 @@ func monitors(all []object) error {
 	}
 	if n != 4 {
 		return fmt.Errorf("%d ServiceMonitors", n)
+	}
+	return nil
+}
+
+func injected(all *[]object) {
+	find(*all, "ValidatingWebhookConfiguration", "numawise")["metadata"].(map[string]any)["annotations"] =
+		map[string]any{"cert-manager.io/inject-ca-from": "numawise-system/numawise-admission"}
+}
+
+// certified: the Certificates are such as cert-manager defines, for the Secrets that pods mount and the
+// names of the Services in front of them; kube-scheduler's has the name that the extender lets in.
+func certified(all []object) error {
+	want := map[string]string{"numawise-extender-tls": "numawise.numawise-system.svc",
+		"numawise-operator-tls":       "numawise-operator.numawise-system.svc *.numawise-operator-replicas.numawise-system.svc",
+		"numawise-admission-tls":      "numawise-admission.numawise-system.svc",
+		"numawise-kube-scheduler-tls": "system:kube-scheduler"}
+	for _, o := range all {
+		text, err := json.Marshal(o)
+		if err != nil {
+			return err
+		}
+		var c certificates.Certificate
+		if err := sigsyaml.UnmarshalStrict(text, &c); err != nil {
+			return fmt.Errorf("%s: %w", o.key(), err)
+		}
+		usage := certificates.UsageServerAuth
+		if c.Spec.CommonName != "" {
+			usage = certificates.UsageClientAuth
+		}
+		if got := strings.TrimSpace(c.Spec.CommonName + strings.Join(c.Spec.DNSNames, " ")); got != want[c.Spec.SecretName] || c.Namespace != "numawise-system" ||
+			!slices.Equal(c.Spec.Usages, []certificates.KeyUsage{certificates.UsageDigitalSignature, usage}) ||
+			c.Spec.IssuerRef.Name != "numawise" || c.Spec.IssuerRef.Kind != "Issuer" {
+			return fmt.Errorf("%s", text)
+		}
+		delete(want, c.Spec.SecretName)
+	}
+	if len(want) > 0 {
+		return fmt.Errorf("no Certificate for %v", want)
 	}
 	return nil
 }

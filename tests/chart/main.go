@@ -45,6 +45,7 @@ func main() {
 		s.playKustomize()
 		s.playHardened()
 		s.playRefusals()
+		s.playUnsigned()
 		s.playValues()
 		s.playTakenAway()
 		s.playLines()

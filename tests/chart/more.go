@@ -134,6 +134,17 @@ func (s *suite) playRefusals() {
 	}
 }
 
+// playUnsigned: without an issuer there are no certificates, and it says so.
+func (s *suite) playUnsigned() {
+	_, _, err := s.render(shipped, "certManager: {enabled: true}")
+	if err == nil || !strings.Contains(err.Error(), "certManager.issuerRef.name: who signs?") {
+		err = fmt.Errorf("rendered, or refused by another word: %w", err)
+	} else {
+		err = nil
+	}
+	s.check("certificates that nobody signs are refused", err)
+}
+
 // playValues: values.yaml names everything that the schema lets through, so that it can be read there.
 func (s *suite) playValues() {
 	var schema map[string]any
