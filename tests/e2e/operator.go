@@ -31,8 +31,9 @@ const (
 // operator is numawise with the operator alone, over the API server, with the rights that are shipped.
 type operator struct {
 	*process
-	l  *live
-	at *url.URL
+	l    *live
+	at   *url.URL
+	port int
 }
 
 // grantOperator makes its user, and gives it what is shipped.
@@ -46,16 +47,24 @@ func (l *live) grantOperator(ctx context.Context) error {
 	return errors.Join(err, err2)
 }
 
-// startOperator starts a replica.
+// startOperator starts a replica that does nothing to anybody.
 func (l *live) startOperator(name string) (*operator, error) {
+	return l.startOperatorThat(name, "DryRun")
+}
+
+// configureOperator writes its configuration, also of one that runs.
+func (l *live) configureOperator(name string, port int, act string) error {
+	return writeFile(filepath.Join(l.work, name+".yaml"), fmt.Appendf(nil, "apiVersion: numawise.config.gokore.io/v1alpha1\nkind: NumawiseConfiguration\n"+
+		"operator: {lease: numawise-system/numawise-operator, advertise: 'http://127.0.0.1:%d', act: %s}\n", port, act))
+}
+
+func (l *live) startOperatorThat(name, act string) (*operator, error) {
 	kubeconfig, file, config := filepath.Join(l.work, name+".kubeconfig"), filepath.Join(l.work, name+".json"), filepath.Join(l.work, name+".yaml")
 	port, err := freePort()
 	if err != nil {
 		return nil, err
 	}
-	text := fmt.Sprintf("apiVersion: numawise.config.gokore.io/v1alpha1\nkind: NumawiseConfiguration\n"+
-		"operator: {lease: numawise-system/numawise-operator, advertise: 'http://127.0.0.1:%d'}\n", port)
-	if err := errors.Join(writeFile(kubeconfig, []byte(l.cp.kubeconfig("operator"))), writeFile(config, []byte(text))); err != nil {
+	if err := errors.Join(writeFile(kubeconfig, []byte(l.cp.kubeconfig("operator"))), l.configureOperator(name, port, act)); err != nil {
 		return nil, err
 	}
 	p, err := l.ps.start("numawise "+name, filepath.Join(l.work, name+".log"), l.binary, "serve", "--kubeconfig", kubeconfig, "--config", config,
@@ -71,7 +80,7 @@ func (l *live) startOperator(name string) (*operator, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := &operator{process: p, l: l}
+	o := &operator{process: p, l: l, port: port}
 	if o.at, err = url.Parse(addresses.Operator); err != nil {
 		return nil, err
 	}
@@ -190,6 +199,7 @@ func (l *live) playOperator(ctx context.Context) {
 	l.playRoles(ctx, o)
 	l.playStatuses(ctx, o, teller)
 	l.playReplicas(ctx, o, teller)
+	l.playActs(ctx)
 	l.check("the namespaces go", errors.Join(l.removeNamespace(ctx, "bank"), l.removeNamespace(ctx, "evil")))
 }
 
