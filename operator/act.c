@@ -11,6 +11,7 @@
 #include "base/err.h"
 #include "kube/api.h"
 #include "kube/emit.h"
+#include "kube/fields.h"
 #include "kube/scan.h"
 
 static const uint64_t ms_ns = 1000000;
@@ -198,8 +199,11 @@ void act_record_read(struct act_record *out, struct str status)
                 read_record(&s, &r);
         }
     }
-    if (scan_end(&s, &err) == 0 && r.outcome != ACT_NOTHING)
-        *out = r;
+    if (scan_end(&s, &err) || r.outcome == ACT_NOTHING)
+        return;
+    if (!fields_is_subdomain(str_of(r.pod)))
+        r.pod[0] = 0;
+    *out = r;
 }
 
 void act_end(struct act_record *r, enum act_outcome outcome, const char *reason, int64_t now_us,

@@ -123,7 +123,10 @@ struct act_record {
 };
 
 void act_record_put(struct emit *e, const struct act_record *r);
-/* Of a stored status; ACT_NOTHING where there is none, or it is not understood. */
+/*
+ * Of a stored status; ACT_NOTHING where there is none, or it is not understood. What is no name of
+ * a pod is left out of it, for it becomes part of a path; then nothing more is done for its report.
+ */
 void act_record_read(struct act_record *out, struct str status);
 
 /* It ends: why, and when it may be tried again (0 = by the next look). */

@@ -387,6 +387,7 @@ static void take_call(struct op *op, struct op_case *k, const struct kube_answer
     /* 409: it is another pod, or the same one has changed. Else the server may still do it. */
     (void)snprintf(r->reason, sizeof(r->reason), "%s", a->status == 409 ? "Changed" : "NoAnswer");
     doubt(k, now_ns, a->status == 409 ? 0 : ACT_DOUBT_MS);
+    change(k);
 }
 
 static void take_check(struct op *op, struct op_case *k, const struct kube_answer *a,
@@ -533,7 +534,7 @@ static void settle(struct op *op, struct op_case *k, uint64_t now_ns)
 {
     struct err err;
 
-    if (!door_of(op)->send || op->acts.busy)
+    if (!door_of(op)->send || op->acts.busy || !k->act.record.pod[0])
         return;
     k->act.attempt = ++op->acts.serial;
     k->act.record.reason[0] = 0;

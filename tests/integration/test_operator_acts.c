@@ -371,6 +371,21 @@ static void what_nobody_answers_is_found_out(void **state)
     assert_int_equal(atomic_load(&w.evictions), 1);
 }
 
+/* The call hangs until nobody waits for it any more; the pod is there, so it was not ended. */
+static void a_call_that_hangs_is_looked_into(void **state)
+{
+    static const enum answer answers[] = {TAKEN};
+
+    (void)state;
+    run("Enforce", answers);
+    fake_api_fault(w.api, FAKE_HANG, POD "/eviction", FAKE_BOTH, 1, 0, 0);
+    UNTIL("\"outcome\":\"Intended\"", "\"reason\":\"NoAnswer\"");
+    assert_int_equal(atomic_load(&w.evictions), 0);
+    atomic_store(&w.gone, true); /* it was done after all */
+    UNTIL("\"outcome\":\"Evicted\"", "\"reason\":\"FoundGone\"");
+    assert_int_equal(atomic_load(&w.evictions), 0);
+}
+
 /* The switch, while the API server refuses: from then on nothing is asked. */
 static void it_is_turned_off_by_a_changed_file(void **state)
 {
@@ -398,6 +413,7 @@ int main(void)
         T(a_conflict_ends_it),
         T(an_absent_pod_ends_it),
         T(what_nobody_answers_is_found_out),
+        T(a_call_that_hangs_is_looked_into),
         T(it_is_turned_off_by_a_changed_file),
     };
 #undef T

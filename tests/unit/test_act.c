@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/err.h"
@@ -131,6 +132,28 @@ static void a_record_is_read_as_it_was_written(void **state)
     assert_int_equal(got.attempts, 3);
     assert_int_equal(got.epoch, 7);
     buf_free(&text);
+}
+
+/* It becomes part of a path: of a name that is none nothing is asked. */
+static void what_is_no_name_of_a_pod_is_left_out(void **state)
+{
+    static const char *const names[] = {"../../secrets/s", "a/eviction", "A", "a?b",
+                                        "a%2fb",           "..",         ""};
+    char text[512];
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        struct act_record r;
+
+        memset(text, 0, sizeof(text));
+        const int n =
+            snprintf(text, sizeof(text) - 64,
+                     "{\"act\":{\"outcome\":\"Intended\",\"pod\":\"%s\",\"uid\":\"u\"}}", names[i]);
+        act_record_read(&r, (struct str){text, (size_t)n});
+        assert_int_equal(r.outcome, ACT_INTENDED);
+        assert_string_equal(r.pod, "");
+        assert_string_equal(r.uid, "u");
+    }
 }
 
 static void what_is_no_record_is_nothing(void **state)
@@ -706,6 +729,40 @@ static void an_intention_that_is_found_is_not_repeated(void **state)
     assert_int_equal(b->n_asks, 2);
 }
 
+/* Somebody has written an intention about what is no pod: nothing is asked, and nothing is done. */
+static void a_forged_intention_leads_nowhere(void **state)
+{
+    struct bench *const b = *state;
+
+    begin(b);
+    op_set_acting(b->op, false);
+    go_on(b, 33);
+    struct answer a = call(b, HTTP_GET, "/v1/deadlocks/bank", "");
+    json_t *const report = json_incref(json_array_get(json_object_get(a.json, "items"), 0));
+    json_object_set_new(json_object_get(report, "status"), "act",
+                        json_pack("{s:s,s:s,s:s,s:i}", "outcome", "Intended", "pod",
+                                  "../../secrets/s", "uid", "u-0", "attempts", 1));
+    char *const text = json_dumps(report, JSON_COMPACT), room[8192] = "";
+    const size_t n = strlen(text);
+
+    assert_true(n + 64 < sizeof(room));
+    memcpy(room, text, n);
+    const struct source_delta delta = {
+        .kind = SOURCE_DEADLOCK,
+        .ns = STR("bank"),
+        .name =
+            str_of(json_string_value(json_object_get(json_object_get(report, "metadata"), "name"))),
+        .resource_version = STR("9999"),
+        .json = {room, n}};
+    assert_int_equal(op_delta(b->op, &delta, NULL), 0);
+    op_set_acting(b->op, true);
+    go_on(b, 200);
+    assert_int_equal(b->n_asks, 0);
+    json_decref(report);
+    free(text);
+    done(&a);
+}
+
 /* What was done is read from the reports, whoever has done it. */
 static void budgets_are_counted_from_the_reports(void **state)
 {
@@ -762,6 +819,7 @@ int main(void)
         cmocka_unit_test(every_guard_holds_by_itself),
         cmocka_unit_test(a_claim_stays_fresh_for_longer),
         cmocka_unit_test(a_record_is_read_as_it_was_written),
+        cmocka_unit_test(what_is_no_name_of_a_pod_is_left_out),
         cmocka_unit_test(what_is_no_record_is_nothing),
         cmocka_unit_test(answers_mean_what_the_api_says),
         cmocka_unit_test(a_failure_that_comes_as_a_success_is_one),
@@ -777,6 +835,7 @@ int main(void)
         B(a_pod_that_is_still_there_was_not_ended),
         B(a_conflict_is_looked_into),
         B(an_intention_that_is_found_is_not_repeated),
+        B(a_forged_intention_leads_nowhere),
         B(budgets_are_counted_from_the_reports),
         B(without_reports_that_were_read_nothing_is_done),
     };
