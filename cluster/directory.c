@@ -286,15 +286,6 @@ static void note(struct directory *d, const struct inotify_event *e)
     }
 }
 
-static bool any_waits(const struct directory *d)
-{
-    bool any = d->rescan;
-
-    for (size_t i = 0; !any && i < d->index.n_files; i++)
-        any = d->index.files[i]->dirty;
-    return any;
-}
-
 static void on_readable(evutil_socket_t fd, short what, void *ctx)
 {
     struct directory *const d = ctx;
@@ -310,7 +301,7 @@ static void on_readable(evutil_socket_t fd, short what, void *ctx)
             at += (ssize_t)sizeof(*e) + e->len;
         }
     }
-    if (any_waits(d))
+    if (d->rescan || d->index.n_dirty > 0)
         schedule(d);
 }
 

@@ -234,6 +234,13 @@ void index_tell_at(struct index *x, const struct index_file *f, const char *plac
     index_tell(x, full, text);
 }
 
+/* The file is to be read. */
+static void mark(struct index *x, struct index_file *f)
+{
+    x->n_dirty += !f->dirty;
+    f->dirty = true;
+}
+
 /* After files came and went: who counts now, and must its file be read again for its text? */
 static void settle_object(struct index *x, struct index_object *o)
 {
@@ -255,7 +262,7 @@ static void settle_object(struct index *x, struct index_object *o)
     else if (o->delivered && o->delivered_hash == w->hash)
         o->from = w->file;
     else
-        w->file->dirty = true;
+        mark(x, w->file);
 }
 
 /* --- files --- */
@@ -269,7 +276,6 @@ static struct index_file *new_file(const char *path)
         return NULL;
     }
     f->is_override = strncmp(path, "numawise/", strlen("numawise/")) == 0;
-    f->dirty = true;
     return f;
 }
 
@@ -305,18 +311,20 @@ int index_compare(struct index *x, const struct walk_found *found, size_t n)
         return -ENOMEM;
     for (size_t i = 0; i < n; i++) {
         while (at < before && strcmp(x->files[at]->path, found[i].path) < 0)
-            x->files[at++]->dirty = true; /* gone */
+            mark(x, x->files[at++]); /* gone */
         if (at < before && strcmp(x->files[at]->path, found[i].path) == 0) {
-            x->files[at]->dirty = x->files[at]->dirty || is_changed(x->files[at], &found[i].stamp);
+            if (is_changed(x->files[at], &found[i].stamp))
+                mark(x, x->files[at]);
             at++;
             continue;
         }
         if (!(x->files[x->n_files] = new_file(found[i].path)))
             return -ENOMEM;
+        mark(x, x->files[x->n_files]);
         x->n_files++; /* behind the sorted part, until the end */
     }
     while (at < before)
-        x->files[at++]->dirty = true;
+        mark(x, x->files[at++]);
     if (x->n_files > before)
         qsort(x->files, x->n_files, sizeof(struct index_file *), cmp_paths);
     return 0;
@@ -331,7 +339,7 @@ int index_touch(struct index *x, const char *path)
         const int cmp = strcmp(x->files[mid]->path, path);
 
         if (cmp == 0) {
-            x->files[mid]->dirty = true;
+            mark(x, x->files[mid]);
             return 0;
         }
         low = cmp < 0 ? mid + 1 : low;
@@ -346,6 +354,7 @@ int index_touch(struct index *x, const char *path)
     memmove(&x->files[low + 1], &x->files[low], (x->n_files - low) * sizeof(struct index_file *));
     x->files[low] = f;
     x->n_files++;
+    mark(x, f);
     return 0;
 }
 
@@ -355,14 +364,16 @@ static bool read_dirty(struct index *x)
     bool any = false;
 
     for (int pass = 0; pass < 2; pass++) {
-        for (size_t i = 0; i < x->n_files; i++) {
+        for (size_t i = 0; i < x->n_files && x->n_dirty > 0; i++) {
             struct index_file *const f = x->files[i];
 
             if (!f->dirty || f->is_override != (pass == 0))
                 continue;
             f->dirty = false;
+            x->n_dirty--;
             any = true;
             index_read(x, f);
+            x->any_gone = x->any_gone || f->gone;
         }
     }
     return any;
@@ -379,15 +390,18 @@ static void settle_touched(struct index *x)
 
 static void drop_gone(struct index *x)
 {
-    size_t n = 0;
+    size_t n = 0, left = 0;
 
-    for (size_t i = 0; i < x->n_files; i++) {
-        if (x->files[i]->gone && !x->files[i]->dirty)
+    for (size_t i = 0; x->any_gone && i < x->n_files; i++) {
+        if (x->files[i]->gone && !x->files[i]->dirty) {
             free_file(x->files[i]);
-        else
-            x->files[n++] = x->files[i];
+            continue;
+        }
+        left += x->files[i]->gone;
+        x->files[n++] = x->files[i];
     }
-    x->n_files = n;
+    x->n_files = x->any_gone ? n : x->n_files;
+    x->any_gone = left > 0;
 }
 
 void index_update(struct index *x)

@@ -65,6 +65,8 @@ struct index {
     uint64_t key[2];
     struct index_file **files; /* [n_files] by byte order of the path */
     size_t n_files, files_room;
+    size_t n_dirty;                /* of the files */
+    bool any_gone;                 /* of the files; false: none is */
     struct index_object **buckets; /* [mask + 1] */
     size_t mask, n_objects;
     struct index_object *touched;
