@@ -10,11 +10,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/err.h"
 #include "kube/api.h"
 #include "kube/emit.h"
 #include "operator/act.h"
 #include "operator/operator.h"
+#include "operator/parts.h"
 #include "tests/support/operator_bench.h"
 
 #define S INT64_C(1000000)
@@ -763,6 +765,143 @@ static void a_forged_intention_leads_nowhere(void **state)
     done(&a);
 }
 
+/* Room for what is asked next. */
+static void forget_asks(struct bench *b)
+{
+    for (unsigned i = 0; i < b->n_asks; i++) {
+        assert_null(b->asks[i].done);
+        buf_free(&b->asks[i].path);
+        buf_free(&b->asks[i].body);
+    }
+    b->n_asks = 0;
+}
+
+static void it_is_given_up_after_ten_attempts(void **state)
+{
+    struct bench *const b = *state;
+
+    begin(b);
+    for (int i = 0; i < 10; i++) {
+        for (int s = 0; s < 400 && b->n_asks == 0; s++)
+            go_on(b, 1);
+        answer_ask(b, 0, 200, 0, SEEN);
+        answer_ask(b, 1, 429, -EAGAIN, "{}");
+        forget_asks(b);
+    }
+    go_on(b, 1800);
+    assert_int_equal(b->n_asks, 0);
+    assert_string_equal(act_of(b, "outcome"), "Refused");
+}
+
+static void without_a_lease_nothing_is_done(void **state)
+{
+    struct bench *const b = *state;
+
+    begin(b);
+    b->op->options.leads = NULL;
+    go_on(b, 60);
+    assert_int_equal(b->n_asks, 0);
+    assert_string_equal(suppressed(b, "reason"), "NoLease");
+}
+
+static void it_is_another_pod_by_now(void **state)
+{
+    struct bench *const b = *state;
+
+    begin(b);
+    go_on(b, 33);
+    replace_pod(b);
+    answer_ask(b, 0, 200, 0, SEEN);
+    go_on(b, 1);
+    assert_int_equal(b->n_asks, 1);
+    assert_string_equal(act_of(b, "message"), "it is another pod by now");
+}
+
+/* The report of an act that was done, `ago_s` before the bench began. */
+static void tell_act(struct bench *b, const char *ns, const char *name, const char *uid, int ago_s)
+{
+    char text[1200] = "", when[40];
+
+    clock_format_rfc3339(when, b->now_us - ago_s * S);
+    const int n = snprintf(
+        text, sizeof(text) - 64,
+        "{\"apiVersion\":\"orchestration.gokore.io/v1beta1\",\"kind\":\"DeadlockReport\","
+        "\"metadata\":{\"name\":\"%s\",\"namespace\":\"%s\",\"uid\":\"u\"},\"spec\":{\"source\":"
+        "\"Observed\",\"signature\":\"1\",\"cycle\":[]},\"status\":{\"act\":{\"outcome\":"
+        "\"Evicted\","
+        "\"pod\":\"p\",\"uid\":\"%s\",\"node\":\"n9\",\"owner\":\"77\",\"attempts\":1,"
+        "\"intendedAt\":"
+        "\"%s\"}}}",
+        name, ns, uid, when);
+    const struct source_delta delta = {
+        .kind = SOURCE_DEADLOCK, .ns = str_of(ns), .name = str_of(name), .json = {text, (size_t)n}};
+    assert_int_equal(op_delta(b->op, &delta, NULL), 0);
+}
+
+static void thirty_acts_in_an_hour_are_enough(void **state)
+{
+    struct bench *const b = *state;
+
+    begin(b);
+    for (int i = 0; i < 30; i++) {
+        char ns[16], uid[16];
+
+        (void)snprintf(ns, sizeof(ns), "other-%d", i);
+        (void)snprintf(uid, sizeof(uid), "x-%d", i);
+        tell_act(b, ns, "deadlock-1", uid, 60);
+    }
+    go_on(b, 60);
+    assert_int_equal(b->n_asks, 0);
+    assert_string_equal(suppressed(b, "reason"), "GlobalBudget");
+    go_on(b, 3540);
+    assert_int_equal(b->n_asks, 1);
+}
+
+/* teller-0 and teller-1 wait for each other. */
+static void go_on_both(struct bench *b, int seconds)
+{
+    char body[1024];
+
+    for (int i = 0; i < seconds; i++) {
+        sequence++;
+        for (int p = 0; p < 2; p++) {
+            (void)snprintf(body, sizeof(body),
+                           "{'reporter':{'namespace':'bank','pod':'teller-%d','container':'main',"
+                           "'epoch':1},'sequence':%d,'nowNs':%llu,"
+                           "'held':[{'class':'row','instance':'%d','thread':7,'sinceNs':10,"
+                           "'scope':'shared'}],"
+                           "'waiting':[{'class':'row','instance':'%d','thread':7,'sinceNs':20,"
+                           "'scope':'shared'}]}",
+                           p, sequence, (unsigned long long)b->now_ns, p, 1 - p);
+            succeeds(b, HTTP_POST, "/v1/lock-reports", body, 202);
+        }
+        for (int k = 0; k < 4; k++) {
+            b->now_ns += 250000000;
+            b->now_us += 250000;
+            op_tick(b->op, b->now_ns, b->now_us);
+        }
+    }
+}
+
+/* Of two pods one alone ends: while one of them ends, or was acted on, the other one stays. */
+static void what_becomes_of_one_is_awaited(void **state)
+{
+    struct bench *const b = *state;
+
+    (void)state;
+    begin(b);
+    tell_act(b, "bank", "deadlock-1", "u-1", 7200); /* no budget counts that any more */
+    go_on_both(b, 60);
+    assert_int_equal(b->n_asks, 0);
+    tell_act(b, "bank", "deadlock-1", "u-77", 7200);
+    add_pod(b, 1, "u-1", ",'deletionTimestamp':'2026-09-21T00:00:00Z'");
+    go_on_both(b, 10);
+    assert_int_equal(b->n_asks, 0);
+    add_pod(b, 1, "u-1", "");
+    go_on_both(b, 10);
+    assert_int_equal(b->n_asks, 1);
+}
+
 /* What was done is read from the reports, whoever has done it. */
 static void budgets_are_counted_from_the_reports(void **state)
 {
@@ -835,6 +974,11 @@ int main(void)
         B(a_pod_that_is_still_there_was_not_ended),
         B(a_conflict_is_looked_into),
         B(an_intention_that_is_found_is_not_repeated),
+        B(it_is_given_up_after_ten_attempts),
+        B(without_a_lease_nothing_is_done),
+        B(it_is_another_pod_by_now),
+        B(thirty_acts_in_an_hour_are_enough),
+        B(what_becomes_of_one_is_awaited),
         B(a_forged_intention_leads_nowhere),
         B(budgets_are_counted_from_the_reports),
         B(without_reports_that_were_read_nothing_is_done),
