@@ -80,7 +80,8 @@ void kube_deadlock_reference(struct buf *out)
              "\n"
              "`" KUBE_DEADLOCK_API
              "`, namespaced, short name `ndl`: evidence of a deadlock; its status says whether "
-             "it is confirmed, and what is planned. numawise writes them, see [locks]"
+             "it is confirmed, what is planned, and in `act` what was done. numawise writes them, "
+             "see [locks]"
              "(../locks.md); the schema with its rules: `deploy/crds/deadlockreports.yaml`.\n"
              "\n"
              "This page is printed from the table in `kube/deadlock.c`; a test fails when "
