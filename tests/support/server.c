@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -49,6 +50,7 @@ static pid_t spawn(const char *const *args, const char *out, const char *err)
     assert_true(pid >= 0);
     if (pid)
         return pid;
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that fails leaves nothing behind */
     redirect(out, STDOUT_FILENO);
     redirect(err, STDERR_FILENO);
     /* exec takes char *const *, though it changes nothing. */
