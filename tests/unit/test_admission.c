@@ -47,7 +47,7 @@ static void the_review_of_kubernetes_own_tests_is_read(void **state)
     struct kube_admission ask;
     struct buf b = {0};
     struct arena a;
-    char room[ROOM];
+    static _Alignas(16) char room[ROOM];
 
     arena_init(&a, room, sizeof(room));
     assert_int_equal(
@@ -118,7 +118,7 @@ static void what_is_no_review_is_answered_with_the_field(void **state)
 static void a_review_survives_every_arena_size(void **state)
 {
     static const char json[] = REQUEST(",'name':'n','namespace':'ns','operation':'CREATE'");
-    _Alignas(16) char room[512];
+    static _Alignas(16) char room[512];
     bool fits = false;
 
     for (size_t n = 0; n <= sizeof(room); n++) {
