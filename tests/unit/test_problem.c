@@ -64,7 +64,7 @@ static void a_kind_of_our_own_is_decoded_strictly_and_leaves_no_trace(void **sta
 {
     static const char json[] = "{\"metadata\":{\"name\":\"p\"},\"spec\":{\"numas\":{}}}";
     char *const text = test_padded(str_of(json), '}');
-    _Alignas(16) char room[8192];
+    static _Alignas(16) char room[8192];
     struct arena a;
     struct err err;
     const struct str api = STR("orchestration.gokore.io/v1beta1"), kind = STR("ConcurrencyPolicy");
