@@ -392,7 +392,9 @@ static void drop_gone(struct index *x)
 {
     size_t n = 0, left = 0;
 
-    for (size_t i = 0; x->any_gone && i < x->n_files; i++) {
+    if (!x->any_gone)
+        return;
+    for (size_t i = 0; i < x->n_files; i++) {
         if (x->files[i]->gone && !x->files[i]->dirty) {
             free_file(x->files[i]);
             continue;
@@ -400,7 +402,7 @@ static void drop_gone(struct index *x)
         left += x->files[i]->gone;
         x->files[n++] = x->files[i];
     }
-    x->n_files = x->any_gone ? n : x->n_files;
+    x->n_files = n;
     x->any_gone = left > 0;
 }
 

@@ -180,6 +180,9 @@ static void fill(struct roster *r, const struct str *names, uint32_t *at, char *
     at[r->n] = used;
 }
 
+/* So that four guesses, 16 bytes, lie in one line of the cache. */
+enum { HEAD = (sizeof(struct roster) + 15) / 16 * 16 };
+
 struct roster *roster_new(const uint64_t key[2], const struct str *names, uint32_t n)
 {
     static _Atomic uint64_t serials;
@@ -189,8 +192,7 @@ struct roster *roster_new(const uint64_t key[2], const struct str *names, uint32
         slots *= 2;
     for (uint32_t i = 0; i < n; i++)
         text += names[i].n;
-    const size_t before_guesses =
-        (sizeof(struct roster) + 15) / 16 * 16 + slots * sizeof(struct roster_slot);
+    const size_t before_guesses = HEAD + slots * sizeof(struct roster_slot);
     const size_t before_at = before_guesses + slots * sizeof(uint32_t);
     const size_t before_text = before_at + ((size_t)n + 1) * sizeof(uint32_t);
     struct roster *const r =
@@ -205,7 +207,7 @@ struct roster *roster_new(const uint64_t key[2], const struct str *names, uint32
     r->serial = atomic_fetch_add(&serials, 1) + 1;
     r->key[0] = key[0];
     r->key[1] = key[1];
-    r->slots = (struct roster_slot *)(void *)((char *)r + (sizeof(struct roster) + 15) / 16 * 16);
+    r->slots = (struct roster_slot *)(void *)((char *)r + HEAD);
     r->guesses = (uint32_t *)(void *)((char *)r + before_guesses);
     r->at = at;
     r->names = (const char *)r + before_text;

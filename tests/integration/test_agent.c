@@ -209,7 +209,6 @@ static int set_up(void **state)
     static const struct fake_api_options plain;
     struct bench *const b = calloc(1, sizeof(*b));
     const char *const tmp = getenv("TMPDIR");
-    struct buf text = {0};
 
     (void)pthread_mutex_init(&b->store.lock, NULL);
     b->store.node_uid = "node-uid";
@@ -222,12 +221,7 @@ static int set_up(void **state)
     assert_non_null(mkdtemp(b->work));
     make_kubelet(b);
     (void)snprintf(b->kubeconfig, sizeof(b->kubeconfig), "%.400s/kubeconfig", b->work);
-    buf_printf(&text,
-               "current-context: a\ncontexts: [{name: a, context: {cluster: c}}]\n"
-               "clusters: [{name: c, cluster: {server: '%s'}}]\n",
-               fake_api_url(b->api));
-    test_write(b->kubeconfig, buf_view(&text));
-    buf_free(&text);
+    fake_api_write_kubeconfig(b->api, b->kubeconfig);
     *state = b;
     return 0;
 }

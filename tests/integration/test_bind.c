@@ -218,12 +218,7 @@ static void start_with(const char *extender)
                    (int)getpid());
     (void)snprintf(w.config, sizeof(w.config), "%s/numawise-bind-%d.yaml", tmp ? tmp : "/tmp",
                    (int)getpid());
-    buf_printf(&text,
-               "current-context: a\ncontexts: [{name: a, context: {cluster: c}}]\n"
-               "clusters: [{name: c, cluster: {server: '%s'}}]\n",
-               fake_api_url(w.api));
-    test_write(w.kubeconfig, buf_view(&text));
-    buf_free(&text);
+    fake_api_write_kubeconfig(w.api, w.kubeconfig);
     buf_printf(&text, HEAD "extender: {%s}\nlimits: {bindTimeout: %dms}\n", extender, BIND_MS);
     test_write(w.config, buf_view(&text));
     buf_free(&text);

@@ -80,17 +80,11 @@ static void put_example(struct bench *b)
 
 static void write_kubeconfig(struct bench *b)
 {
-    struct buf text = {0};
     const char *const tmp = getenv("TMPDIR");
 
     (void)snprintf(b->kubeconfig, sizeof(b->kubeconfig), "%s/numawise-live-%d", tmp ? tmp : "/tmp",
                    (int)getpid());
-    buf_printf(&text,
-               "current-context: a\ncontexts: [{name: a, context: {cluster: c}}]\n"
-               "clusters: [{name: c, cluster: {server: '%s'}}]\n",
-               fake_api_url(b->api));
-    test_write(b->kubeconfig, buf_view(&text));
-    buf_free(&text);
+    fake_api_write_kubeconfig(b->api, b->kubeconfig);
 }
 
 static int setup(void **state)

@@ -156,7 +156,6 @@ static void start_api(void)
 {
     static const struct fake_api_options options = {.bookmark_ms = 200};
     const char *const tmp = getenv("TMPDIR");
-    struct buf text = {0};
 
     w.api = fake_api_new(&options);
     struct history *const h = fake_api_lock(w.api);
@@ -172,12 +171,7 @@ static void start_api(void)
     put_pod("evil", "evil-1");
     (void)snprintf(w.kubeconfig, sizeof(w.kubeconfig), "%s/numawise-access-%d", tmp ? tmp : "/tmp",
                    (int)getpid());
-    buf_printf(&text,
-               "current-context: a\ncontexts: [{name: a, context: {cluster: c}}]\n"
-               "clusters: [{name: c, cluster: {server: '%s'}}]\n",
-               fake_api_url(w.api));
-    test_write(w.kubeconfig, buf_view(&text));
-    buf_free(&text);
+    fake_api_write_kubeconfig(w.api, w.kubeconfig);
 }
 
 static int start(void **state)

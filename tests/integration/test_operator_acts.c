@@ -114,18 +114,6 @@ static int serve(void *ctx, const char *method, const char *target, struct str b
     return fake_store_handle(ctx, method, target, body, out);
 }
 
-static void put(unsigned kind, const char *ns, const char *name, const char *text)
-{
-    struct history *const h = fake_api_lock(w.api);
-    char *const copy = strdup(text);
-
-    for (char *p = copy; *p; p++)
-        *p = *p == '\'' ? '"' : *p;
-    (void)history_put_text(h, kind, ns, name, str_of(copy));
-    fake_api_unlock(w.api);
-    free(copy);
-}
-
 static void put_tellers(void)
 {
     for (int i = 0; i < 4; i++) {
@@ -140,7 +128,7 @@ static void put_tellers(void)
             "'nodeName':'cpu-1','containers':[{'name':'main'}]},'status':{'phase':'Running',"
             "'conditions':[{'type':'Ready','status':'True'}]}}",
             name, i);
-        put(PODS, "bank", name, text);
+        fake_store_put_text(w.api, PODS, "bank", name, text);
     }
 }
 
@@ -164,7 +152,6 @@ static int start(void **state)
 {
     static const struct fake_api_options options = {.bookmark_ms = 200};
     const char *const tmp = getenv("TMPDIR");
-    struct buf text = {0};
 
     (void)state;
     atomic_store(&w.evictions, 0);
@@ -179,18 +166,14 @@ static int start(void **state)
     fake_api_unlock(w.api);
     fake_api_handle(w.api, serve, w.api);
     put_tellers();
-    put(POLICIES, "", "p",
+    fake_store_put_text(
+        w.api, POLICIES, "", "p",
         "{'apiVersion':'" OURS "','kind':'ConcurrencyPolicy','metadata':{'name':'p'},'spec':{"
         "'deadlock':{'thresholdSeconds':1,'strategy':'EvictPod','mode':'Enforce'}}}");
     (void)snprintf(w.kubeconfig, sizeof(w.kubeconfig), "%s/numawise-acts-%d", tmp ? tmp : "/tmp",
                    (int)getpid());
     (void)snprintf(w.config, sizeof(w.config), "%s.config", w.kubeconfig);
-    buf_printf(&text,
-               "current-context: a\ncontexts: [{name: a, context: {cluster: c}}]\n"
-               "clusters: [{name: c, cluster: {server: '%s'}}]\n",
-               fake_api_url(w.api));
-    test_write(w.kubeconfig, buf_view(&text));
-    buf_free(&text);
+    fake_api_write_kubeconfig(w.api, w.kubeconfig);
     return 0;
 }
 
@@ -278,30 +261,11 @@ static void report_until(const char *const *texts)
     }
 }
 
-/* Until the page has this line. */
-static void await_figure(const char *line)
-{
-    const uint64_t limit = clock_monotonic_ns() + PATIENCE_MS * UINT64_C(1000000);
-    struct buf page = {0};
-
-    for (;;) {
-        assert_int_equal(test_get(w.server.console, "/metrics", &page), 200);
-        buf_add(&page, "", 1);
-        const bool found = strstr(page.p, line);
-
-        if (!found && clock_monotonic_ns() > limit)
-            fail_msg("no %s in %s", line, page.p);
-        buf_free(&page);
-        if (found)
-            return;
-        (void)poll(NULL, 0, 20);
-    }
-}
-
 #define UNTIL(...) report_until((const char *const[]){__VA_ARGS__, NULL})
 #define FIGURE(outcome, n)                                                                         \
-    await_figure("numawise_operator_actions_total{kind=\"EvictPod\",outcome=\"" outcome "\"} " #n  \
-                 "\n")
+    test_await_figure(w.server.console, PATIENCE_MS,                                               \
+                      "numawise_operator_actions_total{kind=\"EvictPod\",outcome=\"" outcome       \
+                      "\"} " #n "\n")
 
 /* --- tests --- */
 
@@ -315,7 +279,7 @@ static void it_acts_once_and_only_when_it_is_told_to(void **state)
     UNTIL("\"reason\":\"DryRun\"", "operator.act is DryRun", "\"victim\":\"bank/teller-0\"");
     assert_int_equal(atomic_load(&w.evictions), 0);
     configure("Enforce");
-    await_figure("numawise_operator_acting 1\n");
+    test_await_figure(w.server.console, PATIENCE_MS, "numawise_operator_acting 1\n");
     UNTIL("\"outcome\":\"Evicted\"", "\"uid\":\"u-0\"", "\"attempts\":1,");
     FIGURE("Evicted", 1);
     for (int i = 0; i < 40; i++) { /* whatever is said of it now */
@@ -395,7 +359,7 @@ static void it_is_turned_off_by_a_changed_file(void **state)
     run("Enforce", answers);
     UNTIL("\"outcome\":\"Refused\"");
     configure("DryRun");
-    await_figure("numawise_operator_acting 0\n");
+    test_await_figure(w.server.console, PATIENCE_MS, "numawise_operator_acting 0\n");
     const int before = atomic_load(&w.evictions);
     for (int i = 0; i < 60; i++) {
         report();

@@ -79,19 +79,6 @@ static void put_file(const char *name)
     fake_store_put_file(w.api, path);
 }
 
-/* `text` has ' for ", and no resourceVersion. */
-static void put(unsigned kind, const char *ns, const char *name, const char *text)
-{
-    struct history *const h = fake_api_lock(w.api);
-    char *const copy = strdup(text);
-
-    for (char *p = copy; *p; p++)
-        *p = *p == '\'' ? '"' : *p;
-    (void)history_put_text(h, kind, ns, name, str_of(copy));
-    fake_api_unlock(w.api);
-    free(copy);
-}
-
 static void put_teller(int i)
 {
     char text[700], name[32];
@@ -105,7 +92,7 @@ static void put_teller(int i)
         "'cpu-1','containers':[{'name':'main','resources':{'requests':{'cpu':'1'}}}]},'status':{"
         "'phase':'Running','conditions':[{'type':'Ready','status':'True'}]}}",
         name, i);
-    put(PODS, "bank", name, text);
+    fake_store_put_text(w.api, PODS, "bank", name, text);
 }
 
 /* --- the program --- */
@@ -115,7 +102,6 @@ static int start(void **state)
     static const struct fake_api_options options = {.bookmark_ms = 200};
     const char *const source[] = {"--kubeconfig", w.kubeconfig, NULL};
     const char *const tmp = getenv("TMPDIR");
-    struct buf text = {0};
 
     w.api = fake_api_new(&options);
     struct history *const h = fake_api_lock(w.api);
@@ -129,17 +115,13 @@ static int start(void **state)
     put_file("locks/teller.yaml");
     for (int i = 0; i < 4; i++)
         put_teller(i);
-    put(POLICIES, "", "p",
-        "{'apiVersion':'" OURS "','kind':'ConcurrencyPolicy','metadata':{'name':'p'},'spec':{"
-        "'deadlock':{'thresholdSeconds':1,'strategy':'EvictPod'}}}");
+    fake_store_put_text(w.api, POLICIES, "", "p",
+                        "{'apiVersion':'" OURS
+                        "','kind':'ConcurrencyPolicy','metadata':{'name':'p'},'spec':{"
+                        "'deadlock':{'thresholdSeconds':1,'strategy':'EvictPod'}}}");
     (void)snprintf(w.kubeconfig, sizeof(w.kubeconfig), "%s/numawise-operator-%d",
                    tmp ? tmp : "/tmp", (int)getpid());
-    buf_printf(&text,
-               "current-context: a\ncontexts: [{name: a, context: {cluster: c}}]\n"
-               "clusters: [{name: c, cluster: {server: '%s'}}]\n",
-               fake_api_url(w.api));
-    test_write(w.kubeconfig, buf_view(&text));
-    buf_free(&text);
+    fake_api_write_kubeconfig(w.api, w.kubeconfig);
     test_server_run(&w.server, source, NULL);
     test_server_wait(&w.server);
     return 0;
@@ -242,7 +224,8 @@ static void policies_come_from_there_and_go_there(void **state)
     stored(LOCKS, "bank", "clerk", &b);
     assert_non_null(strstr(b.p, "\"generation\":2"));
     /* Somebody else changes it meanwhile: then nobody's change is lost. */
-    put(LOCKS, "bank", "clerk",
+    fake_store_put_text(
+        w.api, LOCKS, "bank", "clerk",
         "{'apiVersion':'" LOCKY "','kind':'LockPolicy','metadata':{'name':'clerk','namespace':"
         "'bank'},'spec':{'hierarchyRules':[{'name':'r','order':['safe','vault']}]}}");
     await_answer("/v1/lock-hierarchy?namespace=bank", "\"safe\"");
@@ -315,15 +298,17 @@ static void adjustments_that_are_applied_are_answered_there(void **state)
 {
     struct buf b = {0};
 
-    put(ADJUSTMENTS, "bank", "more",
-        "{'apiVersion':'" OURS "','kind':'ResourceAdjustment','metadata':{'name':'more',"
-        "'namespace':'bank','generation':1},'spec':{'target':{'name':'teller-1'},"
-        "'cpuShares':124928}}");
+    fake_store_put_text(w.api, ADJUSTMENTS, "bank", "more",
+                        "{'apiVersion':'" OURS
+                        "','kind':'ResourceAdjustment','metadata':{'name':'more',"
+                        "'namespace':'bank','generation':1},'spec':{'target':{'name':'teller-1'},"
+                        "'cpuShares':124928}}");
     await_stored(ADJUSTMENTS, "bank", "more", "\"reason\":\"Deferred\"");
-    put(ADJUSTMENTS, "bank", "less",
-        "{'apiVersion':'" OURS "','kind':'ResourceAdjustment','metadata':{'name':'less',"
-        "'namespace':'bank','generation':1},'spec':{'target':{'name':'teller-1'},"
-        "'cpuShares':123905,'negotiate':true}}");
+    fake_store_put_text(w.api, ADJUSTMENTS, "bank", "less",
+                        "{'apiVersion':'" OURS
+                        "','kind':'ResourceAdjustment','metadata':{'name':'less',"
+                        "'namespace':'bank','generation':1},'spec':{'target':{'name':'teller-1'},"
+                        "'cpuShares':123905,'negotiate':true}}");
     await_stored(ADJUSTMENTS, "bank", "less", "\"cpuShares\":123904"); /* 121 */
     assert_int_equal(call("POST", "/v1/resource-adjustments/bank",
                           "{'metadata':{'name':'asked'},'spec':{'target':{'name':'teller-1'},"
@@ -360,14 +345,16 @@ static void quotas_and_limit_ranges_are_followed(void **state)
         "{'target':{'name':'teller-1'},'cpuShares':8192,'negotiate':true,'dryRun':true}";
 
     await_judgement(body, "\"reason\":\"Fits\"");
-    put(QUOTAS, "bank", "cpus",
+    fake_store_put_text(
+        w.api, QUOTAS, "bank", "cpus",
         "{'apiVersion':'v1','kind':'ResourceQuota','metadata':{'name':'cpus','namespace':'bank'},"
         "'spec':{'hard':{'requests.cpu':'10'}},'status':{'hard':{'requests.cpu':'10'},'used':{"
         "'requests.cpu':'4'}}}");
     await_judgement(body, "ResourceQuota cpus: of requests.cpu 4000m are used of 10000m, and "
                           "7000m more are wanted");
     await_judgement(body, "\"cpuShares\":7168"); /* 1 + 6 */
-    put(RANGES, "bank", "sizes",
+    fake_store_put_text(
+        w.api, RANGES, "bank", "sizes",
         "{'apiVersion':'v1','kind':'LimitRange','metadata':{'name':'sizes','namespace':'bank'},"
         "'spec':{'limits':[{'type':'Container','min':{'cpu':'2'}}]}}");
     await_judgement("{'target':{'name':'teller-1'},'cpuShares':1025,'dryRun':true}",
@@ -426,10 +413,11 @@ static void what_is_refused_is_told_and_tried_again(void **state)
     assert_int_equal(call("PUT", "/v1/lock-policies/bank/clerk", "{}", &b), 503);
     assert_non_null(strstr(b.p, "POST /apis/" LOCKY "/namespaces/bank/lockpolicies: 403"));
     assert_int_equal(call("GET", "/v1/lock-policies/bank/clerk", "", &b), 404);
-    put(ADJUSTMENTS, "bank", "more",
-        "{'apiVersion':'" OURS "','kind':'ResourceAdjustment','metadata':{'name':'more',"
-        "'namespace':'bank','generation':1},'spec':{'target':{'name':'teller-1'},"
-        "'cpuShares':2048}}");
+    fake_store_put_text(w.api, ADJUSTMENTS, "bank", "more",
+                        "{'apiVersion':'" OURS
+                        "','kind':'ResourceAdjustment','metadata':{'name':'more',"
+                        "'namespace':'bank','generation':1},'spec':{'target':{'name':'teller-1'},"
+                        "'cpuShares':2048}}");
     const uint64_t limit = clock_monotonic_ns() + PATIENCE_MS * UINT64_C(1000000);
     while (fake_api_asked(w.api, "PUT /apis/" OURS "/namespaces/bank/resourceadjustments/more/"
                                  "status") < 1) {

@@ -65,7 +65,6 @@ static int start(void **state)
     static const struct fake_api_options options = {.bookmark_ms = 200};
     const char *const tmp = getenv("TMPDIR");
     char path[TEST_PATH_BYTES];
-    struct buf text = {0};
 
     fake_lease_clear();
     w.api = fake_api_new(&options);
@@ -81,13 +80,8 @@ static int start(void **state)
     (void)snprintf(w.kubeconfig, sizeof(w.kubeconfig), "%s/numawise-replicas-%d",
                    tmp ? tmp : "/tmp", (int)getpid());
     (void)snprintf(w.token, sizeof(w.token), "%s.token", w.kubeconfig);
-    buf_printf(&text,
-               "current-context: a\ncontexts: [{name: a, context: {cluster: c}}]\n"
-               "clusters: [{name: c, cluster: {server: '%s'}}]\n",
-               fake_api_url(w.api));
-    test_write(w.kubeconfig, buf_view(&text));
+    fake_api_write_kubeconfig(w.api, w.kubeconfig);
     test_write(w.token, STR("tok"));
-    buf_free(&text);
     (void)state;
     return 0;
 }
@@ -224,26 +218,6 @@ static void expect_order(const struct replica *r, const char *text)
         fail_msg("no \"%s\": %d: %s", text, got.status, got.body);
 }
 
-/* Until the page has this line. */
-static void await_figure(const struct replica *r, const char *line)
-{
-    const uint64_t limit = clock_monotonic_ns() + PATIENCE_MS * UINT64_C(1000000);
-    struct buf page = {0};
-
-    for (;;) {
-        assert_int_equal(test_get(r->server.console, "/metrics", &page), 200);
-        buf_text(&page, "");
-        const bool found = strstr(page.p, line);
-
-        if (!found && clock_monotonic_ns() > limit)
-            fail_msg("no %s in %s", line, page.p);
-        buf_free(&page);
-        if (found)
-            return;
-        (void)poll(NULL, 0, 20);
-    }
-}
-
 /* --- tests --- */
 
 static void one_leads_and_the_other_sends_there(void **state)
@@ -364,8 +338,9 @@ static void a_leader_that_was_asleep_leads_no_more(void **state)
     await_report(&w.a, 1, 202, &r);
     start_replica(&w.b, "b");
     await_report(&w.b, 1, 307, &r);
-    await_figure(&w.a, "leader_election_master_status{name=\"numawise\"} 1\n");
-    await_figure(&w.a, "numawise_lock_reporters 1\n");
+    test_await_figure(w.a.server.console, PATIENCE_MS,
+                      "leader_election_master_status{name=\"numawise\"} 1\n");
+    test_await_figure(w.a.server.console, PATIENCE_MS, "numawise_lock_reporters 1\n");
     assert_int_equal(kill(w.a.server.pid, SIGSTOP), 0);
     await_report(&w.b, 1, 202, &r);
     assert_int_equal(kill(w.a.server.pid, SIGCONT), 0);
@@ -373,9 +348,11 @@ static void a_leader_that_was_asleep_leads_no_more(void **state)
     assert_true(first == 307 || first == 503);
     await_report(&w.a, 2, 307, &r);
     expect_sent_to(&w.b, &r, REPORTS);
-    await_figure(&w.a, "leader_election_master_status{name=\"numawise\"} 0\n");
-    await_figure(&w.a, "numawise_lock_reporters 0\n"); /* it has forgotten what it was told */
-    await_figure(&w.b, "numawise_lock_reporters 1\n");
+    test_await_figure(w.a.server.console, PATIENCE_MS,
+                      "leader_election_master_status{name=\"numawise\"} 0\n");
+    test_await_figure(w.a.server.console, PATIENCE_MS,
+                      "numawise_lock_reporters 0\n"); /* it has forgotten what it was told */
+    test_await_figure(w.b.server.console, PATIENCE_MS, "numawise_lock_reporters 1\n");
 }
 
 static void without_a_lease_nobody_leads(void **state)

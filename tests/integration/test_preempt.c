@@ -200,12 +200,7 @@ static void start_with(const char *settings)
                    (int)getpid());
     (void)snprintf(w.config, sizeof(w.config), "%s/numawise-preempt-%d.yaml", tmp ? tmp : "/tmp",
                    (int)getpid());
-    buf_printf(&text,
-               "current-context: a\ncontexts: [{name: a, context: {cluster: c}}]\n"
-               "clusters: [{name: c, cluster: {server: '%s'}}]\n",
-               fake_api_url(w.api));
-    test_write(w.kubeconfig, buf_view(&text));
-    buf_free(&text);
+    fake_api_write_kubeconfig(w.api, w.kubeconfig);
     buf_printf(&text, HEAD "%s\n", settings);
     test_write(w.config, buf_view(&text));
     buf_free(&text);

@@ -777,6 +777,20 @@ const char *fake_api_url(const struct fake_api *f)
     return f->url;
 }
 
+void fake_api_write_kubeconfig(const struct fake_api *f, const char *path)
+{
+    FILE *const file = fopen(path, "we");
+
+    if (!file)
+        abort();
+    (void)fprintf(file,
+                  "current-context: a\ncontexts: [{name: a, context: {cluster: c}}]\n"
+                  "clusters: [{name: c, cluster: {server: '%s'}}]\n",
+                  fake_api_url(f));
+    if (fclose(file))
+        abort();
+}
+
 struct history *fake_api_lock(struct fake_api *f)
 {
     (void)pthread_mutex_lock(&f->lock);

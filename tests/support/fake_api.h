@@ -33,6 +33,9 @@ uint16_t fake_api_port(const struct fake_api *f);
 /* "http://127.0.0.1:PORT", or https; valid as long as `f`. */
 const char *fake_api_url(const struct fake_api *f);
 
+/* A kubeconfig of it, without credentials. */
+void fake_api_write_kubeconfig(const struct fake_api *f, const char *path);
+
 /* Between these two the history is the caller's; watches go on at unlock. */
 struct history *fake_api_lock(struct fake_api *f);
 void fake_api_unlock(struct fake_api *f);

@@ -212,6 +212,20 @@ void fake_store_put_file(struct fake_api *f, const char *path)
     fake_api_unlock(f);
 }
 
+void fake_store_put_text(struct fake_api *f, unsigned kind, const char *ns, const char *name,
+                         const char *text)
+{
+    struct history *const h = fake_api_lock(f);
+    char *const copy = strdup(text);
+
+    assert_non_null(copy);
+    for (char *p = copy; *p; p++)
+        *p = *p == '\'' ? '"' : *p;
+    (void)history_put_text(h, kind, ns, name, str_of(copy));
+    fake_api_unlock(f);
+    free(copy);
+}
+
 bool fake_store_lets_in(const char *target, struct buf *out)
 {
     if (strcmp(target, "/apis/authentication.k8s.io/v1/tokenreviews") == 0)

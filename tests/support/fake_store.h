@@ -22,6 +22,10 @@ int fake_store_handle(void *ctx, const char *method, const char *target, struct 
  */
 void fake_store_put_file(struct fake_api *f, const char *path);
 
+/* `text` has ' for ", and no resourceVersion; `kind` as history_kind numbers them. */
+void fake_store_put_text(struct fake_api *f, unsigned kind, const char *ns, const char *name,
+                         const char *text);
+
 /* The API server's word on tokens and rights: everybody is root, and may do everything. False: the
    call is about something else. */
 bool fake_store_lets_in(const char *target, struct buf *out);

@@ -24,6 +24,7 @@
 
 #include <jansson.h>
 
+#include "base/clock.h"
 #include "tests/support/data.h"
 
 enum { MAX_ARGS = 64, START_MS = 60000, REPLY_MS = 60000, HEAD_BYTES = 65536 };
@@ -436,4 +437,23 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
 void test_remove_tree(const char *path)
 {
     (void)nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+void test_await_figure(uint16_t console, unsigned patience_ms, const char *line)
+{
+    const uint64_t limit = clock_monotonic_ns() + patience_ms * UINT64_C(1000000);
+    struct buf page = {0};
+
+    for (;;) {
+        assert_int_equal(test_get(console, "/metrics", &page), 200);
+        buf_add(&page, "", 1);
+        const bool found = strstr(page.p, line);
+
+        if (!found && clock_monotonic_ns() > limit)
+            fail_msg("no %s in %s", line, page.p);
+        buf_free(&page);
+        if (found)
+            return;
+        (void)poll(NULL, 0, 20);
+    }
 }

@@ -69,6 +69,9 @@ void test_reply_done(struct test_reply *r);
 /* One request on a connection of its own; the status; `out_body` may be NULL. */
 int test_get(uint16_t port, const char *target, struct buf *out_body);
 
+/* Until the console's /metrics has this line; fails the test after `patience_ms`. */
+void test_await_figure(uint16_t console, unsigned patience_ms, const char *line);
+
 /* Open descriptors of a process. */
 unsigned test_descriptors(pid_t pid);
 
