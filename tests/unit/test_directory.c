@@ -124,6 +124,7 @@ static void a_directory_that_cannot_be_read_is_an_error(void **state)
 static void of_an_object_given_twice_the_first_path_wins_and_it_is_said(void **state)
 {
     struct cluster_bench *const b = *state;
+    struct directory_stats stats;
 
     cluster_bench_write(b, "z.yaml", NRT("n1", "9"));
     cluster_bench_write(b, "a/z.yaml", NODE("n1") NEXT NRT("n1", "4") NEXT NRT("n1", "7"));
@@ -139,6 +140,8 @@ static void of_an_object_given_twice_the_first_path_wins_and_it_is_said(void **s
     assert_becomes(b, "n1", 8); /* and b.yaml took over */
     cluster_bench_remove(b, "b.yaml");
     assert_becomes(b, "n1", 9);
+    directory_stats(b->directory, &stats);
+    assert_int_equal(stats.files, 2); /* y.yaml and z.yaml */
 }
 
 static void what_is_below_numawise_overrides_and_removes(void **state)
