@@ -163,8 +163,8 @@ static int ask(struct sources *s, const char *method, bool *has,
     struct err why = {0};
     int rc = agent_podresources_ask(&message, s->paths->podresources, method, &why);
 
-    if (rc == 0)
-        rc = decode(s, buf_view(&message), &why);
+    if (rc == 0 && (rc = decode(s, buf_view(&message), &why)) != 0)
+        rc = err_wrap(&why, rc, "%s: %s", s->paths->podresources, method);
     buf_free(&message);
     *has = rc == 0;
     if (rc == -ENOMEM)
