@@ -57,10 +57,38 @@ static bool is_missing(int rc)
 
 /* --- files --- */
 
+static int ask_configz(struct sources *s, struct err *err)
+{
+    /* read by words of eight bytes */
+    static const char zeros[64] = {0};
+    struct buf json = {0};
+    int rc = agent_configz_ask(&json, &s->paths->configz, err);
+    const size_t n = json.n;
+
+    buf_add(&json, zeros, sizeof(zeros));
+    if (rc == 0 && json.failed)
+        rc = err_set(err, -ENOMEM, "no memory for the kubelet's settings");
+    if (rc == 0 && (rc = agent_configz_decode(&s->config, (struct str){json.p, n}, s->a, err)) != 0)
+        rc = err_wrap(err, rc, "the kubelet at %s: /configz", s->paths->configz.address);
+    buf_free(&json);
+    return rc;
+}
+
+/* What it runs with; else, what its files would have it run with. */
 static int read_config(struct sources *s)
 {
     struct err why = {0};
 
+    if (s->paths->configz.address) {
+        const int rc = ask_configz(s, &why);
+
+        s->has_config = rc == 0;
+        if (rc == -ENOMEM)
+            return err_set(s->err, rc, "%s", why.text);
+        if (rc == 0)
+            return 0;
+        lack(s, why.text);
+    }
     if (!s->paths->config)
         return 0;
     const int rc =

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "agent/configz.h"
 #include "base/attr.h"
 #include "base/str.h"
 #include "kube/object.h"
@@ -20,17 +21,23 @@ struct topo_machine;
 
 /* Where the kubelet keeps it; NULL: not looked at. */
 struct agent_paths {
-    const char *config;       /* KubeletConfiguration, YAML or JSON */
-    const char *config_dir;   /* directory of *.conf, which win over `config`, the last most */
-    const char *cpu_state;    /* cpu_manager_state */
-    const char *memory_state; /* memory_manager_state */
-    const char *checkpoint;   /* device-plugins/kubelet_internal_checkpoint */
-    const char *podresources; /* pod-resources/kubelet.sock */
+    struct agent_configz configz; /* where it tells, its files are not looked at for settings */
+    const char *config;           /* KubeletConfiguration, YAML or JSON */
+    const char *config_dir;       /* directory of *.conf, which win over `config`, the last most */
+    const char *cpu_state;        /* cpu_manager_state */
+    const char *memory_state;     /* memory_manager_state */
+    const char *checkpoint;       /* kubelet_internal_checkpoint, of the device manager */
+    const char *podresources;     /* pod-resources/kubelet.sock */
 };
 
-/* Those under the kubelet's root directory ("/var/lib/kubelet"), in `a`; without a config_dir,
- * which has no usual place. 0 or -ENOMEM. */
-int agent_paths_under(struct agent_paths *out, const char *root, struct arena *a) MUST_CHECK;
+/* Where the kubelet meets device plugins, whatever its root directory is. */
+#define AGENT_PLUGINS_DIR "/var/lib/kubelet/device-plugins"
+
+/* Those under the kubelet's root directory ("/var/lib/kubelet") and under `plugins`
+ * (AGENT_PLUGINS_DIR), in `a`; without configz, and without a config_dir, which has no usual place.
+ * 0 or -ENOMEM. */
+int agent_paths_under(struct agent_paths *out, const char *root, const char *plugins,
+                      struct arena *a) MUST_CHECK;
 
 struct agent_facts {
     /* The kubelet's settings, as kube_nrt_publication wants them: topologyManagerPolicy, ... */

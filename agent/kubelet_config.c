@@ -321,35 +321,64 @@ static int join_options(struct str *out, const struct options *o, struct arena *
     return rc;
 }
 
-int agent_config_read(struct agent_config *out, const char *path, const char *dir, struct arena *a,
-                      struct err *err)
+/* Into `a`, which is rewound to `mark` on failure; `rc`: how it went so far. */
+static int finish(struct agent_config *out, const struct settings *c, int rc, struct arena *a,
+                  size_t mark, struct err *err)
 {
-    const size_t mark = arena_mark(a);
-    struct settings c = {0};
-    struct agent_config r;
-    int rc = read_file(&c, path, a, err);
+    struct agent_config r = {
+        .topology_policy = word_or(c->topology_policy, "none"),
+        .topology_scope = word_or(c->topology_scope, "container"),
+        .prefer_closest = find_option(&c->topology, "prefer-closest-numa-nodes"),
+        .max_zones = find_option(&c->topology, "max-allowable-numa-nodes"),
+        .cpu_policy = word_or(c->cpu_policy, "none"),
+        .memory_policy = word_or(c->memory_policy, "None"),
+        .reserved_cpus = c->reserved_cpus,
+        .reserved_milli = c->system_milli + c->kube_milli,
+    };
 
-    if (rc == 0 && dir)
-        rc = read_dir(&c, dir, 0, a, err);
-    if (rc == 0) {
-        r = (struct agent_config){
-            .topology_policy = word_or(c.topology_policy, "none"),
-            .topology_scope = word_or(c.topology_scope, "container"),
-            .prefer_closest = find_option(&c.topology, "prefer-closest-numa-nodes"),
-            .max_zones = find_option(&c.topology, "max-allowable-numa-nodes"),
-            .cpu_policy = word_or(c.cpu_policy, "none"),
-            .memory_policy = word_or(c.memory_policy, "None"),
-            .reserved_cpus = c.reserved_cpus,
-            .reserved_milli = c.system_milli + c.kube_milli,
-        };
-        if (join_options(&r.topology_options, &c.topology, a) ||
-            join_options(&r.cpu_options, &c.cpu, a))
-            rc = err_set(err, -ENOMEM, "no room in the arena");
-    }
+    if (rc == 0 && (join_options(&r.topology_options, &c->topology, a) ||
+                    join_options(&r.cpu_options, &c->cpu, a)))
+        rc = err_set(err, -ENOMEM, "no room in the arena");
     if (rc) {
         arena_rewind(a, mark);
         return rc;
     }
     *out = r;
     return 0;
+}
+
+int agent_config_read(struct agent_config *out, const char *path, const char *dir, struct arena *a,
+                      struct err *err)
+{
+    const size_t mark = arena_mark(a);
+    struct settings c = {0};
+    int rc = read_file(&c, path, a, err);
+
+    if (rc == 0 && dir)
+        rc = read_dir(&c, dir, 0, a, err);
+    return finish(out, &c, rc, a, mark, err);
+}
+
+int agent_configz_decode(struct agent_config *out, struct str json, struct arena *a,
+                         struct err *err)
+{
+    const size_t mark = arena_mark(a);
+    struct settings c = {0};
+    bool seen = false;
+    struct scan s;
+
+    scan_init(&s, json, 0);
+    if (scan_object(&s)) {
+        while (scan_key(&s)) {
+            if (!scan_at(&s, "kubeletconfig") || !scan_object(&s))
+                continue;
+            seen = true;
+            while (scan_key(&s))
+                read_field(&s, &c, a);
+        }
+    }
+    int rc = scan_end(&s, err);
+    if (rc == 0 && !seen)
+        rc = err_set(err, -EINVAL, "kubeletconfig is missing");
+    return finish(out, &c, rc, a, mark, err);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The kubelet's configuration file (KubeletConfiguration of kubelet.config.k8s.io/v1beta1), as far
- * as it decides where pods land. What was given as a flag of the kubelet instead is not seen here.
+ * as it decides where pods land. What was given as a flag of the kubelet instead stands in what it
+ * says itself (agent/configz.h), not in the file.
  */
 #ifndef AGENT_KUBELET_CONFIG_H
 #define AGENT_KUBELET_CONFIG_H
@@ -37,5 +38,13 @@ struct agent_config {
  */
 int agent_config_read(struct agent_config *out, const char *path, const char *dir, struct arena *a,
                       struct err *err) MUST_CHECK;
+
+/*
+ * Decode what the kubelet says that it runs with, {"kubeletconfig": {...}}; `json` is followed by
+ * 64 readable bytes. 0; -EINVAL: not that, or broken, `err` names the field; -E2BIG; -ENOMEM. `out`
+ * is written only on success and lives in `a`.
+ */
+int agent_configz_decode(struct agent_config *out, struct str json, struct arena *a,
+                         struct err *err) MUST_CHECK;
 
 #endif

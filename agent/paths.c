@@ -17,17 +17,20 @@ static const char *under(const char *root, const char *name, struct arena *a)
     return p;
 }
 
-int agent_paths_under(struct agent_paths *out, const char *root, struct arena *a)
+int agent_paths_under(struct agent_paths *out, const char *root, const char *plugins,
+                      struct arena *a)
 {
     const struct agent_paths p = {
+        .configz.ca[0] = under(root, "/pki/kubelet.crt", a),
         .config = under(root, "/config.yaml", a),
         .cpu_state = under(root, "/cpu_manager_state", a),
         .memory_state = under(root, "/memory_manager_state", a),
-        .checkpoint = under(root, "/device-plugins/kubelet_internal_checkpoint", a),
+        .checkpoint = under(plugins, "/kubelet_internal_checkpoint", a),
         .podresources = under(root, "/pod-resources/kubelet.sock", a),
     };
 
-    if (!p.config || !p.cpu_state || !p.memory_state || !p.checkpoint || !p.podresources)
+    if (!p.configz.ca[0] || !p.config || !p.cpu_state || !p.memory_state || !p.checkpoint ||
+        !p.podresources)
         return -ENOMEM;
     *out = p;
     return 0;

@@ -35,6 +35,10 @@ enum {
     KUBECONFIG,
     KUBELET_DIR,
     KUBELET_CONFIG,
+    KUBELET_CONFIG_DIR,
+    KUBELET_SERVER,
+    KUBELET_CA,
+    DEVICE_PLUGINS,
     PODRESOURCES,
     FSROOT,
     XML,
@@ -49,6 +53,13 @@ static const struct args_flag flags[] = {
     [KUBELET_DIR] = {"kubelet-dir", 0, "DIR", "the kubelet's (default: /var/lib/kubelet)"},
     [KUBELET_CONFIG] = {"kubelet-config", 0, "FILE",
                         "its configuration (default: DIR/config.yaml)"},
+    [KUBELET_CONFIG_DIR] = {"kubelet-config-dir", 0, "DIR", "of its drop-ins (its --config-dir)"},
+    [KUBELET_SERVER] = {"kubelet-server", 0, "ADDR[:PORT]|off",
+                        "ask it what it runs with, flags too (port 10250; default: off)"},
+    [KUBELET_CA] = {"kubelet-ca", 0, "FILE",
+                    "whom to believe there (default: DIR/pki/kubelet.crt, and the cluster's CA)"},
+    [DEVICE_PLUGINS] = {"device-plugins", 0, "DIR",
+                        "where it meets device plugins (default: " AGENT_PLUGINS_DIR ")"},
     [PODRESOURCES] = {"podresources", 0, "SOCKET|off",
                       "where it tells of pods (default: DIR/pod-resources/kubelet.sock)"},
     [FSROOT] = {"fsroot", 0, "DIR", "a machine as copies of its /proc and /sys, to try it"},
@@ -67,11 +78,12 @@ static const struct args_command command = {
     "SIGTERM: ends. SIGHUP: discovers the machine anew.\n",
     flags, ARRAY_LEN(flags)};
 
-enum { WATCHES = 4, ONCE_MS = 5000, PATHS_BYTES = 64 * 1024 };
+enum { WATCHES = 5, ONCE_MS = 5000, PATHS_BYTES = 64 * 1024 };
 
 struct options {
     struct agent_options agent;
-    const char *kubeconfig, *kubelet_dir, *kubelet_config, *podresources, *listen;
+    const char *kubeconfig, *kubelet_dir, *kubelet_config, *config_dir, *server, *kubelet_ca,
+        *plugins, *podresources, *listen;
     bool once, json;
     char node[NODE_NAME_BYTES];
     _Alignas(max_align_t) char room[PATHS_BYTES];
@@ -79,7 +91,7 @@ struct options {
 
 /* Everything is used by the main thread only. */
 struct loop {
-    const struct options *options;
+    struct options *options;
     struct event_base *base;
     struct kube_access access;
     struct kube_api *api;
@@ -118,6 +130,16 @@ static int set_output(struct options *o, const char *value)
     return args_usage_error(&command, "-o: \"%s\" is not manifest or json", value);
 }
 
+static int set_server(struct options *o, const char *value)
+{
+    struct err err;
+
+    o->server = strcmp(value, "off") == 0 ? NULL : value;
+    if (o->server && agent_configz_check(value, &err))
+        return args_usage_error(&command, "--kubelet-server: %s", err.text);
+    return EXIT_YES;
+}
+
 static int take(void *ctx, int what, const char *value)
 {
     struct options *const o = ctx;
@@ -133,6 +155,17 @@ static int take(void *ctx, int what, const char *value)
         return EXIT_YES;
     case KUBELET_CONFIG:
         o->kubelet_config = value;
+        return EXIT_YES;
+    case KUBELET_CONFIG_DIR:
+        o->config_dir = value;
+        return EXIT_YES;
+    case KUBELET_SERVER:
+        return set_server(o, value);
+    case KUBELET_CA:
+        o->kubelet_ca = value;
+        return EXIT_YES;
+    case DEVICE_PLUGINS:
+        o->plugins = value;
         return EXIT_YES;
     case PODRESOURCES:
         o->podresources = value;
@@ -170,6 +203,7 @@ static int default_node(struct options *o)
 /* EXIT_YES, ARGS_HELP, or the code to end with. */
 static int read_options(struct options *o, int argc, char **argv)
 {
+    struct agent_paths *const paths = &o->agent.paths;
     struct arena a;
     int rc = args_read(&command, argc, argv, take, o);
 
@@ -178,12 +212,17 @@ static int read_options(struct options *o, int argc, char **argv)
     if (rc != EXIT_YES)
         return rc;
     arena_init(&a, o->room, sizeof(o->room));
-    if (agent_paths_under(&o->agent.paths, o->kubelet_dir, &a))
-        return args_usage_error(&command, "--kubelet-dir: it is too long");
+    if (agent_paths_under(paths, o->kubelet_dir, o->plugins, &a))
+        return args_usage_error(&command, "--kubelet-dir, --device-plugins: they are too long");
+    paths->config_dir = o->config_dir;
+    paths->configz.address = o->server;
+    paths->configz.name = o->node;
+    if (o->kubelet_ca)
+        paths->configz.ca[0] = o->kubelet_ca;
     if (o->kubelet_config)
-        o->agent.paths.config = o->kubelet_config;
+        paths->config = o->kubelet_config;
     if (o->podresources)
-        o->agent.paths.podresources = strcmp(o->podresources, "off") == 0 ? NULL : o->podresources;
+        paths->podresources = strcmp(o->podresources, "off") == 0 ? NULL : o->podresources;
     o->agent.node = o->node;
     return EXIT_YES;
 }
@@ -199,9 +238,12 @@ static int open_api(struct loop *l, struct err *err)
     static const struct kube_api_options usual;
     int rc = serve_source_access(&l->access, l->options->kubeconfig, err);
 
-    if (rc == 0)
-        rc = kube_api_new(&l->api, l->base, &l->access, &usual, err);
-    return rc;
+    if (rc)
+        return rc;
+    /* the kubelet asks the same API server whose token it is */
+    l->options->agent.paths.configz.ca[1] = l->access.ca.path;
+    l->options->agent.paths.configz.token_file = l->access.token_file;
+    return kube_api_new(&l->api, l->base, &l->access, &usual, err);
 }
 
 /* --- once --- */
@@ -332,7 +374,8 @@ static void on_file(void *ctx)
 static void watch_files(struct loop *l)
 {
     const struct agent_paths *const p = &l->options->agent.paths;
-    const char *const paths[WATCHES] = {p->cpu_state, p->memory_state, p->checkpoint, p->config};
+    const char *const paths[WATCHES] = {p->cpu_state, p->memory_state, p->checkpoint, p->config,
+                                        p->podresources}; /* a new socket: it has started */
     struct err err;
 
     for (int i = 0; i < WATCHES; i++) {
@@ -459,8 +502,10 @@ static int run(struct loop *l)
 
 int cmd_agent(int argc, char **argv)
 {
-    static struct options options = {
-        .kubeconfig = "", .kubelet_dir = "/var/lib/kubelet", .listen = "127.0.0.1:8790"};
+    static struct options options = {.kubeconfig = "",
+                                     .kubelet_dir = "/var/lib/kubelet",
+                                     .plugins = AGENT_PLUGINS_DIR,
+                                     .listen = "127.0.0.1:8790"};
     static struct loop loop;
     int rc = read_options(&options, argc, argv);
 

@@ -105,8 +105,29 @@ static int read_token(struct buf *out, const char *path, struct err *err)
                : err_set(err, -EINVAL, "%s: no token", path);
 }
 
+/* Whom to believe, and where to go. `*list` is to live as long as the transfer. */
+static bool set_way(CURL *curl, const struct fetch_access *access, struct curl_slist **list)
+{
+    struct curl_blob pem = {.data = (void *)(uintptr_t)access->ca_pem.p,
+                            .len = access->ca_pem.n,
+                            .flags = CURL_BLOB_COPY};
+    struct buf place = {0};
+
+    if (access->ca_pem.n && curl_easy_setopt(curl, CURLOPT_CAINFO_BLOB, &pem))
+        return false;
+    if (!access->ca_pem.n && access->ca_file &&
+        curl_easy_setopt(curl, CURLOPT_CAINFO, access->ca_file))
+        return false;
+    if (!access->connect_to)
+        return true;
+    buf_printf(&place, "::%s", access->connect_to);
+    *list = place.failed ? NULL : curl_slist_append(NULL, place.p);
+    buf_free(&place);
+    return *list && !curl_easy_setopt(curl, CURLOPT_CONNECT_TO, *list);
+}
+
 static int show_oneself(CURL *curl, const char *url, const struct fetch_access *access,
-                        struct curl_slist **headers, struct err *err)
+                        struct curl_slist **headers, struct curl_slist **places, struct err *err)
 {
     struct buf line = {0};
     int rc = access->token_file ? read_token(&line, access->token_file, err) : 0;
@@ -120,11 +141,11 @@ static int show_oneself(CURL *curl, const char *url, const struct fetch_access *
         return rc;
     const bool set =
         !curl_easy_setopt(curl, CURLOPT_HTTPHEADER, *headers) &&
-        !curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 1L) &&
+        !curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, access->connect_to ? 0L : 1L) &&
         !curl_easy_setopt(curl, CURLOPT_MAXREDIRS, (long)REDIRECTS) &&
         !curl_easy_setopt(curl, CURLOPT_UNRESTRICTED_AUTH, 1L) &&
         !curl_easy_setopt(curl, CURLOPT_REDIR_PROTOCOLS_STR, is_https(url) ? "https" : "http") &&
-        (!access->ca_file || !curl_easy_setopt(curl, CURLOPT_CAINFO, access->ca_file));
+        set_way(curl, access, places);
     return set ? 0 : err_set(err, -ENOMEM, "no memory to ask %s", url);
 }
 
@@ -163,17 +184,18 @@ static int run(struct fetch *f, int *status, const char *full, const char *url,
                const struct fetch_access *access, struct err *err)
 {
     CURL *const curl = curl_easy_init();
-    struct curl_slist *headers = NULL;
+    struct curl_slist *headers = NULL, *places = NULL;
 
     if (!curl)
         return err_set(err, -ENOMEM, "no memory to ask %s", url);
     int rc = set_up(curl, full, f) ? 0 : err_set(err, -EINVAL, "%s: not an address", url);
     if (rc == 0 && access)
-        rc = show_oneself(curl, url, access, &headers, err);
+        rc = show_oneself(curl, url, access, &headers, &places, err);
     if (rc == 0)
         rc = transfer(curl, f, status, url, err);
     curl_easy_cleanup(curl);
     curl_slist_free_all(headers);
+    curl_slist_free_all(places);
     return rc;
 }
 

@@ -4,6 +4,7 @@
 #define KUBE_FETCH_H
 
 #include "base/attr.h"
+#include "base/str.h"
 
 struct buf;
 struct err;
@@ -14,6 +15,12 @@ enum { FETCH_MAX_BYTES = 16 * 1024 * 1024, FETCH_MAX_MS = 5000, FETCH_URL_BYTES 
 struct fetch_access {
     const char *token_file; /* a bearer token; NULL: none */
     const char *ca_file;    /* for https, PEM: whom to believe; NULL: the system's */
+    struct str ca_pem;      /* the same as text, which then stands above the file; or empty */
+    /*
+     * "ADDR:PORT" to connect to instead of the URL's: what is there has to have a certificate for
+     * the URL's host, and nothing is followed from there. NULL: where the URL says.
+     */
+    const char *connect_to;
 };
 
 /*

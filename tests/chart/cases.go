@@ -111,6 +111,7 @@ var trials = []trial{
 		change: drop(func(o object) bool { return o.text("apiVersion") == "rbac.authorization.k8s.io/v1" })},
 	{name: "no-accounts", values: none + "extender: {enabled: true, serviceAccount: {create: false, name: theirs}}\nagent: {enabled: true, serviceAccount: {create: false, name: others}}\n",
 		files: files(extenderFiles, agentFiles), lines: service, change: theirAccounts},
+	{name: "agent-that-asks-no-kubelet", values: none + "agent: {enabled: true, kubelet: {server: false}}\n", files: agentFiles, change: withoutServer},
 	{name: "agent-without-mount", values: none + "agent: {enabled: true, namespace: {create: false}, kubelet: {mount: false}, admission: {enabled: false}}\n",
 		files: []string{"agent/rbac.yaml", "agent/agent.yaml"}, change: withoutMount},
 	{name: "console", values: none + "extender: {enabled: true}\nconsole: {service: {enabled: true}}\n", files: extenderFiles, lines: service, more: services(1)},
@@ -182,6 +183,16 @@ func theirAccounts(all *[]object) {
 	}
 	condition := find(*all, "ValidatingAdmissionPolicy", "numawise-agent-own-node").at("spec", "matchConditions").([]any)[0].(map[string]any)
 	condition["expression"] = "request.userInfo.username == 'system:serviceaccount:numawise-agent:others'"
+}
+
+func withoutServer(all *[]object) {
+	rule := find(*all, "ClusterRole", "numawise-agent").at("rules").([]any)[0].(map[string]any)
+	rule["resources"] = []any{"nodes"}
+	c := find(*all, "DaemonSet", "numawise-agent").at("spec", "template", "spec", "containers").([]any)[0].(map[string]any)
+	c["args"] = c["args"].([]any)[:2]
+	c["env"] = c["env"].([]any)[1:]
+	policy := find(*all, "NetworkPolicy", "numawise-agent").at("spec").(map[string]any)
+	policy["egress"] = policy["egress"].([]any)[:1]
 }
 
 func withoutMount(all *[]object) {
@@ -256,6 +267,9 @@ func withExtras(all *[]object) {
 			c["args"] = append(c["args"].([]any), "--kubelet-dir=/data/kubelet", "--podresources=off")
 			c["volumeMounts"].([]any)[0].(map[string]any)["mountPath"] = "/data/kubelet"
 			spec["volumes"].([]any)[0].(map[string]any)["hostPath"].(map[string]any)["path"] = "/data/kubelet"
+			const plugins = "/var/lib/kubelet/device-plugins"
+			c["volumeMounts"] = append(c["volumeMounts"].([]any), map[string]any{"name": "device-plugins", "mountPath": plugins, "readOnly": true})
+			spec["volumes"] = append(spec["volumes"].([]any), map[string]any{"name": "device-plugins", "hostPath": map[string]any{"path": plugins, "type": "Directory"}})
 		} else {
 			spec["schedulerName"] = "plain"
 			c["args"] = append(c["args"].([]any), "--listen=console=0.0.0.0:8789")
@@ -267,6 +281,9 @@ func withExtras(all *[]object) {
 		policy := find(*all, "NetworkPolicy", name).at("spec").(map[string]any)
 		policy["egress"] = []any{map[string]any{"ports": []any{map[string]any{"protocol": "TCP", "port": 6443.0}}},
 			map[string]any{"ports": []any{map[string]any{"protocol": "TCP", "port": 9090.0}}}}
+		if kind == "DaemonSet" {
+			policy["egress"] = append(policy["egress"].([]any), map[string]any{"ports": []any{map[string]any{"protocol": "TCP", "port": 10250.0}}})
+		}
 		for _, rule := range policy["ingress"].([]any) {
 			from, _ := rule.(map[string]any)["from"].([]any)
 			for _, f := range from {

@@ -176,6 +176,7 @@ func (l *live) agentKubeconfig(ctx context.Context, node *v1.Node) (string, erro
 func (l *live) startAgent(name, kubeconfig, kubelet, node string) (*process, error) {
 	machine := filepath.Join(l.source, "tests", "data", "machines", "8intel64-4n2t-memattrs.xml")
 	return l.ps.start("numawise "+name, filepath.Join(l.work, name+".log"), l.binary, "agent", "--kubeconfig", kubeconfig, "--kubelet-dir", kubelet,
+		"--device-plugins", filepath.Join(kubelet, "device-plugins"),
 		"--podresources", "off", "--xml", machine, "--node-name", node, "--listen", "127.0.0.1:0")
 }
 

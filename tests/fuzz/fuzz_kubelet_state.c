@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The first byte chooses one of the kubelet's state files; the rest is it. What is read names zones
- * of the machine and CPU lists only, and of the devices no two are the same.
+ * The first byte chooses one of the kubelet's state files, or what it says of its settings; the
+ * rest is it. What is read names zones of the machine and CPU lists only, and of the devices no two
+ * are the same.
  */
 #include <assert.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/kubelet_config.h"
 #include "agent/kubelet_state.h"
 #include "base/arena.h"
 #include "kube/nrt_emit.h"
@@ -66,10 +68,20 @@ static void check_checkpoint(struct str json, struct arena *a)
     }
 }
 
+static void check_settings(struct str json, struct arena *a)
+{
+    struct agent_config c;
+
+    if (agent_configz_decode(&c, json, a, NULL))
+        return;
+    assert(c.topology_policy.n && c.topology_scope.n && c.cpu_policy.n && c.memory_policy.n);
+    assert(cpuset_span(c.reserved_cpus, NULL) >= 0 && c.reserved_milli >= 0);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static void (*const check[])(struct str json, struct arena * a) = {check_cpu, check_memory,
-                                                                       check_checkpoint};
+    static void (*const check[])(struct str json, struct arena * a) = {
+        check_cpu, check_memory, check_checkpoint, check_settings};
     static char room[ROOM];
     struct arena a;
 
@@ -80,7 +92,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         abort();
     memcpy(text, data + 1, size - 1);
     arena_init(&a, room, sizeof(room));
-    check[data[0] % 3]((struct str){text, size - 1}, &a);
+    check[data[0] % ARRAY_LEN(check)]((struct str){text, size - 1}, &a);
     free(text);
     return 0;
 }

@@ -242,13 +242,27 @@ static int tear_down(void **state)
 
 static void start(struct bench *b)
 {
-    const char *const args[] = {"numawise",      "agent",        "--xml",
-                                MACHINE,         "--kubeconfig", b->kubeconfig,
-                                "--kubelet-dir", b->kubelet,     "--podresources",
-                                "off",           "--node-name",  "n1",
-                                "--listen",      "127.0.0.1:0",  NULL};
+    char plugins[TEST_PATH_BYTES + 64];
+    const char *const args[] = {"numawise",
+                                "agent",
+                                "--xml",
+                                MACHINE,
+                                "--kubeconfig",
+                                b->kubeconfig,
+                                "--kubelet-dir",
+                                b->kubelet,
+                                "--device-plugins",
+                                plugins,
+                                "--podresources",
+                                "off",
+                                "--node-name",
+                                "n1",
+                                "--listen",
+                                "127.0.0.1:0",
+                                NULL};
     struct buf said = {0};
 
+    (void)snprintf(plugins, sizeof(plugins), "%s/device-plugins", b->kubelet);
     test_program_start(&b->agent, args);
     for (int ms = 0; b->port == 0 && ms < WAIT_MS; ms += 5) {
         test_program_output(&b->agent, &said);
@@ -564,13 +578,20 @@ static void nothing_is_published_for_a_node_that_is_not_there_yet(void **state)
 static void once(struct bench *b, const char *format, const char *kubeconfig, struct buf *out,
                  struct buf *err)
 {
-    const char *args[20] = {"numawise", "agent",          "--once",      "-o", format,
-                            "--xml",    MACHINE,          "--node-name", "n1", "--kubelet-dir",
-                            b->kubelet, "--podresources", "off"};
+    char plugins[TEST_PATH_BYTES + 64];
+    const char *args[20] = {"numawise", "agent",
+                            "--once",   "-o",
+                            format,     "--xml",
+                            MACHINE,    "--node-name",
+                            "n1",       "--kubelet-dir",
+                            b->kubelet, "--podresources",
+                            "off",      "--device-plugins",
+                            plugins};
 
+    (void)snprintf(plugins, sizeof(plugins), "%s/device-plugins", b->kubelet);
     if (kubeconfig) {
-        args[13] = "--kubeconfig";
-        args[14] = kubeconfig;
+        args[15] = "--kubeconfig";
+        args[16] = kubeconfig;
     }
     if (test_run(args, out, err) != 0)
         fail_msg("%s", err->p);

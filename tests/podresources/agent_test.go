@@ -5,7 +5,6 @@ package podresources
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -235,16 +234,16 @@ func agent(t *testing.T, dir string, more ...string) *exec.Cmd {
 	if program == "" {
 		t.Fatal("NUMAWISE does not name the program")
 	}
-	c := exec.CommandContext(t.Context(), program, append([]string{"agent", "--xml", machine, "--node-name", "n1", "--kubelet-dir", dir}, more...)...)
+	c := exec.CommandContext(t.Context(), program, append([]string{"agent", "--xml", machine, "--node-name", "n1", "--kubelet-dir", dir, "--device-plugins", filepath.Join(dir, "device-plugins")}, more...)...)
 	c.Env = append(os.Environ(), "KUBECONFIG=", "KUBERNETES_SERVICE_HOST=")
 	return c
 }
 
 // once is what the agent would publish, and what it says is not known.
-func once(t *testing.T, dir string) (*report, string) {
+func once(t *testing.T, dir string, more ...string) (*report, string) {
 	t.Helper()
 	var out, said bytes.Buffer
-	c := agent(t, dir, "--once", "-o", "json")
+	c := agent(t, dir, append([]string{"--once", "-o", "json"}, more...)...)
 	c.Stdout, c.Stderr = &out, &said
 	if err := c.Run(); err != nil {
 		t.Fatalf("%v: %s", err, said.String())
@@ -254,7 +253,7 @@ func once(t *testing.T, dir string) (*report, string) {
 		t.Fatalf("%v: %s", err, out.String())
 	}
 	if len(r.Zones) != zones {
-		t.Fatal(fmt.Sprintf("%d zones", len(r.Zones)))
+		t.Fatalf("%d zones", len(r.Zones))
 	}
 	return r, said.String()
 }

@@ -905,7 +905,7 @@ static void another_order_gives_the_same_bytes(const struct kube_nrt_publication
 
 /* --- from the files of a kubelet --- */
 
-static char kubelet_dir[64];
+static char kubelet_dir[64], plugins[128];
 
 static void write_file(const char *name, struct buf *text)
 {
@@ -1078,7 +1078,7 @@ static void what_a_kubelet_keeps_is_read_back(struct drawn *d)
     write_config(d);
     write_cpu_state(d, &from);
     write_memory_state(d, &from);
-    assert_int_equal(agent_paths_under(&paths, kubelet_dir, &facts), 0);
+    assert_int_equal(agent_paths_under(&paths, kubelet_dir, plugins, &facts), 0);
     paths.podresources = NULL;
     if (agent_read(&f, &paths, from.machine, &facts, &err))
         fail_msg("%s", err.text);
@@ -1109,7 +1109,6 @@ static void what_a_kubelet_keeps_is_read_back(struct drawn *d)
 static void enter_directory(void)
 {
     const char *const tmp = getenv("TMPDIR");
-    char plugins[128];
 
     (void)snprintf(kubelet_dir, sizeof(kubelet_dir), "%.32s/numawise-XXXXXX", tmp ? tmp : "/tmp");
     assert_non_null(mkdtemp(kubelet_dir));

@@ -10,7 +10,9 @@
 
 #include "agent/kubelet_config.h"
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/err.h"
+#include "kube/file.h"
 
 #define HEAD "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\n"
 
@@ -167,6 +169,59 @@ static void a_broken_file_is_named_with_its_field(void **state)
     }
 }
 
+static int decode_configz(struct agent_config *c, const char *text, struct err *err)
+{
+    char padded[512] = {0}; /* 64 readable bytes behind it */
+    struct arena a;
+
+    (void)snprintf(padded, sizeof(padded) - 64, "%s", text);
+    arena_init(&a, room, sizeof(room));
+    const int rc = agent_configz_decode(c, (struct str){padded, strlen(padded)}, &a, err);
+    assert_true(rc == 0 || a.used == 0);
+    return rc;
+}
+
+/* A kubelet's own answer: its file says best-effort, a drop-in restricted, a flag what counts. */
+static void what_the_kubelet_runs_with_is_read(void **state)
+{
+    struct agent_config c;
+    struct arena a;
+    struct buf text = {0};
+    struct err err = {0};
+
+    assert_int_equal(kube_file_read(TEST_DATA "/kubelet-state/configz.json", &text, &err), 0);
+    const size_t n = text.n;
+    buf_add(&text, (const char[64]){0}, 64);
+    arena_init(&a, room, sizeof(room));
+    assert_int_equal(agent_configz_decode(&c, (struct str){text.p, n}, &a, &err), 0);
+    buf_free(&text);
+    assert_str(c.topology_policy, "single-numa-node");
+    assert_str(c.topology_scope, "pod");
+    assert_str(c.topology_options, "");
+    assert_str(c.cpu_policy, "static");
+    assert_str(c.cpu_options, "full-pcpus-only=true");
+    assert_str(c.memory_policy, "Static");
+    assert_str(c.reserved_cpus, "0");
+    assert_int_equal(c.reserved_milli, 1000); /* the kubelet's own count of the list */
+}
+
+static void another_answer_is_none(void **state)
+{
+    struct agent_config c = {.reserved_milli = 77};
+    struct err err = {0};
+
+    assert_int_equal(decode_configz(&c, "{}", &err), -EINVAL);
+    assert_string_equal(err.text, "kubeletconfig is missing");
+    assert_int_equal(decode_configz(&c, "{\"kubeletconfig\":[]}", &err), -EINVAL);
+    assert_int_equal(decode_configz(&c, "{\"kubeletconfig\":{\"cpuManagerPolicy\":7}}", &err),
+                     -EINVAL);
+    assert_non_null(strstr(err.text, "kubeletconfig.cpuManagerPolicy"));
+    assert_int_equal(decode_configz(&c, "<html>", &err), -EINVAL);
+    assert_int_equal(c.reserved_milli, 77);
+    assert_int_equal(decode_configz(&c, "{\"other\":1,\"kubeletconfig\":{}}", &err), 0);
+    assert_str(c.topology_policy, "none");
+}
+
 static void every_arena_size_gives_all_or_nothing(void **state)
 {
     int rc = -ENOMEM;
@@ -192,6 +247,8 @@ int main(void)
         IN_A_DIRECTORY(later_files_of_the_directory_win),
         IN_A_DIRECTORY(a_missing_file_is_told_from_a_missing_directory),
         IN_A_DIRECTORY(a_broken_file_is_named_with_its_field),
+        cmocka_unit_test(what_the_kubelet_runs_with_is_read),
+        cmocka_unit_test(another_answer_is_none),
         IN_A_DIRECTORY(every_arena_size_gives_all_or_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -49,7 +49,9 @@ static int enter(void **state)
     (void)snprintf(p->socket, sizeof(p->socket), "%s/kubelet.sock", p->dir);
     (void)snprintf(p->file, sizeof(p->file), "%s/file", p->dir);
     arena_init(&p->a, room, sizeof(room));
-    assert_int_equal(agent_paths_under(&p->paths, TEST_DATA "/kubelet-state", &p->a), 0);
+    assert_int_equal(agent_paths_under(&p->paths, TEST_DATA "/kubelet-state",
+                                       TEST_DATA "/kubelet-state/device-plugins", &p->a),
+                     0);
     p->paths.podresources = p->socket;
     *state = p;
     return 0;
@@ -226,7 +228,7 @@ static void nothing_there_is_nothing_known(void **state)
     struct place *const p = *state;
     struct agent_facts f;
 
-    assert_int_equal(agent_paths_under(&p->paths, "/nowhere", &p->a), 0);
+    assert_int_equal(agent_paths_under(&p->paths, "/nowhere", "/nowhere", &p->a), 0);
     assert_int_equal(agent_read(&f, &p->paths, two_zones(), &p->a, NULL), 0);
     assert_false(f.has_holdings);
     assert_false(f.has_devices);

@@ -237,18 +237,20 @@ static void the_replicas_of_the_operator_know_who_leads(void **state)
                         "None");
 }
 
-/* Its Node, the pods, and reports; admission keeps it to the report of its own node. */
+/* Its Node and what the kubelet runs with, the pods, and reports; admission keeps it to the report
+ * of its own node. */
 static void the_agent_reads_little_and_writes_reports_only(void **state)
 {
     static const char reports[] = "topology.node.k8s.io";
 
     assert_true(allows("numawise-agent", "", "nodes", "get"));
+    assert_true(allows("numawise-agent", "", "nodes/configz", "get"));
     assert_true(allows("numawise-agent", "", "pods", "list"));
     assert_true(allows("numawise-agent", "", "pods", "watch"));
     assert_true(allows("numawise-agent", reports, "noderesourcetopologies", "get"));
     assert_true(allows("numawise-agent", reports, "noderesourcetopologies", "create"));
     assert_true(allows("numawise-agent", reports, "noderesourcetopologies", "patch"));
-    assert_int_equal(breadth("numawise-agent"), 6);
+    assert_int_equal(breadth("numawise-agent"), 7);
     json_t *const spec =
         json_object_get(find("ValidatingAdmissionPolicy", "numawise-agent-own-node"), "spec");
     json_t *const condition = json_array_get(json_object_get(spec, "matchConditions"), 0);
