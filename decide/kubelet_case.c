@@ -7,6 +7,7 @@
 #include "base/buf.h"
 #include "decide/spread.h"
 #include "kube/emit.h"
+#include "kube/object_emit.h"
 #include "topology/cpuset.h"
 
 enum { NO_SUCH_ZONE = 0xffff /* of devices that lie where the machine has no zone */ };
@@ -312,34 +313,6 @@ static void put_pods(struct emit *e, const struct node_view *v)
 
 /* ---- the pod ---- */
 
-/*
- * `odd`: some amount of memory is a fraction of a byte, and which one is not known any more. It
- * makes no difference which.
- */
-static void put_quantity(struct emit *e, const struct pod_amount *amount, bool *odd)
-{
-    const bool is_memory = amount->kind == POD_MEMORY || amount->kind == POD_HUGEPAGES;
-    char text[32];
-
-    if (amount->kind == POD_CPU)
-        (void)snprintf(text, sizeof(text), "%lldm", (long long)amount->amount);
-    else if (is_memory && *odd && amount->amount > 0 && amount->amount < INT64_MAX / 1000)
-        (void)snprintf(text, sizeof(text), "%lldm", (long long)amount->amount * 1000 - 1);
-    else
-        (void)snprintf(text, sizeof(text), "%lld", (long long)amount->amount);
-    *odd = *odd && !is_memory;
-    emit_key_str(e, amount->resource), emit_words(e, text);
-}
-
-static void put_amounts(struct emit *e, const char *key, const struct pod_amount *amounts,
-                        uint32_t n, bool odd)
-{
-    emit_key(e, key), emit_object(e);
-    for (uint32_t i = 0; i < n; i++)
-        put_quantity(e, &amounts[i], &odd);
-    emit_end(e);
-}
-
 static void put_containers(struct emit *e, const char *key, const struct score_pod *pod, bool init)
 {
     emit_key(e, key), emit_array(e);
@@ -352,8 +325,8 @@ static void put_containers(struct emit *e, const char *key, const struct score_p
         emit_key(e, "name"), emit_text(e, c->name);
         if (c->kind == POD_SIDECAR)
             emit_key(e, "restartPolicy"), emit_words(e, "Always");
-        put_amounts(e, "requests", c->requests, c->n_requests, c->odd_memory);
-        put_amounts(e, "limits", c->limits, c->n_limits, c->odd_memory);
+        kube_amounts_emit(e, "requests", c->requests, c->n_requests, c->odd_memory);
+        kube_amounts_emit(e, "limits", c->limits, c->n_limits, c->odd_memory);
         emit_end(e);
     }
     emit_end(e);

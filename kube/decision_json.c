@@ -348,3 +348,91 @@ int decision_only(struct buf *out, struct str json, const char *name, struct err
     free(again);
     return out->failed ? report(-ENOMEM, "a decision", err) : 0;
 }
+
+/* --- comparing --- */
+
+static const json_t *node_named(const json_t *decision, const char *name)
+{
+    const json_t *node;
+    size_t i;
+
+    json_array_foreach(json_object_get(decision, "nodes"), i, node)
+    {
+        const char *const at = json_string_value(json_object_get(node, "name"));
+        if (at && name && strcmp(at, name) == 0)
+            return node;
+    }
+    return NULL;
+}
+
+static bool has_any(const json_t *node, const char *const *keys)
+{
+    while (*keys && !json_object_get(node, *keys))
+        keys++;
+    return *keys;
+}
+
+/* Was one node alone given a score on the wire? */
+static bool is_decided(const json_t *decision)
+{
+    static const char *const keys[] = {"decided", NULL};
+    const json_t *node;
+    size_t i;
+
+    json_array_foreach(json_object_get(decision, "nodes"), i,
+                       node) if (has_any(node, keys)) return true;
+    return false;
+}
+
+static int compare_members(const json_t *said, const json_t *now, const char *const *but,
+                           const char *where, struct err *err)
+{
+    const char *key;
+    json_t *value;
+
+    json_object_foreach((json_t *)(uintptr_t)now, key, value)
+    {
+        const char *const *skip = but;
+
+        while (*skip && strcmp(*skip, key) != 0)
+            skip++;
+        if (!*skip && !json_equal(value, json_object_get(said, key)))
+            return err_set(err, -EDOM, "%s%s%s differs", where, *where ? ": " : "", key);
+    }
+    return 0;
+}
+
+static int compare(const json_t *said, const json_t *now, struct err *err)
+{
+    static const char *const head[] = {"decision", "snapshot", "nodes", NULL};
+    static const char *const wire[] = {"wireScore", NULL}, *const none[] = {NULL};
+    static const char *const lowered[] = {"heldFor", "doubted", NULL};
+    const bool decided = is_decided(said);
+    const json_t *node;
+    size_t i;
+    int rc = compare_members(said, now, head, "", err);
+
+    json_array_foreach(json_object_get(now, "nodes"), i, node)
+    {
+        const char *const name = json_string_value(json_object_get(node, "name"));
+        const json_t *const other = node_named(said, name);
+
+        if (rc == 0 && !other)
+            rc = err_set(err, -EDOM, "%s: the decision does not tell of it", name ? name : "");
+        if (rc == 0)
+            rc = compare_members(other, node, decided || has_any(other, lowered) ? wire : none,
+                                 name, err);
+    }
+    return rc;
+}
+
+int decision_compare(struct str said, struct str now, struct err *err)
+{
+    json_t *const x = load(said), *const y = load(now);
+    const int rc = json_is_object(x) && json_is_object(y) ? compare(x, y, err)
+                                                          : report(-EPROTO, "a decision", err);
+
+    json_decref(x);
+    json_decref(y);
+    return rc;
+}

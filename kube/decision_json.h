@@ -65,6 +65,14 @@ int decision_decode(struct told_decision *out, struct str json, struct arena *a,
  */
 int decision_first(struct str *id, struct str json, struct arena *a, struct err *err) MUST_CHECK;
 
+/*
+ * Is what `now` says of its nodes, some of them, what `said` says of them: every member, but not
+ * the names of decision and snapshot, and where `said` has a node that pods were on their way to,
+ * was in doubt, or alone was chosen, not the scores on the wire? 0; -EDOM: no, `err` says what
+ * differs; -EPROTO; -ENOMEM.
+ */
+int decision_compare(struct str said, struct str now, struct err *err) MUST_CHECK;
+
 /* Append the decision again with the node `name` alone. 0, -EPROTO, -ENOMEM. */
 int decision_only(struct buf *out, struct str json, const char *name, struct err *err) MUST_CHECK;
 

@@ -62,6 +62,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         decode(json, room);
     decode(json, (size_t)1 << 16);
     (void)!decision_only(&out, json, "a", &err);
+    (void)!decision_compare(json, json, &err);
     buf_free(&out);
     return 0;
 }

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Any bytes as a NodeResourceTopology: what is accepted keeps the promises of kube/object.h. */
 #include <assert.h>
+#include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/err.h"
 #include "kube/object.h"
+#include "kube/object_emit.h"
 #include "kube/scan.h"
 #include "topology/cpuset.h"
 #include "topology/model.h"
@@ -70,6 +73,30 @@ static void check(const struct kube_nrt *nrt)
     }
 }
 
+/* What is written of it, read, and written again. */
+static void write_again(const struct kube_nrt *nrt, char *room)
+{
+    static const char padding[SCAN_PADDING_BYTES];
+    struct buf first = {0}, again = {0};
+    struct kube_nrt back;
+    struct arena a;
+    struct err err = {.code = 0};
+
+    kube_nrt_emit_values(&first, nrt, STR("n"));
+    const size_t n = first.n;
+    buf_add(&first, padding, sizeof(padding));
+    arena_init(&a, room, ROOM);
+    const int rc = kube_nrt_decode(&back, (struct str){first.p, n}, &a, &err);
+    if (rc == 0) {
+        kube_nrt_emit_values(&again, &back, STR("n"));
+        assert(again.n == n && memcmp(again.p, first.p, n) == 0);
+    } else {
+        assert(rc == -ENOMEM || rc == -E2BIG); /* it is longer than it was */
+    }
+    buf_free(&first);
+    buf_free(&again);
+}
+
 static void decode_node(struct str text, char *room)
 {
     struct kube_node node;
@@ -84,11 +111,12 @@ static void decode_node(struct str text, char *room)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     char *const text = malloc(size + SCAN_PADDING_BYTES), *const room = malloc(ROOM);
+    char *const other = malloc(ROOM);
     struct kube_nrt nrt;
     struct arena a;
     struct err err = {.code = 0};
 
-    if (!text || !room)
+    if (!text || !room || !other)
         abort();
     if (size > 0)
         memcpy(text, data, size);
@@ -98,9 +126,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const int rc = kube_nrt_decode(&nrt, (struct str){text, size}, &a, &err);
     memset(text, 'x', size); /* nothing borrows from the text */
     if (rc == 0)
-        check(&nrt);
+        check(&nrt), write_again(&nrt, other);
     else
         assert(a.used == 0 && err.text[0]);
+    free(other);
     free(room);
     free(text);
     return 0;
