@@ -7,19 +7,12 @@
 #include "base/err.h"
 #include "cluster/cluster.h"
 #include "cluster/directory.h"
+#include "decide/premises.h"
 #include "kube/file.h"
 
 static void on_problem(void *ctx, const char *text)
 {
     (void)fprintf(stderr, "%s\n", text);
-}
-
-/* One command, one question, one moment. */
-static int64_t moment_us;
-
-static int64_t now_us(void)
-{
-    return moment_us;
 }
 
 /* Two who are told. */
@@ -45,14 +38,15 @@ static void on_settled(void *ctx)
     t->to.settled(t->to.ctx);
 }
 
-int source_read(struct source *out, const struct numawise_config *config, int64_t moment,
-                const struct source_sink *also, struct err *err)
+int source_read(struct source *out, const struct numawise_config *config, int64_t now_us,
+                const struct premises *premises, const struct source_sink *also, struct err *err)
 {
     const struct cluster_options options = {.max_age_us = config->topology_max_age_ms * 1000,
-                                            .now_us = now_us};
+                                            .at_us = now_us,
+                                            .since_us = premises ? premises->since_us : 0,
+                                            .demand = premises ? &premises->demand : NULL};
     struct source s = {0};
 
-    moment_us = moment;
     int rc = cluster_new(&s.cluster, &options, err);
     if (rc)
         return rc;

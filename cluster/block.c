@@ -42,9 +42,10 @@ static int fill_once(struct block **out, size_t room, size_t *used, block_fill f
         return rc;
     }
     atomic_init(&b->refs, 1);
-    b->used = *used;
+    b->used = (uint32_t)*used;
     b->value = value;
     b->shared = NULL;
+    b->drop = NULL;
     *out = b;
     return 0;
 }
@@ -106,6 +107,8 @@ void block_unref(struct block *b)
     while (b && atomic_fetch_sub_explicit(&b->refs, 1, memory_order_acq_rel) == 1) {
         struct block *const shared = b->shared;
 
+        if (b->drop)
+            b->drop(b->value);
         free(b);
         b = shared;
     }

@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/attr.h"
 
@@ -16,9 +17,10 @@ struct arena;
 
 struct block {
     atomic_uint refs;
-    size_t used;          /* bytes behind this header that the value takes */
+    uint32_t used;        /* bytes behind this header that the value takes */
     const void *value;    /* what the fill function built, inside the block */
     struct block *shared; /* referenced: what else the value points into, with others; or NULL */
+    void (*drop)(const void *value); /* gives back what else the value holds; or NULL */
 };
 
 /*

@@ -14,6 +14,7 @@
 #include "cluster/alike.h"
 #include "cluster/context.h"
 #include "cluster/node_build.h"
+#include "cluster/origin.h"
 #include "cluster/shelf.h"
 #include "cluster/snapshot_parts.h"
 #include "cluster/store.h"
@@ -74,13 +75,14 @@ static int grow_scratch(struct cluster *c)
 static int build_into(void *ctx, struct arena *a, const void **out)
 {
     const struct build *const b = ctx;
-    struct node_view *const view = arena_array(a, 1, sizeof(*view));
+    struct origin_view *const made = origin_view_new(b->in->n_pods, a);
     struct arena scratch;
     struct kube_nrt nrt;
     int rc = 0;
 
-    if (!view)
+    if (!made)
         return -ENOMEM;
+    struct node_view *const view = &made->view;
     block_unref(b->layouts->used); /* of an attempt that had not enough room */
     b->layouts->used = NULL;
     arena_init(&scratch, b->c->scratch, b->c->scratch_room);
@@ -155,7 +157,9 @@ static int collect_signals(struct cluster *c, struct str node, int64_t now, int6
 
 static int64_t now_us(const struct cluster *c)
 {
-    return c->options.now_us ? c->options.now_us() : clock_realtime_us();
+    return c->options.at_us    ? c->options.at_us
+           : c->options.now_us ? c->options.now_us()
+                               : clock_realtime_us();
 }
 
 /* When the clock alone makes the view a different one. */
@@ -200,10 +204,12 @@ static int new_view(struct cluster *c, struct store_node *n, struct block **out,
     if (n_signals < 0)
         return -ENOMEM;
     const int rc = block_new(out, block_room_like(n->view), build_into, &b);
-    if (rc == 0)
+    if (rc == 0) {
         (*out)->shared = layouts.used;
-    else
+        origin_keep(*out, n, c->options.since_us, c->store.pods_known);
+    } else {
         block_unref(layouts.used);
+    }
     return rc;
 }
 
@@ -465,6 +471,8 @@ static const struct score_demand *current_demand(struct cluster *c)
 {
     struct score_demand now;
 
+    if (c->options.demand)
+        return c->options.demand;
     demand_rank(&now, &c->store.demand);
     for (uint32_t i = 0; i < CLUSTER_DEMANDS; i++) {
         if (same_demand(&c->demands[i], &now))
@@ -680,6 +688,8 @@ static int start(struct cluster *c, const struct cluster_options *options)
     c->context = cluster_context_new(NULL, 0, NULL, 0);
     if (!c->context || store_init(&c->store, options->hash_key) || grow_scratch(c))
         return -ENOMEM;
+    if (options->demand)
+        cluster_context_set_demand(c->context, options->demand);
     c->store.failed = options->failed;
     c->store.failed_ctx = options->ctx;
     c->current = snapshot_new(roster_new(options->hash_key, NULL, 0), pod_table_new(),

@@ -15,11 +15,13 @@
 
 struct err;
 struct cluster;
+struct score_demand;
 
 enum { CLUSTER_DEMANDS = 8 };
 
 struct cluster_options {
     int64_t max_age_us;      /* topology.maxAge; 0 = never stale */
+    int64_t at_us;           /* the moment at which all of it happens; 0 = the clock goes on: */
     int64_t (*now_us)(void); /* realtime clock; NULL = clock_realtime_us */
     uint64_t hash_key[2];    /* of the name table; zero is fine in tests */
     /* What pods want is taken anew so seldom where it changes for long: a burst of CLUSTER_DEMANDS
@@ -28,6 +30,7 @@ struct cluster_options {
     int64_t demand_every_us;
     bool rehearses;   /* no report follows the first ones: pods keep what they got (node_inputs) */
     int64_t since_us; /* of pods bound earlier it was not seen who else was there; 0 = it was */
+    const struct score_demand *demand; /* what pods want, whatever pods there are; NULL: counted */
     /* A pod on a node has failed that had not when it was last heard of. Feeding thread; or NULL */
     void (*failed)(void *ctx, const struct score_pod *pod);
     /* The report of a node does not count (STALE, NOT_MODELLED), and did, or for another reason. */

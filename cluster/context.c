@@ -123,8 +123,8 @@ bool cluster_context_has_exclusive(const struct cluster_context *c)
     return c->has_exclusive;
 }
 
-/* The labels; of a namespace that is not there the one that each has, in `room`. */
-static struct score_labels labels_of(const struct cluster_context *c, struct str ns, uint64_t *room)
+bool cluster_context_labels(const struct cluster_context *c, struct str ns,
+                            struct score_labels *out)
 {
     uint32_t low = 0, high = c->n_namespaces;
 
@@ -133,15 +133,37 @@ static struct score_labels labels_of(const struct cluster_context *c, struct str
         const struct kube_namespace *const at = namespace_of(c->namespaces[mid]);
         const int order = str_cmp(at->name, ns);
 
-        if (order == 0)
-            return at->labels;
+        if (order == 0) {
+            *out = at->labels;
+            return true;
+        }
         if (order < 0)
             low = mid + 1;
         else
             high = mid;
     }
+    return false;
+}
+
+/* The labels; of a namespace that is not there the one that each has, in `room`. */
+static struct score_labels labels_of(const struct cluster_context *c, struct str ns, uint64_t *room)
+{
+    struct score_labels labels;
+
+    if (cluster_context_labels(c, ns, &labels))
+        return labels;
     *room = kube_namespace_label(ns);
     return (struct score_labels){room, 1};
+}
+
+uint32_t cluster_context_policies(const struct cluster_context *c)
+{
+    return c->n_policies;
+}
+
+const struct context_policy *cluster_context_policy_at(const struct cluster_context *c, uint32_t i)
+{
+    return c->policy_blocks[i]->value;
 }
 
 const struct score_policy *cluster_context_policy(const struct cluster_context *c, struct str ns)

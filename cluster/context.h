@@ -18,6 +18,12 @@
 struct block;
 struct cluster_context;
 
+/* A policy as the store keeps it: with its text, for its selectors are kept as hashes only. */
+struct context_policy {
+    struct score_policy policy; /* first: what the block holds for others */
+    struct str json;
+};
+
 /*
  * Of blocks that hold a struct score_policy [n_policies] and a struct kube_namespace
  * [n_namespaces], which it references; in any order. One reference. NULL: out of memory.
@@ -42,6 +48,13 @@ uint32_t cluster_context_losers(const struct cluster_context *c, struct str ns,
                                 const struct score_policy **out, uint32_t room);
 
 uint32_t cluster_context_namespaces(const struct cluster_context *c); /* that are there */
+/* The labels of a namespace; false: it is not there. */
+bool cluster_context_labels(const struct cluster_context *c, struct str ns,
+                            struct score_labels *out);
+
+/* The i-th of its policies. Only of a context whose blocks are the store's. */
+uint32_t cluster_context_policies(const struct cluster_context *c);
+const struct context_policy *cluster_context_policy_at(const struct cluster_context *c, uint32_t i);
 
 /* How one policy fares in the namespaces that are there. */
 struct cluster_standing {

@@ -7,6 +7,7 @@
 
 #include "base/arena.h"
 #include "base/err.h"
+#include "cluster/context.h"
 #include "cluster/store.h"
 #include "kube/budget.h"
 #include "kube/limit_range.h"
@@ -189,10 +190,12 @@ static int decode_into(void *ctx, struct arena *a, const void **out)
     if (is_on_shelf(d->kind))
         return decode_entry(d, a, out);
     if (d->kind == SOURCE_POLICY) {
-        struct score_policy *const p = arena_array(a, 1, sizeof(*p));
+        struct context_policy *const p = arena_array(a, 1, sizeof(*p));
 
         *out = p;
-        return p ? kube_policy_decode(p, d->json, false, a, d->err) : -ENOMEM;
+        if (!p || str_copy(&p->json, d->json, a))
+            return -ENOMEM;
+        return kube_policy_decode(&p->policy, d->json, false, a, d->err);
     }
     struct kube_signal *const s = arena_array(a, 1, sizeof(*s));
 
