@@ -222,6 +222,7 @@ static int ask_scoring(struct decision *d, struct decide_row *rows,
     if (rc)
         return rc;
     d->request = request;
+    d->any = options->terms;
     score_request_rule(request, d->rules);
     rc = decide_judge(d, rows, found, options, &key, a);
     if (rc == 0)

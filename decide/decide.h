@@ -34,6 +34,7 @@ struct decide_options {
     uint32_t max_score; /* of the wire, 1..DECIDE_LIMIT_MAX_SCORE */
     bool offers;        /* ask also what kube-scheduler asks before it asks us: for `explain` */
     struct score_context context;
+    uint32_t terms;        /* bit per score_term that admitted candidates elsewhere have */
     bool one;              /* the best node alone gets a score on the wire: decide/one.h */
     uint32_t shortlist;    /* hand back only the best so many; 0 = all that admit the pod */
     uint64_t turn;         /* grows by one a decision: where equal ones of the shortlist begin */

@@ -212,6 +212,7 @@ static struct record *allocate(const struct record_input *in, uint32_t n_cells, 
         .qos = d->qos,
         .mode = in->report->options->mode,
         .max_score = in->report->options->max_score,
+        .terms = d->any,
         .context = in->report->options->context,
         .policies = d->context ? cluster_context_ref(d->context) : NULL,
         .generation = d->generation,
@@ -412,8 +413,10 @@ bool record_join(struct record *r, const struct record_input *in)
     if (d->pass != r->pass || d->n_held > 0 || r->n_held > 0 ||
         !walk(r, in->report, false, &changes))
         return false;
-    if (changes)
+    if (changes) {
         (void)walk(r, in->report, true, &changes);
+        atomic_store(&r->terms, d->any);
+    }
     r->verbs |= in->verb;
     return true;
 }

@@ -64,9 +64,9 @@ struct record_held {
 };
 
 /*
- * All but `verbs`, `cells`, `decided`, `contradicted` and the links stays as it is made. Everything
- * that an answer depends on is here, by value or by reference: whoever makes answers depend on more
- * adds it here.
+ * All but `verbs`, `cells`, `terms`, `decided`, `contradicted` and the links stays as it is made.
+ * Everything that an answer depends on is here, by value or by reference: whoever makes answers
+ * depend on more adds it here.
  */
 struct record {
     struct record *older, *newer; /* the ring's */
@@ -79,6 +79,7 @@ struct record {
     enum pod_qos qos;
     enum decide_mode mode;
     uint32_t max_score;
+    atomic_uint terms; /* bit per score_term that some admitted candidate had */
     struct score_context context;
     struct cluster_context *policies; /* referenced; NULL: there were none */
     uint64_t generation;

@@ -13,6 +13,7 @@
 #include "base/err.h"
 #include "cluster/block.h"
 #include "cluster/context.h"
+#include "cluster/origin.h"
 #include "cluster/roster.h"
 #include "cluster/snapshot.h"
 #include "decide/kubelet_case.h"
@@ -64,9 +65,12 @@ int ring_new(struct ring **out, size_t max_bytes, struct err *err)
     return 0;
 }
 
-static size_t block_bytes(const struct block *b)
+/* Of a view, with what it was made of. */
+static size_t view_bytes(const struct block *b)
 {
-    return sizeof(*b) + b->used;
+    const struct origin *const origin = origin_of(b);
+
+    return sizeof(*b) + b->used + (origin ? origin->bytes : 0);
 }
 
 static void unpin(struct ring *r, const struct record *record)
@@ -101,7 +105,7 @@ static bool pin(struct ring *r, struct record *record)
     for (; k < record->n_details && r->pins.bytes <= most; k++) {
         const struct block *const view = record->details[k].view;
 
-        if (view && !pins_take(&r->pins, view, block_bytes(view)))
+        if (view && !pins_take(&r->pins, view, view_bytes(view)))
             break;
     }
     record_trim(record, k);
@@ -292,6 +296,16 @@ static struct record *find(const struct ring *r, struct str id)
 
     while (record && !str_is(id, record->id))
         record = record->older;
+    return record;
+}
+
+struct record *ring_take(struct ring *r, struct str id)
+{
+    (void)pthread_mutex_lock(&r->lock);
+    struct record *const record = find(r, id);
+    if (record)
+        (void)record_ref(record);
+    (void)pthread_mutex_unlock(&r->lock);
     return record;
 }
 

@@ -17,6 +17,7 @@ struct arena;
 struct buf;
 struct err;
 struct report;
+struct record;
 struct ring;
 
 enum {
@@ -51,6 +52,9 @@ int ring_list(struct ring *r, struct str pod, struct buf *out) MUST_CHECK;
  * room there, nodes are told in short. 0, -ENOENT, -ENOMEM.
  */
 int ring_render(struct ring *r, struct str id, struct buf *out, struct arena *scratch) MUST_CHECK;
+
+/* A decision that is kept, with a reference for the caller; NULL when it is not. */
+struct record *ring_take(struct ring *r, struct str id);
 
 /*
  * The pod of this UID was refused by the kubelet of `node`: the newest decision that admitted it
