@@ -11,16 +11,18 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/arena.h"
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/err.h"
-#include "base/siphash.h"
+#include "base/tar.h"
+#include "decide/replay.h"
 #include "kube/config_file.h"
 #include "kube/emit.h"
 #include "kube/file.h"
 #include "kube/positions.h"
 
-enum { NAME_BYTES = 256, WALK_FDS = 16 };
+enum { WALK_FDS = 16 };
 
 struct bundle {
     char *dir;          /* where it goes */
@@ -33,9 +35,9 @@ struct bundle {
 /* --- files --- */
 
 /* "TEMP/a/b", to be freed by buf_free. */
-static void path_of(struct buf *out, const struct bundle *b, const char *a, const char *name)
+static void path_of(struct buf *out, const struct bundle *b, const char *name)
 {
-    buf_printf(out, "%s/%s%s%s", b->temp.p, a, name ? "/" : "", name ? name : "");
+    buf_printf(out, "%s/%s", b->temp.p, name);
 }
 
 /* Every failure on the way; only the first one is told. */
@@ -56,11 +58,11 @@ static int write_file(const char *path, struct str text)
     return wrote && closed ? 0 : errno ? -errno : -EIO;
 }
 
-static void put_file(struct bundle *b, const char *a, const char *name, struct str text)
+static void put_file(struct bundle *b, const char *name, struct str text)
 {
     CLEANUP(buf_free) struct buf path = {0};
 
-    path_of(&path, b, a, name);
+    path_of(&path, b, name);
     const int rc = path.failed ? -ENOMEM : write_file(path.p, text);
     if (rc)
         fail(b, rc, path.p);
@@ -70,7 +72,7 @@ static void make_dir(struct bundle *b, const char *name)
 {
     CLEANUP(buf_free) struct buf path = {0};
 
-    path_of(&path, b, name, NULL);
+    path_of(&path, b, name);
     if (path.failed)
         fail(b, -ENOMEM, NULL);
     else if (mkdir(path.p, 0777) && errno != EEXIST)
@@ -144,56 +146,30 @@ void bundle_free(struct bundle *b)
 
 /* --- the cluster --- */
 
-/*
- * "ml_train-0.json", "_gpu-1.json". Names of Kubernetes have neither '_' nor '%'; of others the odd
- * bytes are written as in a URL, and of those that are too long for a file the end as a hash.
- */
-static int name_of(char out[NAME_BYTES], struct str ns, struct str name)
-{
-    enum { MOST = NAME_BYTES - (int)sizeof("_0123456789abcdef.json") };
-    static const uint64_t key[2];
-    const struct str parts[] = {ns, STR("_"), name};
-    CLEANUP(buf_free) struct buf text = {0};
-
-    for (size_t k = 0; k < ARRAY_LEN(parts); k++)
-        for (size_t i = 0; i < parts[k].n; i++) {
-            const unsigned char c = (unsigned char)parts[k].p[i];
-            buf_printf(&text, isalnum(c) || c == '-' || c == '.' || k == 1 ? "%c" : "%%%02X", c);
-        }
-    if (text.failed)
-        return -ENOMEM;
-    if (text.n <= MOST)
-        (void)snprintf(out, NAME_BYTES, "%.*s.json", (int)text.n, text.p);
-    else
-        (void)snprintf(out, NAME_BYTES, "%.*s_%016llx.json", MOST, text.p,
-                       (unsigned long long)siphash13(key, buf_view(&text)));
-    return 0;
-}
-
-/* "cluster/Pod" into `out`; the file's name into `name`. False: it is told in b->err. */
-static bool place(struct bundle *b, struct buf *out, char name[NAME_BYTES], struct str kind,
+/* "cluster/Pod/ml_train-0.json", and "cluster/Pod" into `dir`. False: it is told in b->err. */
+static bool place(struct bundle *b, struct buf *dir, struct buf *path, struct str kind,
                   struct str ns, struct str object)
 {
-    buf_printf(out, "cluster/%.*s", STR_ARG(kind));
-    const int rc = out->failed ? -ENOMEM : name_of(name, ns, object);
-    if (rc)
-        fail(b, rc, NULL);
-    return rc == 0;
+    buf_printf(dir, "cluster/%.*s", STR_ARG(kind));
+    buf_text(path, "cluster/");
+    replay_place(path, kind, ns, object);
+    if (dir->failed || path->failed)
+        fail(b, -ENOMEM, NULL);
+    return !dir->failed && !path->failed;
 }
 
 static void keep(struct bundle *b, const struct source_delta *delta)
 {
-    CLEANUP(buf_free) struct buf dir = {0}, path = {0};
-    char name[NAME_BYTES];
+    CLEANUP(buf_free) struct buf dir = {0}, name = {0}, path = {0};
 
-    if (!place(b, &dir, name, delta->type, delta->ns, delta->name))
+    if (!place(b, &dir, &name, delta->type, delta->ns, delta->name))
         return;
     if (delta->verb == SOURCE_UPSERT) {
         make_dir(b, dir.p);
-        put_file(b, dir.p, name, delta->json);
+        put_file(b, name.p, delta->json);
         return;
     }
-    path_of(&path, b, dir.p, name);
+    path_of(&path, b, name.p);
     if (path.failed || (unlink(path.p) && errno != ENOENT))
         fail(b, path.failed ? -ENOMEM : -errno, path.p);
 }
@@ -242,13 +218,12 @@ void bundle_ask(struct bundle *b, struct str json, const char *ns)
 
 void bundle_ask_kept(struct bundle *b, struct str kind, struct str ns, struct str name)
 {
-    CLEANUP(buf_free) struct buf dir = {0}, path = {0}, text = {0};
-    char file[NAME_BYTES];
+    CLEANUP(buf_free) struct buf dir = {0}, file = {0}, path = {0}, text = {0};
     struct err err = {0};
 
-    if (!place(b, &dir, file, kind, ns, name))
+    if (!place(b, &dir, &file, kind, ns, name))
         return;
-    path_of(&path, b, dir.p, file);
+    path_of(&path, b, file.p);
     const int rc = path.failed ? -ENOMEM : kube_file_read(path.p, &text, &err);
     if (rc)
         fail(b, rc, path.p);
@@ -261,28 +236,22 @@ void bundle_ask_kept(struct bundle *b, struct str kind, struct str ns, struct st
 static void put_clock(struct bundle *b, int64_t now_us)
 {
     CLEANUP(buf_free) struct buf out = {0};
-    char text[32];
 
-    clock_format_rfc3339(text, now_us);
-    buf_printf(&out, "%s\n", text);
+    replay_clock(&out, now_us);
     if (out.failed)
         fail(b, -ENOMEM, NULL);
-    put_file(b, "clock", NULL, buf_view(&out));
+    put_file(b, REPLAY_CLOCK, buf_view(&out));
 }
 
 static void put_config(struct bundle *b, const struct numawise_config *c)
 {
     CLEANUP(buf_free) struct buf out = {0};
 
-    buf_printf(&out,
-               "apiVersion: numawise.config.gokore.io/v1alpha1\nkind: NumawiseConfiguration\n"
-               "extender:\n  mode: %s\n  maxScore: %lld\ntopology:\n  maxAge: ",
-               c->mode == CONFIG_SHADOW ? "Shadow" : "Enforce", (long long)c->max_score);
-    config_format_duration(&out, c->topology_max_age_ms);
-    buf_text(&out, "\n");
+    replay_config(&out, c->mode == CONFIG_SHADOW ? DECIDE_SHADOW : DECIDE_ENFORCE,
+                  (uint32_t)c->max_score, c->topology_max_age_ms);
     if (out.failed)
         fail(b, -ENOMEM, NULL);
-    put_file(b, "config.yaml", NULL, buf_view(&out));
+    put_file(b, REPLAY_CONFIG, buf_view(&out));
 }
 
 static void put_request(struct bundle *b)
@@ -294,7 +263,18 @@ static void put_request(struct bundle *b)
     buf_text(&out, "\n]}\n");
     if (out.failed || b->request.failed)
         fail(b, -ENOMEM, NULL);
-    put_file(b, "request.json", NULL, buf_view(&out));
+    put_file(b, REPLAY_REQUEST, buf_view(&out));
+}
+
+static int move(struct bundle *b, struct err *err)
+{
+    /* Over an empty directory; one that has filled in the meantime stays as it is. */
+    if (b->err.code == 0 && rename(b->temp.p, b->dir))
+        fail(b, -errno, b->dir);
+    if (b->err.code)
+        return err_set(err, b->err.code, "%s", b->err.text);
+    b->made = false;
+    return 0;
 }
 
 int bundle_finish(struct bundle *b, const struct numawise_config *config, int64_t now_us,
@@ -303,13 +283,53 @@ int bundle_finish(struct bundle *b, const struct numawise_config *config, int64_
     put_clock(b, now_us);
     put_config(b, config);
     put_request(b);
-    /* Over an empty directory; one that has filled in the meantime stays as it is. */
-    if (b->err.code == 0 && rename(b->temp.p, b->dir))
-        fail(b, -errno, b->dir);
-    if (b->err.code)
-        return err_set(err, b->err.code, "%s", b->err.text);
-    b->made = false;
+    return move(b, err);
+}
+
+/* --- a bundle that a server has made --- */
+
+/* One of the files that a bundle has; the kind of an object of the cluster goes to `dir`. */
+static bool belongs(const char *path, struct buf *dir)
+{
+    static const char *const names[] = {REPLAY_REQUEST, REPLAY_CLOCK, REPLAY_CONFIG,
+                                        REPLAY_PREMISES, REPLAY_DECISION};
+    struct str rest = str_of(path);
+
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        if (strcmp(path, names[i]) == 0)
+            return true;
+    if (!str_is(str_cut(&rest, '/'), "cluster") || rest.n == 0)
+        return false;
+    const struct str kind = str_cut(&rest, '/');
+    buf_printf(dir, "cluster/%.*s", STR_ARG(kind));
+    return rest.n && !memchr(rest.p, '/', rest.n);
+}
+
+static int unpack_one(struct bundle *b, const char *path, struct str text, struct err *err)
+{
+    CLEANUP(buf_free) struct buf dir = {0};
+
+    if (!belongs(path, &dir))
+        return err_set(err, -EPROTO, "archive: %s is no part of a bundle", path);
+    if (dir.n)
+        make_dir(b, dir.p);
+    put_file(b, path, text);
     return 0;
+}
+
+int bundle_unpack(struct bundle *b, struct str tar, struct err *err)
+{
+    struct tar_reader reader = {0};
+    char path[TAR_PATH_BYTES];
+    struct str text;
+    int rc;
+
+    while ((rc = tar_next(&reader, tar, path, &text, err)) > 0)
+        if ((rc = unpack_one(b, path, text, err)))
+            return rc;
+    if (rc == 0 && reader.n == 0)
+        rc = err_set(err, -EPROTO, "archive: there is nothing in it");
+    return rc ? rc : move(b, err);
 }
 
 /* --- replaying --- */
@@ -328,38 +348,77 @@ static int read_clock(int64_t *out, const char *path, struct err *err)
                : 0;
 }
 
-static int read_parts(struct bundle_replay *r, const char *clock, const char *config,
-                      const char *cluster, struct err *err)
+static bool is_there(const char *path)
 {
-    int rc = read_clock(&r->now_us, clock, err);
+    return access(path, F_OK) == 0;
+}
+
+/* Of a server's bundle. */
+static int read_premises(struct premises *out, const char *path, struct err *err)
+{
+    enum { ROOM = 4096 };
+    char room[ROOM];
+    CLEANUP(buf_free) struct buf text = {0};
+    struct err why = {0};
+    struct arena a;
+    int rc = kube_file_read(path, &text, err);
+
+    if (rc)
+        return rc;
+    arena_init(&a, room, sizeof(room));
+    rc = premises_read(out, buf_view(&text), &a, &why);
+    arena_rewind(&a, 0);
+    return rc ? err_set(err, rc, "%s: %s", path, why.text) : 0;
+}
+
+enum part { REQUEST, CLOCK, CONFIG, CLUSTER, PREMISES, DECISION, PARTS };
+
+static int read_parts(struct bundle_replay *r, const struct buf paths[PARTS], struct err *err)
+{
+    int rc = read_clock(&r->now_us, paths[CLOCK].p, err);
 
     config_init(&r->config);
     if (rc == 0)
-        rc = kube_config_read(&r->config, config, NULL, err);
-    return rc ? rc
-              : config_set_text(&r->config, config_find(STR("source.cluster")), str_of(cluster),
-                                err);
+        rc = kube_config_read(&r->config, paths[CONFIG].p, NULL, err);
+    if (rc == 0)
+        rc = config_set_text(&r->config, config_find(STR("source.cluster")),
+                             str_of(paths[CLUSTER].p), err);
+    r->is_of_server = is_there(paths[PREMISES].p);
+    if (rc == 0 && r->is_of_server)
+        rc = read_premises(&r->premises, paths[PREMISES].p, err);
+    if (rc == 0 && is_there(paths[DECISION].p))
+        rc = kube_file_read(paths[DECISION].p, &r->said, err);
+    return rc;
 }
 
 int bundle_open(struct bundle_replay *out, const char *dir, struct err *err)
 {
-    static const char *const names[] = {"request.json", "clock", "config.yaml", "cluster"};
+    static const char *const names[PARTS] = {
+        [REQUEST] = REPLAY_REQUEST, [CLOCK] = REPLAY_CLOCK,       [CONFIG] = REPLAY_CONFIG,
+        [CLUSTER] = "cluster",      [PREMISES] = REPLAY_PREMISES, [DECISION] = REPLAY_DECISION};
     struct bundle_replay r = {0};
-    struct buf paths[ARRAY_LEN(names)] = {0};
+    struct buf paths[PARTS] = {0};
     bool failed = false;
 
-    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+    for (size_t i = 0; i < PARTS; i++) {
         buf_printf(&paths[i], "%s/%s", dir, names[i]);
         failed = failed || paths[i].failed;
     }
-    int rc = failed ? err_set(err, -ENOMEM, "no memory")
-                    : read_parts(&r, paths[1].p, paths[2].p, paths[3].p, err);
+    const int rc = failed ? err_set(err, -ENOMEM, "no memory") : read_parts(&r, paths, err);
     if (rc == 0) {
-        r.request = paths[0].p;
-        paths[0] = (struct buf){0};
+        r.request = paths[REQUEST].p;
+        paths[REQUEST] = (struct buf){0};
         *out = r;
+    } else {
+        buf_free(&r.said);
     }
-    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+    for (size_t i = 0; i < PARTS; i++)
         buf_free(&paths[i]);
     return rc;
+}
+
+void bundle_replay_done(struct bundle_replay *r)
+{
+    free(r->request);
+    buf_free(&r->said);
 }

@@ -19,6 +19,7 @@
 #include "cluster/snapshot.h"
 #include "decide/decide.h"
 #include "decide/report.h"
+#include "kube/decision_json.h"
 #include "kube/fetch.h"
 #include "kube/file.h"
 
@@ -140,12 +141,6 @@ static int check_args(const struct options *o)
 {
     if (o->replay)
         return check_replay_args(o);
-    if (o->bundle && o->server) {
-        (void)fputs("numawise explain: --bundle with --server: not available in this version, a "
-                    "server does not keep the objects that its decisions follow from\n",
-                    stderr);
-        return EXIT_UNREADABLE;
-    }
     if (o->server || o->decision)
         return check_server_args(o);
     if (!o->pod && !o->file)
@@ -162,16 +157,18 @@ struct run {
     const struct options *options;
     struct decide_options decide;
     struct source source;
-    const char *file;      /* to ask about, NULL: options->pod */
-    int64_t now_us;        /* when all of it happens */
-    struct bundle *bundle; /* what replays it goes there; NULL: nowhere */
-    struct str *names;     /* [n_names] nodes to judge */
+    const char *file;                   /* to ask about, NULL: options->pod */
+    int64_t now_us;                     /* when all of it happens */
+    struct bundle *bundle;              /* what replays it goes there; NULL: nowhere */
+    const struct bundle_replay *replay; /* what is replayed; NULL: nothing */
+    struct str *names;                  /* [n_names] nodes to judge */
     uint32_t n_names;
     struct arena arena;
     void *room;
     struct buf out;
     uint32_t n_pods;
     bool refused;        /* some pod is admitted nowhere */
+    bool differs;        /* what is replayed is not what was decided */
     uint32_t n_problems; /* of FILE */
 };
 
@@ -225,6 +222,22 @@ static bool is_admitted(const struct run *r, const struct decision *d)
     return false;
 }
 
+/* Is it what the server has decided? All nodes of the bundle are. */
+static int compare(struct run *r, struct report report, struct err *err)
+{
+    CLEANUP(buf_free) struct buf now = {0};
+
+    report.only = STR("");
+    const int rc = report_json(&now, &report, &r->arena, err);
+    if (rc)
+        return rc;
+    struct err why = {0};
+    r->differs = decision_compare(buf_view(&r->replay->said), buf_view(&now), &why);
+    if (r->differs)
+        (void)fprintf(stderr, "numawise explain: not what the server decided: %s\n", why.text);
+    return 0;
+}
+
 static int explain_pod(struct run *r, const struct score_pod *pod, struct err *err)
 {
     const struct decide_ask ask = {.pod = pod, .n = r->n_names, .names = r->names};
@@ -245,6 +258,8 @@ static int explain_pod(struct run *r, const struct score_pod *pod, struct err *e
     if (r->n_pods++ && !r->options->json)
         buf_text(&r->out, "\n");
     r->refused |= d.pass == DECIDE_JUDGED && !is_admitted(r, &d);
+    if (r->replay && r->replay->said.n && (rc = compare(r, report, err)))
+        return rc;
     return r->options->json ? report_json(&r->out, &report, &r->arena, err)
                             : report_table(&r->out, &report, &r->arena, err);
 }
@@ -339,14 +354,19 @@ static int explain_file(struct run *r, struct err *err)
 
 static int answer(struct run *r, const struct numawise_config *config, struct err *err)
 {
+    const struct premises *const premises =
+        r->replay && r->replay->is_of_server ? &r->replay->premises : NULL;
+
     r->decide = (struct decide_options){
         .mode = config->mode == CONFIG_SHADOW ? DECIDE_SHADOW : DECIDE_ENFORCE,
         .max_score = (uint32_t)config->max_score,
-        .offers = true, /* there is no kube-scheduler here to leave nodes out */
+        /* there is no kube-scheduler here to leave nodes out */
+        .offers = !premises,
+        .terms = premises ? premises->terms : 0,
         .context = {.now_us = r->now_us, .max_age_us = config->topology_max_age_ms * 1000},
     };
     const struct source_sink sink = bundle_sink(r->bundle);
-    int rc = source_read(&r->source, config, r->now_us, r->bundle ? &sink : NULL, err);
+    int rc = source_read(&r->source, config, r->now_us, premises, r->bundle ? &sink : NULL, err);
     if (rc)
         return rc;
     rc = choose_nodes(r, err);
@@ -367,7 +387,7 @@ static int answer(struct run *r, const struct numawise_config *config, struct er
 
 static int ask_server(const struct options *o)
 {
-    const struct explain_server ask = {
+    struct explain_server ask = {
         .url = o->server,
         .pod = o->pod,
         .ns = o->ns,
@@ -376,11 +396,17 @@ static int ask_server(const struct options *o)
         .json = o->json,
     };
     struct err err = {0};
-    const int rc = explain_server(&ask, &err);
+    int rc = o->bundle ? bundle_new(&ask.bundle, o->bundle, &err) : 0;
+    const bool is_taken = rc == -ENOTEMPTY;
 
+    if (rc == 0)
+        rc = explain_server(&ask, &err);
+    bundle_free(ask.bundle);
     if (rc >= 0)
         return rc ? EXIT_NO : EXIT_YES;
     (void)fprintf(stderr, "numawise explain: %s\n", err.text);
+    if (is_taken)
+        return EXIT_USAGE;
     return rc == -ENOENT ? EXIT_NO : rc == -EINVAL ? EXIT_USAGE : EXIT_UNREADABLE;
 }
 
@@ -400,8 +426,10 @@ static int explain_replayed(struct run *r, struct err *err)
         return rc;
     r->file = replay.request;
     r->now_us = replay.now_us;
+    r->replay = &replay;
     rc = answer(r, &replay.config, err);
-    free(replay.request);
+    r->replay = NULL;
+    bundle_replay_done(&replay);
     return rc;
 }
 
@@ -439,6 +467,8 @@ int cmd_explain(int argc, char **argv)
         if (rc == 0)
             rc = explain_now(&run, &config, &err);
     }
+    if (rc == 0 && run.differs)
+        return EXIT_UNREADABLE;
     if (rc == 0)
         return run.refused ? EXIT_NO : EXIT_YES;
     (void)fprintf(stderr, "numawise explain: %s\n", err.text);

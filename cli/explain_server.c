@@ -10,8 +10,11 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/err.h"
+#include "cli/bundle.h"
 #include "kube/decision_json.h"
 #include "kube/fetch.h"
+#include "kube/scan.h"
+#include "kube/status.h"
 
 /* Decoded, a decision takes less than this for each byte of its JSON. */
 enum { ARENA_PER_BYTE = 8, ARENA_LEAST_BYTES = 64 * 1024, NOT_FOUND = 404, GOOD = 200 };
@@ -170,6 +173,38 @@ static int print(const struct answer *a, const struct explain_server *ask, struc
     return rc;
 }
 
+/* The server says why; 404: it has just gone, or the server knows of no bundles. */
+static int no_bundle(const char *url, const char *id, int status, struct buf *body, struct err *err)
+{
+    static const char zeros[SCAN_PADDING_BYTES];
+    struct kube_status said;
+
+    if (status == NOT_FOUND)
+        return err_set(err, -EPROTO, "%s has no bundle of decision %s", url, id);
+    const size_t n = body->n;
+    buf_add(body, zeros, sizeof(zeros));
+    if (body->failed || !kube_status_decode(&said, (struct str){body->p, n}))
+        return wrong_status(url, status, err);
+    return err_set(err, -EPROTO, "%s has no bundle of decision %s: %s", url, id, said.message);
+}
+
+static int read_bundle(const struct explain_server *ask, const struct answer *a, struct err *err)
+{
+    CLEANUP(buf_free) struct buf tar = {0};
+    char target[128], id[64];
+    int status = 0;
+
+    (void)snprintf(id, sizeof(id), "%.*s", STR_ARG(a->told.id));
+    if (!is_id(id))
+        return err_set(err, -EPROTO, "%s names a decision by what is no id", ask->url);
+    (void)snprintf(target, sizeof(target), "/v1/decisions/%s/bundle", id);
+    const int rc = fetch_get(&tar, &status, ask->url, target, NULL, err);
+    if (rc)
+        return rc;
+    return status == GOOD ? bundle_unpack(ask->bundle, buf_view(&tar), err)
+                          : no_bundle(ask->url, id, status, &tar, err);
+}
+
 static int answer(struct answer *a, const struct explain_server *ask, struct err *err)
 {
     char id[64] = "";
@@ -185,7 +220,10 @@ static int answer(struct answer *a, const struct explain_server *ask, struct err
     if (ask->node && !only)
         return err_set(err, -ENOTUNIQ, "there is no node \"%s\" in decision %.*s", ask->node,
                        STR_ARG(a->told.id));
-    rc = print(a, ask, err);
+    if (ask->bundle)
+        rc = read_bundle(ask, a, err);
+    if (rc == 0)
+        rc = print(a, ask, err);
     return rc ? rc : !is_yes(&a->told, only);
 }
 

@@ -8,6 +8,7 @@
 #include "base/attr.h"
 
 struct buf;
+struct bundle;
 struct err;
 struct told_decision;
 
@@ -17,12 +18,13 @@ struct explain_server {
     const char *decision; /* or its id */
     const char *node;     /* only this one, NULL: all */
     bool json;
+    struct bundle *bundle; /* what replays it goes there, and is moved into place; NULL: nowhere */
 };
 
 /*
  * Print the decision on stdout. 0: some node admits, or the pod was not judged; 1: no node does.
  * -ENOENT: there is no such decision; -ENOTUNIQ: the decision has no such node; -EINVAL: the URL or
- * the id is none; else the server could not be read.
+ * the id is none; else the server could not be read, or has no bundle of it.
  */
 int explain_server(const struct explain_server *ask, struct err *err) MUST_CHECK;
 

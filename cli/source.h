@@ -13,6 +13,7 @@ struct cluster_snapshot;
 struct directory;
 struct err;
 struct kube_document;
+struct premises;
 struct source_sink;
 
 struct source {
@@ -23,11 +24,13 @@ struct source {
 
 /*
  * Diagnosis of broken objects goes to stderr. `now_us` is the moment at which all of it happens;
+ * `premises` of a decision that is made once more, NULL = all is as it is there (and they stay);
  * the deltas that the cluster took go to `also`, too, unless that is NULL: what it says of them
  * does not matter. 0, -errno as directory_open.
  */
 int source_read(struct source *out, const struct numawise_config *config, int64_t now_us,
-                const struct source_sink *also, struct err *err) MUST_CHECK;
+                const struct premises *premises, const struct source_sink *also,
+                struct err *err) MUST_CHECK;
 void source_done(struct source *s);
 
 /*

@@ -218,7 +218,7 @@ int topology_visit_node(const char *dir, const char *node,
     config.topology_max_age_ms = 0; /* an old description is still a description */
     int rc = config_set_text(&config, config_find(STR("source.cluster")), str_of(dir), err);
     if (rc == 0)
-        rc = source_read(&source, &config, clock_realtime_us(), &sink, err);
+        rc = source_read(&source, &config, clock_realtime_us(), NULL, &sink, err);
     if (rc == 0) {
         const struct node_view *const view = find(source.snapshot, dir, node, err);
         struct topology_node n = {.view = view};

@@ -9,10 +9,13 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/metric.h"
+#include "base/tar.h"
 #include "cluster/cluster.h"
 #include "console/page.h"
 #include "console/process.h"
 #include "console/query.h"
+#include "decide/record.h"
+#include "decide/replay.h"
 #include "decide/ring.h"
 #include "kube/emit.h"
 
@@ -72,13 +75,82 @@ static void list(void *ctx, const struct http_request *req, struct http_reply *r
     send(reply, rc, &text);
 }
 
+/* A Status: what was asked for is not to be had, and why. */
+static void refuse(struct http_reply *reply, int status, const char *reason, const struct err *err)
+{
+    struct buf text = {0};
+    struct emit e;
+
+    emit_init(&e, &text, true);
+    emit_object(&e);
+    emit_key(&e, "apiVersion"), emit_words(&e, "v1");
+    emit_key(&e, "kind"), emit_words(&e, "Status");
+    emit_key(&e, "status"), emit_words(&e, "Failure");
+    emit_key(&e, "message"), emit_words(&e, err->text);
+    emit_key(&e, "reason"), emit_words(&e, reason);
+    emit_key(&e, "code"), emit_int(&e, status);
+    emit_end(&e);
+    buf_text(&text, "\n");
+    send(reply, 0, &text);
+    http_status(reply, status);
+}
+
+static void send_bundle(struct http_reply *reply, const struct replay_files *files, struct str id,
+                        int64_t now_us)
+{
+    CLEANUP(buf_free) struct buf tar = {0}, name = {0};
+    bool fits = true;
+
+    for (uint32_t i = 0; fits && i < files->n; i++) {
+        const struct replay_file *const f = &files->at[i];
+
+        if (!f->left_out)
+            fits = tar_add(&tar, buf_view(&f->path), buf_view(&f->text), now_us / 1000000) == 0;
+    }
+    tar_end(&tar);
+    buf_printf(&name, "attachment; filename=\"%.*s.tar\"", STR_ARG(id));
+    http_content_type(reply, "application/x-tar");
+    http_field(reply, "Content-Disposition", buf_view(&name));
+    http_field(reply, "X-Content-Type-Options", STR("nosniff"));
+    send(reply, fits && !name.failed ? 0 : -ENOMEM, &tar);
+}
+
+/* What replays a decision, or why it cannot be had. */
+static void bundle(const struct console *c, const struct http_request *req,
+                   struct http_reply *reply, struct str id)
+{
+    CLEANUP(buf_free) struct buf said = {0};
+    struct record *const record = ring_take(c->ring, id);
+    struct replay_files files = {0};
+    struct err err = {0};
+    int rc = record ? ring_render(c->ring, id, &said, req->arena) : -ENOENT;
+
+    if (rc == 0)
+        rc = replay_record(&files, record, buf_view(&said), &err);
+    if (rc == 0)
+        send_bundle(reply, &files, id, record->context.now_us);
+    else if (rc == -ESTALE)
+        refuse(reply, 410, "Gone", &err);
+    else if (rc == -EDOM || rc == -EFBIG)
+        refuse(reply, 409, "Conflict", &err);
+    else
+        http_status(reply, rc == -ENOENT ? 404 : 503);
+    replay_files_done(&files);
+    record_unref(record);
+}
+
 static void one(void *ctx, const struct http_request *req, struct http_reply *reply)
 {
     const struct console *const c = ctx;
     const size_t prefix = sizeof("/v1/decisions/") - 1;
-    const struct str id = {req->path.p + prefix, req->path.n - prefix};
+    struct str id = {req->path.p + prefix, req->path.n - prefix};
     struct buf text = {0};
 
+    if (str_ends(id, "/bundle")) {
+        id.n -= sizeof("/bundle") - 1;
+        bundle(c, req, reply, id);
+        return;
+    }
     send(reply, ring_render(c->ring, id, &text, req->arena), &text);
 }
 

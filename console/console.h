@@ -36,9 +36,10 @@ void console_free(struct console *c); /* NULL is fine */
 void console_add_metrics(struct console *c, struct console_metrics metrics);
 
 /*
- * /v1/decisions, /v1/decisions/{id}, /v1/mispredictions, /metrics, /version. The routes borrow `c`.
- * Errors have no body: 404 for an unknown decision, 400 for a query that is not `pod=NS/NAME`, 403
- * on loopback where Host is the name of another site.
+ * /v1/decisions, /v1/decisions/{id}, /v1/decisions/{id}/bundle, /v1/mispredictions, /metrics,
+ * /version. The routes borrow `c`. Errors have no body: 404 for an unknown decision, 400 for a
+ * query that is not `pod=NS/NAME`, 403 on loopback where Host is the name of another site. But for
+ * a bundle that cannot be had (409, 410) a Status says why.
  */
 void console_routes(struct console *c, struct http_route out[CONSOLE_ROUTES]);
 

@@ -224,7 +224,8 @@ function decisionView(d, opened) {
       el("span", { class: "facts" }, `, verdict alone kept of ${g.names.length}: `), namesText(g.names))),
     d.nodesLeftOut > 0 && el("p", { class: "facts" }, `${d.nodesLeftOut} more nodes had no room in decisions.maxBytes.`),
     el("p", { class: "facts" }, "The same in a terminal: ",
-      el("code", null, `numawise explain --decision ${d.decision} --server ${location.origin}`)),
+      el("code", null, `numawise explain --decision ${d.decision} --server ${location.origin}`), ". ",
+      el("a", { href: `v1/decisions/${d.decision}/bundle`, download: "" }, "What replays it")),
   ].flat(2).filter(Boolean);
 }
 

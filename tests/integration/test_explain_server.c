@@ -158,7 +158,6 @@ static void flags_that_do_not_go_together_are_usage(void **state)
     EXPECT(2, "not http://", NULL, "p", "--server", "file:///etc/passwd");
     EXPECT(2, "not http://", NULL, "p", "--server", "http://a@127.0.0.1:1");
     EXPECT(2, "not http://", NULL, "p", "--server", "http://127.0.0.1:1/scheduler");
-    EXPECT(3, "not available in this version", NULL, "p", "--bundle", "d", "--server", console);
 }
 
 static void another_listener_is_no_console(void **state)

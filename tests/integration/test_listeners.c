@@ -202,7 +202,9 @@ static int ask(uint16_t port, const char *target, const char *host)
 static void a_page_by_a_name_of_its_own_reads_nothing_of_the_console(void **state)
 {
     static const char *const targets[] = {
-        "/v1/decisions", "/v1/mispredictions", "/metrics", "/version", "/", "/page.js"};
+        "/v1/decisions",
+
+        "/v1/mispredictions", "/metrics", "/version", "/", "/page.js"};
     static const struct {
         const char *host;
         int status;
@@ -226,6 +228,8 @@ static void a_page_by_a_name_of_its_own_reads_nothing_of_the_console(void **stat
     }
     assert_int_equal(ask(server.console, "/v1/decisions/01J9", "evil.example"), 403);
     assert_int_equal(ask(server.console, "/v1/decisions/01J9", "localhost"), 404);
+    assert_int_equal(ask(server.console, "/v1/decisions/01J9/bundle", "evil.example"), 403);
+    assert_int_equal(ask(server.console, "/v1/decisions/01J9/bundle", "localhost"), 404);
 }
 
 /* Nothing is loaded from elsewhere, run from within a text, or shown in somebody's frame. */
