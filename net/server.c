@@ -42,14 +42,27 @@ static void allow_descriptors(void)
     (void)setrlimit(RLIMIT_NOFILE, &files);
 }
 
+/*
+ * Bodies of many MiB come and go a thousand times an hour; pages given back would be asked for
+ * again. GLIBC_TUNABLES comes first: mallopt would overrule it.
+ */
+static void keep_heap(void)
+{
+    const char *const tunables = getenv("GLIBC_TUNABLES");
+
+    if (tunables && strstr(tunables, "glibc.malloc."))
+        return;
+    mallopt(M_TRIM_THRESHOLD, HEAP_KEPT_BYTES);
+    mallopt(M_MMAP_THRESHOLD, MMAP_FROM_BYTES);
+    mallopt(M_TOP_PAD, 1024 * 1024);
+}
+
 void http_process_setup(void)
 {
     signal(SIGPIPE, SIG_IGN);
     allow_descriptors();
     event_set_log_callback(say_nothing);
-    mallopt(M_TRIM_THRESHOLD, HEAP_KEPT_BYTES);
-    mallopt(M_MMAP_THRESHOLD, MMAP_FROM_BYTES);
-    mallopt(M_TOP_PAD, 1024 * 1024);
+    keep_heap();
 }
 
 static unsigned or_default(unsigned value, unsigned fallback)
