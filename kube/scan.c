@@ -4,17 +4,9 @@
 #include <assert.h>
 #include <errno.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/arena.h"
-#include "kube/scan_bytes.h"
 #include "kube/scan_internal.h"
-
-/* Compact text has no blanks: look at one byte first. */
-static inline const char *blank(const char *p, const char *end)
-{
-    return LIKELY(at(p, end) > ' ') ? p : scan_blank_wide(p, end);
-}
 
 void scan_init(struct scan *s, struct str text, uint32_t flags)
 {
@@ -158,17 +150,27 @@ static bool next(struct scan *s, char close, const char *what)
     return true;
 }
 
-/* `raw` decoded, in `room` where it has escapes and fits. */
-static struct str short_text(struct str raw, char room[SCAN_KEY_BYTES])
+/*
+ * The string from `from` on, behind its opening quote: `raw`, and whether it has escapes or other
+ * bytes than ASCII. The place behind it; NULL on failure.
+ */
+static inline const char *take_string(struct scan *s, const char *from, struct str *raw, bool *odd)
 {
-    if (LIKELY(raw.n == 0 || raw.n > SCAN_KEY_BYTES || !memchr(raw.p, '\\', raw.n)))
-        return raw;
-    return (struct str){room, scan_unescape(room, raw)};
+    const char *p = scan_plain_wide(from, s->stop);
+
+    *odd = UNLIKELY(at(p, s->stop) != '"');
+    p = *odd ? scan_token_rest(s, p) : p + 1;
+    if (LIKELY(p != NULL))
+        *raw = (struct str){from, (size_t)(p - 1 - from)};
+    return p;
 }
 
-static void set_key(struct scan *s, struct str raw)
+/* `raw` decoded, in `room` where it has escapes and fits. */
+static inline struct str short_text(struct str raw, bool odd, char room[SCAN_KEY_BYTES])
 {
-    s->key = short_text(raw, s->key_room);
+    if (LIKELY(!odd || raw.n > SCAN_KEY_BYTES))
+        return raw;
+    return (struct str){room, scan_unescape(room, raw)};
 }
 
 bool scan_key(struct scan *s)
@@ -180,12 +182,12 @@ bool scan_key(struct scan *s)
         return false;
     if (at(s->p, s->stop) != '"')
         return scan_bad(s, s->p, "expected a key") != NULL;
-    const char *const from = s->p + 1, *const behind = scan_token_string(s, from);
+    struct str *const raw = &s->steps[s->depth - 1].key;
+    bool odd;
+    const char *const behind = take_string(s, s->p + 1, raw, &odd);
     if (!behind)
         return false;
-    const struct str raw = {from, (size_t)(behind - 1 - from)};
-    s->steps[s->depth - 1].key = raw;
-    set_key(s, raw);
+    s->key = short_text(*raw, odd, s->key_room);
     if (!advance(s, scan_token_colon(s, behind)))
         return false;
     s->pending = true;
@@ -199,14 +201,6 @@ bool scan_item(struct scan *s)
     assert(s->depth > 0 && !s->steps[s->depth - 1].is_object);
     s->pending = next(s, ']', "expected ',' or ']'");
     return s->pending;
-}
-
-bool scan_at_text(const struct scan *s, const char *name, size_t n)
-{
-    if (s->key.n != n)
-        return false;
-    return s->flags & SCAN_FOLD ? strncasecmp(s->key.p, name, n) == 0
-                                : memcmp(s->key.p, name, n) == 0;
 }
 
 bool scan_once(struct scan *s, uint64_t *seen, uint32_t bit)
@@ -247,54 +241,59 @@ bool scan_count(struct scan *s, uint32_t *out)
     s->p = from;
     s->pending = true;
     if (s->depth > 0 && s->steps[s->depth - 1].is_object)
-        set_key(s, s->steps[s->depth - 1].key); /* keys inside may have used its room */
+        s->key = short_text(s->steps[s->depth - 1].key, true, s->key_room); /* others were there */
     *out = n;
     return true;
 }
 
 /* --- typed values ------------------------------------------------------------------------ */
 
-bool scan_string(struct scan *s, struct str *out)
+static inline bool read_string(struct scan *s, struct str *raw, bool *odd)
 {
-    if (!expect(s, SCAN_STRING))
-        return false;
-    const char *const from = s->p + 1;
-    if (!advance(s, scan_token_string(s, from)))
-        return false;
-    *out = (struct str){from, (size_t)(s->p - 1 - from)};
-    return true;
+    return expect(s, SCAN_STRING) && advance(s, take_string(s, s->p + 1, raw, odd));
 }
 
-static bool decode(struct scan *s, struct str *out, struct str raw, struct arena *a)
+bool scan_string(struct scan *s, struct str *out)
+{
+    bool odd;
+
+    return read_string(s, out, &odd);
+}
+
+static bool decode(struct scan *s, struct str *out, struct str raw, bool odd, struct arena *a)
 {
     char *const p = raw.n == SIZE_MAX ? NULL : arena_array(a, raw.n + 1, 1);
 
     if (!p)
         return scan_fail(s, -ENOMEM, "no room for a text of %zu bytes", raw.n);
-    *out = (struct str){p, scan_unescape(p, raw)};
+    if (!odd)
+        memcpy(p, raw.p, raw.n);
+    *out = (struct str){p, odd ? scan_unescape(p, raw) : raw.n};
     return true;
 }
 
 bool scan_text(struct scan *s, struct str *out, struct arena *a)
 {
     struct str raw;
+    bool odd;
 
-    return scan_string(s, &raw) && decode(s, out, raw, a);
+    return read_string(s, &raw, &odd) && decode(s, out, raw, odd, a);
 }
 
 bool scan_word(struct scan *s, struct str *out)
 {
     struct str raw;
+    bool odd;
 
-    if (!scan_string(s, &raw))
+    if (!read_string(s, &raw, &odd))
         return false;
-    *out = short_text(raw, s->word_room);
+    *out = short_text(raw, odd, s->word_room);
     return true;
 }
 
 bool scan_key_copy(struct scan *s, struct str *out, struct arena *a)
 {
-    return !scan_failed(s) && decode(s, out, s->steps[s->depth - 1].key, a);
+    return !scan_failed(s) && decode(s, out, s->steps[s->depth - 1].key, true, a);
 }
 
 bool scan_number(struct scan *s, struct str *out)

@@ -29,6 +29,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
+#include <strings.h>
 
 #include "base/attr.h"
 #include "base/err.h"
@@ -105,10 +107,12 @@ bool scan_object(struct scan *s);
 bool scan_key(struct scan *s);
 
 /* Whether the current key is `name`; with SCAN_FOLD without regard to ASCII case. */
-bool scan_at_text(const struct scan *s, const char *name, size_t n);
 static inline bool scan_at(const struct scan *s, const char *name)
 {
-    return scan_at_text(s, name, __builtin_strlen(name));
+    const size_t n = __builtin_strlen(name);
+
+    return s->key.n == n && (s->flags & SCAN_FOLD ? strncasecmp(s->key.p, name, n) == 0
+                                                  : memcmp(s->key.p, name, n) == 0);
 }
 
 /* The current key, decoded whole, in the arena. Fails with -ENOMEM. */
@@ -162,7 +166,10 @@ bool scan_raw(struct scan *s, struct str *out);
  * Always returns false.
  */
 bool scan_fail(struct scan *s, int code, const char *fmt, ...) PRINTF(3, 4);
-bool scan_failed(const struct scan *s);
+static inline bool scan_failed(const struct scan *s)
+{
+    return s->err.code != 0;
+}
 
 /*
  * The path of the value last announced, "spec.containers[0].resources.limits.cpu"; keys with other

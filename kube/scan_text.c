@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "kube/scan_bytes.h"
 #include "kube/scan_internal.h"
 
 enum { MAX_PATH_KEY_BYTES = 64, MAX_PATH_BYTES = 160 };
@@ -27,11 +26,6 @@ const char *scan_too_deep(struct scan *s, const char *p)
                       LIMIT_JSON_DEPTH);
     s->pending = false;
     return NULL;
-}
-
-bool scan_failed(const struct scan *s)
-{
-    return s->err.code != 0;
 }
 
 static size_t put(char *out, size_t room, size_t n, const char *text, size_t bytes)
