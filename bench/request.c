@@ -282,7 +282,7 @@ static void set_up(struct bench *b)
     if (cluster_new(&b->cluster, &options, &err))
         give_up("cluster", &err);
     const struct source_sink sink = cluster_sink(b->cluster);
-    if (directory_open(&directory, scratch_cluster(), &sink, NULL, NULL, &err))
+    if (directory_open(&directory, scratch_cluster(), NULL, &sink, NULL, NULL, &err))
         give_up("directory", &err);
     directory_close(directory);
     if (memo_new(&b->memo, MEMO_DEFAULT_BYTES, MEMO_DEFAULT_SHAPES, &err) ||

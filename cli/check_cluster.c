@@ -350,7 +350,7 @@ int check_cluster_dir(struct check_cluster *c, const char *dir, struct err *err)
     if (rc)
         return rc;
     const struct source_sink sink = cluster_sink(cluster);
-    rc = directory_open(&directory, dir, &sink, on_problem, c, err);
+    rc = directory_open(&directory, dir, NULL, &sink, on_problem, c, err);
     if (rc == 0) {
         struct cluster_snapshot *const s = cluster_get(cluster);
 

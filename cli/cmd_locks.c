@@ -197,7 +197,7 @@ static int of_directory(const char *path, const char *ns, enum draw_format forma
     (void)getrandom(key, sizeof(key), GRND_NONBLOCK);
     arena_init(&r.arena, room, ARENA_BYTES);
     lock_book_init(&r.book, key);
-    if (directory_open(&directory, path, &sink, on_problem, NULL, &err)) {
+    if (directory_open(&directory, path, NULL, &sink, on_problem, NULL, &err)) {
         (void)fprintf(stderr, "numawise locks: %s\n", err.text);
     } else {
         code = show(&r, ns, format);

@@ -35,10 +35,8 @@ static void say_directory(const struct serve_source *s, const char *path, struct
 static int open_directory(struct serve_source *s, const char *path, struct event_base *base,
                           struct cluster *cluster, const struct source_sink *sink, struct err *err)
 {
-    int rc = directory_open(&s->directory, path, sink, on_problem, NULL, err);
+    const int rc = directory_open(&s->directory, path, base, sink, on_problem, NULL, err);
 
-    if (rc == 0)
-        rc = directory_follow(s->directory, base, err);
     if (rc == 0)
         say_directory(s, path, cluster);
     return rc;

@@ -419,7 +419,7 @@ int simulate_cluster(struct cluster **out, const struct numawise_config *config,
     r.inner = cluster_sink(c);
     r.used = calloc(changes->n_sets + 1, sizeof(*r.used));
     const struct source_sink sink = {on_delta, on_begin, on_end, on_settled, &r};
-    rc = r.used ? directory_open(&directory, config->cluster.p, &sink, tell, NULL, err)
+    rc = r.used ? directory_open(&directory, config->cluster.p, NULL, &sink, tell, NULL, err)
                 : err_set(err, -ENOMEM, "no memory");
     if (rc == 0)
         rc = r.rc;

@@ -52,7 +52,7 @@ int source_read(struct source *out, const struct numawise_config *config, int64_
         return rc;
     struct tee tee = {cluster_sink(s.cluster), also};
     const struct source_sink sink = {.delta = on_delta, .settled = on_settled, .ctx = &tee};
-    rc = directory_open(&s.directory, config->cluster.p, &sink, on_problem, NULL, err);
+    rc = directory_open(&s.directory, config->cluster.p, NULL, &sink, on_problem, NULL, err);
     if (rc) {
         source_done(&s);
         return rc;

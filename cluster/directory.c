@@ -149,30 +149,6 @@ int directory_rescan(struct directory *d, struct err *err)
     return rc;
 }
 
-int directory_open(struct directory **out, const char *path, const struct source_sink *sink,
-                   directory_problem problem, void *problem_ctx, struct err *err)
-{
-    struct directory *const d = calloc(1, sizeof(*d));
-
-    if (!d)
-        return err_set(err, -ENOMEM, "%s: no memory", path);
-    d->fd = -1;
-    d->index.sink = *sink;
-    d->index.problem = problem;
-    d->index.problem_ctx = problem_ctx;
-    int rc = index_init(&d->index, path);
-    if (rc)
-        (void)err_set(err, rc, "%s: no memory", path);
-    else
-        rc = directory_rescan(d, err);
-    if (rc) {
-        directory_close(d);
-        return rc;
-    }
-    *out = d;
-    return 0;
-}
-
 /* --- following --- */
 
 static void wait_ms(struct directory *d, uint64_t ms)
@@ -305,10 +281,9 @@ static void on_readable(evutil_socket_t fd, short what, void *ctx)
         schedule(d);
 }
 
-int directory_follow(struct directory *d, struct event_base *base, struct err *err)
+/* What changes from now on is told, so that the first walk is the only one. */
+static int follow(struct directory *d, struct event_base *base, struct err *err)
 {
-    if (d->fd >= 0)
-        return err_set(err, -EBUSY, "%s: is followed already", d->index.root);
     d->fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
     if (d->fd < 0)
         return err_set(err, -errno, "inotify: %s", strerror(errno));
@@ -316,10 +291,36 @@ int directory_follow(struct directory *d, struct event_base *base, struct err *e
     d->readable = event_new(base, d->fd, EV_READ | EV_PERSIST, on_readable, d);
     if (!d->timer || !d->readable || event_add(d->readable, NULL) < 0)
         return err_set(err, -ENOMEM, "%s: no memory", d->index.root);
-    const int rc = directory_rescan(d, err); /* what changed since it was opened */
-    if (rc == 0 && d->poll)
+    return 0;
+}
+
+int directory_open(struct directory **out, const char *path, struct event_base *base,
+                   const struct source_sink *sink, directory_problem problem, void *problem_ctx,
+                   struct err *err)
+{
+    struct directory *const d = calloc(1, sizeof(*d));
+
+    if (!d)
+        return err_set(err, -ENOMEM, "%s: no memory", path);
+    d->fd = -1;
+    d->index.sink = *sink;
+    d->index.problem = problem;
+    d->index.problem_ctx = problem_ctx;
+    int rc = index_init(&d->index, path);
+    if (rc)
+        (void)err_set(err, rc, "%s: no memory", path);
+    if (rc == 0 && base)
+        rc = follow(d, base, err);
+    if (rc == 0)
+        rc = directory_rescan(d, err);
+    if (rc) {
+        directory_close(d);
+        return rc;
+    }
+    if (base && d->poll)
         wait_ms(d, POLL_MS);
-    return rc;
+    *out = d;
+    return 0;
 }
 
 void directory_stats(const struct directory *d, struct directory_stats *out)

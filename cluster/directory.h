@@ -26,15 +26,13 @@ typedef void (*directory_problem)(void *ctx, const char *text);
  * Read every *.yaml, *.yml, *.json below `path`, deliver the objects to `sink`, then call
  * settled. -ENOENT, -ENOTDIR, -EACCES: the directory itself cannot be read. A file or object that
  * is broken is told to `problem` and counted.
+ *
+ * From then on changes are followed on the loop `base`, whose thread calls this (inotify; a rescan
+ * where the kernel's queue ran over). Each batch ends with one settled. NULL: nothing is followed.
  */
-int directory_open(struct directory **out, const char *path, const struct source_sink *sink,
-                   directory_problem problem, void *problem_ctx, struct err *err) MUST_CHECK;
-
-/*
- * Follow changes on this loop (inotify; a rescan where the kernel's queue ran over). Each batch
- * ends with one settled. Call from the loop's thread.
- */
-int directory_follow(struct directory *d, struct event_base *base, struct err *err) MUST_CHECK;
+int directory_open(struct directory **out, const char *path, struct event_base *base,
+                   const struct source_sink *sink, directory_problem problem, void *problem_ctx,
+                   struct err *err) MUST_CHECK;
 
 /* Compare with the disk now and deliver the differences, as a change notice would. */
 int directory_rescan(struct directory *d, struct err *err) MUST_CHECK;

@@ -101,7 +101,7 @@ static void render_fresh(struct cluster_bench *b, struct buf *out)
 
     assert_int_equal(cluster_new(&c, &options, NULL), 0);
     const struct source_sink sink = cluster_sink(c);
-    assert_int_equal(directory_open(&d, b->root, &sink, NULL, NULL, NULL), 0);
+    assert_int_equal(directory_open(&d, b->root, NULL, &sink, NULL, NULL, NULL), 0);
     cluster_bench_render(c, out);
     directory_close(d);
     cluster_free(c);

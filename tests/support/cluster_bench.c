@@ -130,8 +130,8 @@ void cluster_bench_follow(struct cluster_bench *b)
 {
     const struct source_sink sink = {.delta = forward, .settled = settled, .ctx = b};
 
-    assert_int_equal(directory_open(&b->directory, b->root, &sink, note_problem, b, NULL), 0);
-    assert_int_equal(directory_follow(b->directory, b->base, NULL), 0);
+    assert_int_equal(directory_open(&b->directory, b->root, b->base, &sink, note_problem, b, NULL),
+                     0);
 }
 
 bool cluster_bench_wait(struct cluster_bench *b, bool (*done)(struct cluster_bench *b, void *ctx),

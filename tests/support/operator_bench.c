@@ -300,7 +300,7 @@ void read_directory(struct bench *b, const char *path)
     struct directory *d;
     struct err err;
 
-    if (directory_open(&d, path, &b->sink, NULL, NULL, &err))
+    if (directory_open(&d, path, NULL, &b->sink, NULL, NULL, &err))
         fail_msg("%s", err.text);
     directory_close(d);
 }

@@ -114,10 +114,10 @@ static void a_directory_that_cannot_be_read_is_an_error(void **state)
     char path[128];
 
     (void)snprintf(path, sizeof(path), "%s/none", b->root);
-    assert_int_equal(directory_open(&d, path, &sink, NULL, NULL, NULL), -ENOENT);
+    assert_int_equal(directory_open(&d, path, NULL, &sink, NULL, NULL, NULL), -ENOENT);
     cluster_bench_write(b, "file", "");
     (void)snprintf(path, sizeof(path), "%s/file", b->root);
-    assert_int_equal(directory_open(&d, path, &sink, NULL, NULL, NULL), -ENOTDIR);
+    assert_int_equal(directory_open(&d, path, NULL, &sink, NULL, NULL, NULL), -ENOTDIR);
     assert_null(d);
 }
 

@@ -90,7 +90,7 @@ static const char *reader(void)
     struct directory *d;
 
     seen[0] = 0;
-    assert_int_equal(directory_open(&d, root, &sink, NULL, NULL, NULL), 0);
+    assert_int_equal(directory_open(&d, root, NULL, &sink, NULL, NULL, NULL), 0);
     directory_close(d);
     return seen;
 }
