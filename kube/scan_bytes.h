@@ -6,6 +6,8 @@
  * scan_plain_*: the first byte in p..end that is '"', '\', below 0x20 or above 0x7f; `end` when
  * there is none. scan_blank_*: the first that is not a JSON blank. The wide ones read up to 15
  * bytes behind `end`. scan_marks_*: of a block.
+ * scan_copy_*: copies p..end up to the first backslash, how many bytes; the wide one may write what
+ * follows, too, no further than it reads.
  */
 #ifndef KUBE_SCAN_BYTES_H
 #define KUBE_SCAN_BYTES_H
@@ -57,6 +59,15 @@ static inline const char *scan_blank_scalar(const char *p, const char *end)
     while (p < end && scan_is_blank((unsigned char)*p))
         p++;
     return p;
+}
+
+static inline size_t scan_copy_scalar(char *out, const char *p, const char *end)
+{
+    size_t n = 0;
+
+    for (; p + n < end && p[n] != '\\'; n++)
+        out[n] = p[n];
+    return n;
 }
 
 static inline struct scan_marks scan_marks_scalar(const char *p)
@@ -124,6 +135,22 @@ static inline const char *scan_blank_wide(const char *p, const char *end)
         }
     }
     return end;
+}
+
+static inline size_t scan_copy_wide(char *out, const char *p, const char *end)
+{
+    size_t n = 0;
+
+    for (; end - p - (ptrdiff_t)n >= 16; n += 16) {
+        const __m128i x = _mm_loadu_si128((const __m128i *)(const void *)(p + n));
+        const __m128i slash = _mm_cmpeq_epi8(x, _mm_set1_epi8('\\'));
+        const unsigned mask = (unsigned)_mm_movemask_epi8(slash);
+
+        _mm_storeu_si128((__m128i *)(void *)(out + n), x);
+        if (mask)
+            return n + (size_t)__builtin_ctz(mask);
+    }
+    return n + scan_copy_scalar(out + n, p + n, end);
 }
 
 #elif defined(WIDE_NEON)
@@ -194,6 +221,21 @@ static inline const char *scan_blank_wide(const char *p, const char *end)
     return end;
 }
 
+static inline size_t scan_copy_wide(char *out, const char *p, const char *end)
+{
+    size_t n = 0;
+
+    for (; end - p - (ptrdiff_t)n >= 16; n += 16) {
+        const uint8x16_t x = vld1q_u8((const uint8_t *)(const void *)(p + n));
+        const uint64_t mask = scan_nibbles(vceqq_u8(x, vdupq_n_u8('\\')));
+
+        vst1q_u8((uint8_t *)(void *)(out + n), x);
+        if (mask)
+            return n + (size_t)__builtin_ctzll(mask) / 4;
+    }
+    return n + scan_copy_scalar(out + n, p + n, end);
+}
+
 #else
 
 static inline struct scan_marks scan_marks_wide(const char *p)
@@ -209,6 +251,11 @@ static inline const char *scan_plain_wide(const char *p, const char *end)
 static inline const char *scan_blank_wide(const char *p, const char *end)
 {
     return scan_blank_scalar(p, end);
+}
+
+static inline size_t scan_copy_wide(char *out, const char *p, const char *end)
+{
+    return scan_copy_scalar(out, p, end);
 }
 
 #endif

@@ -7,31 +7,23 @@
 /* --- tokens: each takes the place of the token and returns the place behind it, or NULL ------ */
 
 /* An escape sequence, `p` at the backslash; 0 when it is malformed. */
-static size_t escape_bytes(const char *p, const char *end)
+static inline size_t escape_bytes(const char *p, const char *end)
 {
-    switch (at(p + 1, end)) {
-    case '"':
-    case '\\':
-    case '/':
-    case 'b':
-    case 'f':
-    case 'n':
-    case 'r':
-    case 't':
-        return 2;
-    case 'u':
-        for (int i = 2; i < 6; i++) {
-            if (scan_hex_digit(at(p + i, end)) < 0)
-                return 0;
-        }
-        return 6;
-    default:
-        return 0;
+    static const uint8_t bytes[256] = {
+        ['"'] = 2, ['\\'] = 2, ['/'] = 2, ['b'] = 2, ['f'] = 2,
+        ['n'] = 2, ['r'] = 2,  ['t'] = 2, ['u'] = 6,
+    };
+    const size_t n = bytes[at(p + 1, end)];
+
+    for (size_t i = 2; i < n; i++) {
+        if (scan_hex_digit(at(p + i, end)) < 0)
+            return 0;
     }
+    return n;
 }
 
 /* What stopped a run of plain bytes, other than the closing quote. */
-static const char *odd_byte(struct scan *s, const char *p)
+static inline const char *odd_byte(struct scan *s, const char *p)
 {
     const unsigned char c = at(p, s->stop);
     size_t n;

@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "kube/scan_internal.h"
 
@@ -211,15 +210,13 @@ size_t scan_unescape(char *out, struct str raw)
     const char *p = raw.p, *const end = raw.p + raw.n;
     size_t n = 0;
 
-    while (p < end) {
-        const char *const slash = memchr(p, '\\', (size_t)(end - p));
-        const size_t run = (size_t)((slash ? slash : end) - p);
+    for (;;) {
+        const size_t run = scan_copy_wide(out + n, p, end);
 
-        memcpy(out + n, p, run);
         n += run;
         p += run;
-        if (!slash)
-            break;
+        if (p == end)
+            return n;
         if (p[1] == 'u') {
             n += put_utf8(out + n, unicode_escape(&p, end));
         } else {
@@ -227,5 +224,4 @@ size_t scan_unescape(char *out, struct str raw)
             p += 2;
         }
     }
-    return n;
 }

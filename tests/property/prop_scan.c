@@ -301,6 +301,18 @@ static char odd_or_plain(void)
     return any(24) == 0 ? odd[any(sizeof(odd))] : any(3) ? 'a' : ' ';
 }
 
+/* And nothing is written behind as many bytes as there are to read. */
+static void copies_are_equal(const char *p, const char *end)
+{
+    char got[129] = {0}, want[129];
+    const size_t room = (size_t)(end - p), n = scan_copy_scalar(want, p, end);
+
+    got[room] = '#';
+    assert_int_equal(scan_copy_wide(got, p, end), n);
+    assert_memory_equal(got, want, n);
+    assert_int_equal(got[room], '#');
+}
+
 static void wide_loops_equal_scalar_ones_at_every_alignment(void **unused)
 {
     _Alignas(64) static char text[256];
@@ -316,6 +328,7 @@ static void wide_loops_equal_scalar_ones_at_every_alignment(void **unused)
             assert_ptr_equal(scan_blank_wide(p, end), scan_blank_scalar(p, end));
             assert_int_equal(scan_marks_wide(p).quotes, scan_marks_scalar(p).quotes);
             assert_int_equal(scan_marks_wide(p).odd, scan_marks_scalar(p).odd);
+            copies_are_equal(p, end);
         }
     }
 }
