@@ -95,18 +95,29 @@ static void refuse(struct http_reply *reply, int status, const char *reason, con
     http_status(reply, status);
 }
 
-static void send_bundle(struct http_reply *reply, const struct replay_files *files, struct str id,
+/* One after the other, so that all of it is there once. False: out of memory. */
+static bool send_file(struct http_reply *reply, struct replay_file *f, int64_t mtime_s)
+{
+    CLEANUP(buf_free) struct buf tar = {0};
+
+    if (f->left_out)
+        return true;
+    if (tar_add(&tar, buf_view(&f->path), buf_view(&f->text), mtime_s) || tar.failed)
+        return false;
+    buf_free(&f->text);
+    http_add(reply, tar.p, tar.n);
+    return true;
+}
+
+static void send_bundle(struct http_reply *reply, struct replay_files *files, struct str id,
                         int64_t now_us)
 {
-    CLEANUP(buf_free) struct buf tar = {0}, name = {0};
+    CLEANUP(buf_free) struct buf name = {0};
+    struct buf tar = {0};
     bool fits = true;
 
-    for (uint32_t i = 0; fits && i < files->n; i++) {
-        const struct replay_file *const f = &files->at[i];
-
-        if (!f->left_out)
-            fits = tar_add(&tar, buf_view(&f->path), buf_view(&f->text), now_us / 1000000) == 0;
-    }
+    for (uint32_t i = 0; fits && i < files->n; i++)
+        fits = send_file(reply, &files->at[i], now_us / 1000000);
     tar_end(&tar);
     buf_printf(&name, "attachment; filename=\"%.*s.tar\"", STR_ARG(id));
     http_content_type(reply, "application/x-tar");

@@ -526,22 +526,31 @@ static void put_holder(struct bench *b, const char *name, const char *bound)
     fake_api_unlock(b->api);
 }
 
-/* The newest decision in full, made anew. */
-static void decide_anew(struct bench *b, struct buf *out)
+enum { ID_BYTES = 32 };
+
+static void newest_id(struct bench *b, char id[ID_BYTES])
 {
     static const char key[] = "\"decision\": \"";
     struct buf list = {0};
-    char path[128];
+
+    assert_int_equal(test_get(b->server.console, "/v1/decisions", &list), 200);
+    const char *const at = strstr(list.p, key);
+    assert_non_null(at);
+    const char *const text = at + sizeof(key) - 1;
+    (void)snprintf(id, ID_BYTES, "%.*s", (int)strcspn(text, "\""), text);
+    buf_free(&list);
+}
+
+/* The newest decision in full, made anew. */
+static void decide_anew(struct bench *b, struct buf *out)
+{
+    char id[ID_BYTES], path[128];
 
     filter(b, out);
-    assert_int_equal(test_get(b->server.console, "/v1/decisions", &list), 200);
-    const char *const id = strstr(list.p, key);
-    assert_non_null(id);
-    const char *const text = id + sizeof(key) - 1;
-    (void)snprintf(path, sizeof(path), "/v1/decisions/%.*s", (int)strcspn(text, "\""), text);
+    newest_id(b, id);
+    (void)snprintf(path, sizeof(path), "/v1/decisions/%s", id);
     out->n = 0;
     assert_int_equal(test_get(b->server.console, path, out), 200);
-    buf_free(&list);
 }
 
 static bool is_in_doubt(struct wait *w)
@@ -578,6 +587,49 @@ static void what_was_bound_meanwhile_is_in_doubt(void **state)
     assert_true(history_delete(h, PODS, "ml", "away") > 0);
     fake_api_unlock(b->api);
     wait_until(is_certain, &away);
+}
+
+static void get_bundle(struct bench *b, const char *id, struct buf *out)
+{
+    char path[128];
+
+    (void)snprintf(path, sizeof(path), "/v1/decisions/%s/bundle", id);
+    assert_int_equal(test_get(b->server.console, path, out), 200);
+}
+
+/* What was in doubt then is so in what replays the decision, though nobody doubts it now. */
+static void what_was_in_doubt_replays_so(void **state)
+{
+    struct bench *const b = *state;
+    struct wait away = {b, "\"ml/away\""};
+    struct buf before = {0}, after = {0}, out = {0}, err = {0};
+    char id[ID_BYTES], url[64], dir[TEST_PATH_BYTES + 16];
+
+    put_holder(b, "away", "2026-01-01T00:00:00Z");
+    start(b);
+    wait_until(is_in_doubt, &away);
+    newest_id(b, id);
+    get_bundle(b, id, &before);
+    struct history *const h = fake_api_lock(b->api);
+    assert_true(history_delete(h, PODS, "ml", "away") > 0);
+    fake_api_unlock(b->api);
+    wait_until(is_certain, &away);
+    get_bundle(b, id, &after);
+    assert_int_equal(before.n, after.n);
+    assert_memory_equal(before.p, after.p, before.n);
+    (void)snprintf(url, sizeof(url), "http://127.0.0.1:%u", b->server.console);
+    (void)snprintf(dir, sizeof(dir), "%s/bundle", b->server.work);
+    const char *const get[] = {"numawise", "explain",  "--decision", id,  "--server",
+                               url,        "--bundle", dir,          NULL};
+    const char *const replay[] = {"numawise", "explain", "--replay", dir, "-o", "json", NULL};
+    assert_int_equal(test_run(get, &out, &err), 0);
+    buf_free(&out);
+    assert_int_equal(test_run(replay, &out, &err), 0);
+    assert_non_null(strstr(out.p, away.text));
+    buf_free(&before);
+    buf_free(&after);
+    buf_free(&out);
+    buf_free(&err);
 }
 
 /* Large ones and odd ones are read, what is beyond the limit is left out; the watch goes on. */
@@ -1134,6 +1186,7 @@ int main(void)
         T(a_missing_rule_is_named),
         T(an_object_that_is_broken_is_told_and_the_rest_works),
         T(what_was_bound_meanwhile_is_in_doubt),
+        T(what_was_in_doubt_replays_so),
         T(large_objects_are_taken_or_left_out_one_by_one),
         T(answers_do_not_wait_for_the_api_server),
         T(whatever_the_server_did_it_is_followed_afterwards),
