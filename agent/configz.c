@@ -99,8 +99,8 @@ static int refused(int status, struct str body, struct err *err)
         n++;
     }
     said[n] = '\0';
-    return err_set(err, status == 401 || status == 403 ? -EACCES : -EPROTO, "/configz: HTTP %d: %s",
-                   status, said);
+    const int rc = status == 403 ? -EACCES : status == 401 || status >= 500 ? -EAGAIN : -EPROTO;
+    return err_set(err, rc, "/configz: HTTP %d: %s", status, said);
 }
 
 static int ask(struct buf *body, const struct agent_configz *from, const struct place *place,
@@ -118,6 +118,22 @@ static int ask(struct buf *body, const struct agent_configz *from, const struct 
     return status == 200 ? 0 : refused(status, buf_view(body), err);
 }
 
+/* Keep a new answer, or give the one before where there is none now. Returns `rc` or 0. */
+static int remember(struct buf *body, struct buf *last, int rc)
+{
+    if (rc == 0) {
+        last->n = 0;
+        buf_str(last, buf_view(body));
+        if (last->failed)
+            buf_free(last); /* it is not needed now */
+    } else if (last->n && (rc == -EHOSTUNREACH || rc == -ETIMEDOUT || rc == -EAGAIN)) {
+        body->n = 0;
+        buf_str(body, buf_view(last));
+        return 0;
+    }
+    return rc;
+}
+
 int agent_configz_ask(struct buf *out, const struct agent_configz *from, struct err *err)
 {
     struct buf body = {0}, ca = {0};
@@ -130,9 +146,11 @@ int agent_configz_ask(struct buf *out, const struct agent_configz *from, struct 
         rc = read_cas(&ca, from, err);
     if (rc == 0)
         rc = ask(&body, from, &place, buf_view(&ca), err);
+    if (from->last)
+        rc = remember(&body, from->last, rc);
     if (rc == 0)
         buf_str(out, buf_view(&body));
-    if (rc == 0 && out->failed)
+    if (rc == 0 && (body.failed || out->failed))
         rc = err_set(err, -ENOMEM, "no memory for the answer");
     buf_free(&body);
     buf_free(&ca);

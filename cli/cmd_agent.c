@@ -507,15 +507,18 @@ int cmd_agent(int argc, char **argv)
                                      .plugins = AGENT_PLUGINS_DIR,
                                      .listen = "127.0.0.1:8790"};
     static struct loop loop;
+    static struct buf settings; /* of the kubelet, as it told them last */
     int rc = read_options(&options, argc, argv);
 
     if (rc != EXIT_YES)
         return rc == ARGS_HELP ? EXIT_YES : rc;
     loop.options = &options;
+    options.agent.paths.configz.last = &settings;
     loop.base = event_base_new();
     if (!loop.base)
         return complain(&(struct err){.text = "no event loop"});
     rc = options.once ? run_once(&loop) : run(&loop);
     close_all(&loop);
+    buf_free(&settings);
     return rc;
 }

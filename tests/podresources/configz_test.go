@@ -66,7 +66,7 @@ func configzServer(t *testing.T, dir, node string, handler http.Handler) *settin
 }
 
 // The kubelet registers itself once in a process.
-var running = func() http.Handler {
+var ownAnswer = func() http.Handler {
 	mux := http.NewServeMux()
 	c, err := configz.New("kubeletconfig")
 	if err != nil {
@@ -84,25 +84,35 @@ var running = func() http.Handler {
 	return mux
 }()
 
-// asks: what the agent publishes of settings and says, with a kubeconfig of that token.
-func asks(t *testing.T, dir string, more ...string) (map[string]string, string) {
+// writeKubeconfig of that token, which a test server for everything else does not ask for.
+func writeKubeconfig(t *testing.T, dir, server string) string {
 	t.Helper()
 	kubeconfig := filepath.Join(dir, "kubeconfig")
-	text := "apiVersion: v1\nkind: Config\ncurrent-context: c\nclusters: [{name: c, cluster: {server: 'http://127.0.0.1:1'}}]\n" +
+	text := "apiVersion: v1\nkind: Config\ncurrent-context: c\nclusters: [{name: c, cluster: {server: '" + server + "'}}]\n" +
 		"users: [{name: u, user: {tokenFile: token}}]\ncontexts: [{name: c, context: {cluster: c, user: u}}]\n"
 	for name, content := range map[string]string{kubeconfig: text, filepath.Join(dir, "token"): token + "\n"} {
 		if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	r, words := once(t, dir, append([]string{"--podresources", "off", "--kubeconfig", kubeconfig}, more...)...)
+	return kubeconfig
+}
+
+// asks: what the agent publishes of settings and says, with a kubeconfig of that token.
+func asks(t *testing.T, dir string, more ...string) (map[string]string, string) {
+	t.Helper()
+	r, words := once(t, dir, append([]string{"--podresources", "off", "--kubeconfig", writeKubeconfig(t, dir, "http://127.0.0.1:1")}, more...)...)
+	return settingsOf(r), words
+}
+
+func settingsOf(r *report) map[string]string {
 	got := map[string]string{}
 	for _, a := range r.Attributes {
 		if strings.HasPrefix(a.Name, "topologyManager") || strings.Contains(a.Name, "-manager-policy") || strings.HasSuffix(a.Name, "reserved-cpus") {
 			got[strings.TrimPrefix(a.Name, "orchestration.gokore.io/")] = a.Value
 		}
 	}
-	return got, words
+	return got
 }
 
 var fromFile = map[string]string{"topologyManagerPolicy": "restricted", "topologyManagerScope": "container", "topology-manager-policy-options": "",
@@ -118,7 +128,7 @@ func sameSettings(t *testing.T, got, want map[string]string, words string) {
 func TestWhatTheKubeletRunsWith(t *testing.T) {
 	t.Parallel()
 	dir, _ := kubeletDir(t)
-	s := configzServer(t, dir, "n1", running)
+	s := configzServer(t, dir, "n1", ownAnswer)
 	got, words := asks(t, dir, "--kubelet-server", s.address)
 	sameSettings(t, got, map[string]string{"topologyManagerPolicy": "single-numa-node", "topologyManagerScope": "pod",
 		"topologyManagerOptionPreferClosestNumaNodes": "true",
@@ -133,7 +143,7 @@ func TestWhatTheKubeletRunsWith(t *testing.T) {
 func TestTheClusterSignedIt(t *testing.T) {
 	t.Parallel()
 	dir, _ := kubeletDir(t)
-	s := configzServer(t, dir, "n1", running)
+	s := configzServer(t, dir, "n1", ownAnswer)
 	ca := filepath.Join(dir, "ca.crt")
 	if err := os.Rename(filepath.Join(dir, "pki", "kubelet.crt"), ca); err != nil {
 		t.Fatal(err)
@@ -173,8 +183,8 @@ func TestTheKubeletDoesNotTell(t *testing.T) {
 			defer done()
 			<-ctx.Done()
 		})},
-		"another node's":      {node: "n2", handler: running, why: "its certificate is not believed"},
-		"somebody in between": {node: "n1", handler: running, strange: true, why: "its certificate is not believed"},
+		"another node's":      {node: "n2", handler: ownAnswer, why: "its certificate is not believed"},
+		"somebody in between": {node: "n1", handler: ownAnswer, strange: true, why: "its certificate is not believed"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -201,10 +211,60 @@ func TestTheKubeletDoesNotTell(t *testing.T) {
 	}
 }
 
+// What it said last stands while it is away or cannot tell, whatever its file says then; a refusal is another answer.
+func TestSettingsStandWhileTheKubeletIsAway(t *testing.T) {
+	t.Parallel()
+	dir, _ := kubeletDir(t)
+	if err := os.MkdirAll(filepath.Join(dir, "device-plugins"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	var status atomic.Int64
+	s := configzServer(t, dir, "n1", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if code := int(status.Load()); code != 0 {
+			http.Error(w, "not now", code)
+			return
+		}
+		ownAnswer.ServeHTTP(w, r)
+	}))
+	a := start(t, dir, "--podresources", "off", "--kubelet-server", s.address)
+	cpus := 0
+	// after what happened the agent sees that a container has another CPU; whose settings are then published?
+	settings := func(what, policy string) {
+		t.Helper()
+		cpus++
+		a.put(t, "memory_manager_state", `{"policyName":"Static","machineState":{},"checksum":1}`)
+		a.put(t, "cpu_manager_state", fmt.Sprintf(`{"policyName":"static","defaultCpuSet":"0","entries":{"u":{"c":"%d"}},"checksum":1}`, cpus))
+		for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+			r := a.published(t)
+			if f := r.facts(t); f.Placements["_/u"].Containers["c"].CPUs != fmt.Sprint(cpus) {
+				continue
+			}
+			if got := settingsOf(r)["topologyManagerPolicy"]; got != policy {
+				t.Fatalf("%s: %s: %s", what, got, a.words())
+			}
+			return
+		}
+		t.Fatalf("%s: nothing was published: %s", what, a.words())
+	}
+	settings("it tells", "single-numa-node")
+	for _, code := range []int64{401, 500, 503} {
+		status.Store(code)
+		settings(fmt.Sprint(code), "single-numa-node")
+	}
+	status.Store(403)
+	settings("it refuses", "restricted")
+	status.Store(0)
+	settings("it tells again", "single-numa-node")
+	s.CloseClientConnections()
+	s.Close()
+	settings("it is away", "single-numa-node")
+	a.end(t)
+}
+
 func TestNobodyListens(t *testing.T) {
 	t.Parallel()
 	dir, _ := kubeletDir(t)
-	s := configzServer(t, dir, "n1", running)
+	s := configzServer(t, dir, "n1", ownAnswer)
 	s.Close()
 	got, words := asks(t, dir, "--kubelet-server", s.address)
 	sameSettings(t, got, fromFile, words)

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -53,7 +54,8 @@ func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (s *apiServer) last(t *testing.T) facts {
+// published last; empty: nothing was.
+func (s *apiServer) published(t *testing.T) *report {
 	t.Helper()
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -63,49 +65,77 @@ func (s *apiServer) last(t *testing.T) facts {
 			t.Fatal(err)
 		}
 	}
-	return r.facts(t)
+	return r
+}
+
+// An agent beside a kubelet's directory and an API server.
+type running struct {
+	*apiServer
+	*exec.Cmd
+	dir, log string
+}
+
+func start(t *testing.T, dir string, more ...string) *running {
+	t.Helper()
+	a := &running{apiServer: &apiServer{}, dir: dir, log: filepath.Join(dir, "log")}
+	server := httptest.NewServer(a.apiServer)
+	t.Cleanup(func() { server.CloseClientConnections(); server.Close() })
+	kubeconfig := writeKubeconfig(t, dir, server.URL)
+	log, err := os.Create(a.log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = log.Close() })
+	a.Cmd = agent(t, dir, append([]string{"--kubeconfig", kubeconfig, "--listen", "off"}, more...)...)
+	a.Stdout, a.Stderr = log, log
+	if err := a.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+// put a file of the kubelet, as it does: the agent looks.
+func (a *running) put(t *testing.T, name, text string) {
+	t.Helper()
+	next := filepath.Join(a.dir, "next")
+	if err := os.WriteFile(next, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(next, filepath.Join(a.dir, name)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (a *running) words() string {
+	text, _ := os.ReadFile(a.log)
+	return string(text)
+}
+
+func (a *running) end(t *testing.T) {
+	t.Helper()
+	if err := a.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Wait(); err != nil || strings.Contains(a.words(), "ERROR") {
+		t.Fatalf("%v: %s", err, a.words())
+	}
 }
 
 // One agent lives through a kubelet that changes, restarts, is slow, refuses and comes back.
 func TestRunningAgent(t *testing.T) {
 	t.Parallel()
 	dir, socket := kubeletDir(t)
-	s := &apiServer{}
-	server := httptest.NewServer(s)
-	defer server.Close()
-	kubeconfig := filepath.Join(dir, "kubeconfig")
-	if err := os.WriteFile(kubeconfig, []byte("apiVersion: v1\nkind: Config\ncurrent-context: c\nclusters: [{name: c, cluster: {server: '"+server.URL+
-		"'}}]\nusers: [{name: u, user: {}}]\ncontexts: [{name: c, context: {cluster: c, user: u}}]\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	log, err := os.Create(filepath.Join(dir, "log"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer log.Close()
-	a := agent(t, dir, "--kubeconfig", kubeconfig, "--listen", "off")
-	a.Stdout, a.Stderr = log, log
-	if err := a.Start(); err != nil {
-		t.Fatal(err)
-	}
-	// look: the agent follows its files, and the socket is none.
-	look := func() {
-		next := filepath.Join(dir, "next")
-		if err := os.WriteFile(next, []byte(config), 0o600); err == nil {
-			_ = os.Rename(next, filepath.Join(dir, "config.yaml"))
-		}
-	}
+	s := start(t, dir)
 	until := func(what string, want facts) {
 		t.Helper()
 		text, _ := json.Marshal(want)
 		for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
-			if have, _ := json.Marshal(s.last(t)); string(have) == string(text) {
+			if have, _ := json.Marshal(s.published(t).facts(t)); string(have) == string(text) {
 				return
 			}
 		}
-		words, _ := os.ReadFile(log.Name())
-		t.Errorf("%s: %s", what, words)
-		compare(t, s.last(t), want)
+		t.Errorf("%s: %s", what, s.words())
+		compare(t, s.published(t).facts(t), want)
 	}
 	nothing := expected(said(t, (&managers{}).service()))
 	nothing.Placements, nothing.Devices, nothing.FreeCPUs, nothing.Reserved = nil, nil, [zones]string{}, ""
@@ -116,18 +146,16 @@ func TestRunningAgent(t *testing.T) {
 	m := fourZones()
 	m.add("ml", "a", held{cpus: []int64{5}, devices: devices(gpu, []int64{1}, "GPU-1-a")})
 	first := serve(t, socket, m.service())
-	look()
 	until("what is held", expected(said(t, m.service())))
 
 	first.Stop()
 	_ = os.Remove(socket)
-	look()
+	s.put(t, "config.yaml", config)
 	until("without a kubelet nothing is known of what is held", nothing)
 
 	m = fourZones()
 	m.add("ml", "b", held{cpus: span(25, 47), memory: block("memory", 1<<30, 1)})
 	second := serve(t, socket, m.service())
-	look()
 	until("the kubelet is back", expected(said(t, m.service())))
 
 	second.Stop()
@@ -135,7 +163,6 @@ func TestRunningAgent(t *testing.T) {
 	third := serve(t, socket, &altered{inner: m.service(), before: func(context.Context, string) error {
 		return status.Error(codes.Unavailable, "not yet")
 	}})
-	look()
 	until("it refuses", nothing)
 
 	third.Stop()
@@ -145,14 +172,7 @@ func TestRunningAgent(t *testing.T) {
 		time.Sleep(500 * time.Millisecond)
 		return nil
 	}})
-	look()
 	until("it is slow", expected(said(t, m.service())))
 
-	if err := a.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	words, _ := os.ReadFile(log.Name())
-	if err := a.Wait(); err != nil || strings.Contains(string(words), "ERROR") {
-		t.Fatalf("%v: %s", err, words)
-	}
+	s.end(t)
 }
