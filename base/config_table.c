@@ -134,8 +134,9 @@ const struct config_setting config_settings[] = {
      "others send callers while it leads.",
      CONFIG_TEXT, AT(operator_advertise)},
     {"operator.act",
-     "Enforce: what policies say about deadlocks is done where their own mode is Enforce, too; it "
-     "needs operator.lease. DryRun: it is planned and told, whatever policies say.",
+     "Enforce: what policies say about deadlocks and ResourceAdjustments is done where their own "
+     "mode is Enforce, too; it needs operator.lease. DryRun: it is planned and told, whatever "
+     "policies say.",
      CONFIG_CHOICE, .words = act_words, .reloadable = true, AT(act)},
 
     {"admission.predict",

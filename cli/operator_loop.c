@@ -557,12 +557,12 @@ static void count_answers(void *ctx, uint64_t *out_all, uint64_t *out_failed)
     }
 }
 
-static void tell_event(void *ctx, const char *reason, struct str ns, struct str pod, struct str uid,
-                       const char *note)
+static void tell_event(void *ctx, const char *reason, const char *action, struct str ns,
+                       struct str pod, struct str uid, const char *note)
 {
     const struct operator_loop *const l = ctx;
     const struct recorder_event event = {.reason = reason,
-                                         .action = "EvictPod",
+                                         .action = action,
                                          .pod_ns = ns,
                                          .pod = pod,
                                          .pod_uid = uid,

@@ -144,6 +144,16 @@ static const struct field table[] = {
      .max = 100, .initial = 1, AT(deadlock.per_workload_per_5_min)},
     {"spec.deadlock.cooldownSeconds", "Rest after an action on a workload.", FIELD_INTEGER,
      .max = 86400, .initial = 300, AT(deadlock.cooldown_s)},
+
+    {"spec.adjustment", "What may be done for ResourceAdjustments.", FIELD_OBJECT,
+     .offset = NO_FIELD},
+    {"spec.adjustment.mode", "DryRun judges and says; Enforce resizes pods in place.", FIELD_WORD,
+     .words = mode_words, .initial = POLICY_DRY_RUN, AT(adjustment.mode)},
+    {"spec.adjustment.perNamespacePerHour", "Resizes in one namespace.", FIELD_INTEGER, .min = 1,
+     .max = 1000, .initial = 10, AT(adjustment.per_namespace_per_hour)},
+    {"spec.adjustment.deadlineSeconds",
+     "How long a kubelet is waited for; then the pod gets its former size back.", FIELD_INTEGER,
+     .min = 10, .max = 86400, .initial = 300, AT(adjustment.deadline_s)},
 };
 /* clang-format on */
 

@@ -202,6 +202,7 @@ static void put_user(struct emit *e, const struct kube_user *u)
 void kube_access_review(struct buf *out, const struct kube_user *user,
                         const struct kube_attributes *wish)
 {
+    struct str rest = str_of(wish->resource);
     struct emit e;
 
     emit_init(&e, out, false);
@@ -212,7 +213,9 @@ void kube_access_review(struct buf *out, const struct kube_user *user,
     emit_object(&e);
     emit_key(&e, "verb"), emit_words(&e, wish->verb);
     emit_key(&e, "group"), emit_words(&e, wish->group);
-    emit_key(&e, "resource"), emit_words(&e, wish->resource);
+    emit_key(&e, "resource"), emit_text(&e, str_cut(&rest, '/'));
+    if (rest.n)
+        emit_key(&e, "subresource"), emit_text(&e, rest);
     if (wish->ns.n)
         emit_key(&e, "namespace"), emit_text(&e, wish->ns);
     if (wish->name.n)

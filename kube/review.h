@@ -44,7 +44,8 @@ void kube_token_review(struct buf *out, struct str token, const char *audience);
 int kube_token_review_read(struct kube_token_verdict *out, struct str json, const char *audience,
                            struct arena *a, struct err *err) MUST_CHECK;
 
-/* What somebody wants to do; empty namespace: in all of them; empty name: to all objects. */
+/* What somebody wants to do, to a resource as rules name it ("pods/resize"); empty namespace: in
+ * all of them; empty name: to all objects. */
 struct kube_attributes {
     const char *verb, *group, *resource;
     struct str ns, name;

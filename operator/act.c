@@ -264,10 +264,9 @@ static void say(struct act_record *r, const struct kube_answer *a)
     (void)snprintf(r->message, sizeof(r->message), "%s", a->err.text);
 }
 
-/* 429: what the server says to wait, and ever longer. */
-static int64_t back_off_s(const struct act_record *r, const struct kube_answer *a)
+int64_t act_back_off_s(int64_t attempts, const struct kube_answer *a)
 {
-    const int64_t turn = r->attempts > 6 ? 6 : r->attempts < 1 ? 1 : r->attempts;
+    const int64_t turn = attempts > 6 ? 6 : attempts < 1 ? 1 : attempts;
     int64_t s = (int64_t)ACT_BACK_OFF_S << (turn - 1);
     const int64_t told_s = (a->retry_after_ms + 999) / 1000;
 
@@ -293,7 +292,7 @@ bool act_take_answer(struct act_record *r, const struct kube_answer *a, int64_t 
         act_end(r, ACT_REFUSED,
                 strcmp(a->details.cause, "DisruptionBudget") == 0 ? "DisruptionBudget"
                                                                   : "Throttled",
-                now_us, back_off_s(r, a));
+                now_us, act_back_off_s(r->attempts, a));
     else if (a->status == 404)
         act_end(r, ACT_GONE, "NotFound", now_us, 0);
     else if (a->status == 401 || a->status == 403)

@@ -144,6 +144,9 @@ enum act_sight act_see(const struct kube_answer *a, const char *uid,
 /* To the eviction: true when `r` has its outcome, false when the pod has to be looked at. */
 bool act_take_answer(struct act_record *r, const struct kube_answer *a, int64_t now_us);
 
+/* After a 429: what the server says to wait, and ever longer. */
+int64_t act_back_off_s(int64_t attempts, const struct kube_answer *a);
+
 /* The Eviction, of exactly this pod in exactly this version. */
 void act_eviction(struct buf *out, struct str ns, const struct act_record *r, const char *version);
 

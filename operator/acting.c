@@ -235,8 +235,8 @@ static void tell(const struct op *op, const struct op_case *k)
         (void)snprintf(note, sizeof(note), "DeadlockReport %s: %s %s%s%s", k->name,
                        act_outcome_words[r->outcome], r->reason, r->message[0] ? ": " : "",
                        r->message);
-        d->tell(d->ctx, r->outcome == ACT_EVICTED ? "DeadlockEvicted" : "DeadlockNotEvicted", k->ns,
-                str_of(r->pod), str_of(r->uid), note);
+        d->tell(d->ctx, r->outcome == ACT_EVICTED ? "DeadlockEvicted" : "DeadlockNotEvicted",
+                "EvictPod", k->ns, str_of(r->pod), str_of(r->uid), note);
     }
 }
 

@@ -191,17 +191,26 @@ static void put_amounts(struct judge *j)
         put(out, " %.*s %lld", STR_ARG(j->gpu), (long long)gpu);
 }
 
-/* Does the container ask to be restarted for what changes? */
-static bool restarts(const struct judge *j)
+/* What would be done in place. Of an offer that is when it is taken. */
+static void plan_resize(struct judge *j)
 {
-    const struct pod_container *const c = &j->pod->containers[j->container];
+    struct adjust_answer *const out = j->answer;
+    const struct score_pod *const p = adjust_modify(j, &j->asked);
 
-    return (c->restarts_for_cpu && j->asked.cpu != FIELD_NONE && j->asked.cpu != j->now.cpu) ||
-           (c->restarts_for_memory && j->asked.memory != FIELD_NONE &&
-            j->asked.memory != j->now.memory);
+    if (!p) {
+        j->rc = -ENOMEM;
+        return;
+    }
+    adjust_describe(j, p, &out->resize);
+    (void)snprintf(out->pod, sizeof(out->pod), "%.*s", STR_ARG(j->wanted->target_name));
+    put(out, "would resize container %s of pod %.*s in place (pods/resize):", out->resize.container,
+        STR_ARG(j->wanted->target_name));
+    put_amounts(j);
+    if (out->resize.restarts)
+        put(out, "; its resizePolicy restarts the container");
 }
 
-/* The plan: written, and carried out by nothing in this version. */
+/* The plan, in words: resizing.c carries out what it may of it. */
 static void plan(struct judge *j)
 {
     struct adjust_answer *const out = j->answer;
@@ -212,11 +221,7 @@ static void plan(struct judge *j)
     if (out->outcome == ADJUST_INFEASIBLE || out->path == ADJUST_NONE)
         return;
     if (out->path == ADJUST_IN_PLACE) {
-        put(out, "would resize container %.*s of pod %.*s in place (pods/resize):",
-            STR_ARG(j->pod->containers[j->container].name), STR_ARG(w->target_name));
-        put_amounts(j);
-        if (restarts(j))
-            put(out, "; its resizePolicy restarts the container");
+        plan_resize(j);
     } else if (out->path == ADJUST_RECREATE) {
         put(out, "would change %s%s %.*s, container %.*s:",
             j->is_pod ? "what makes pod" : "the template of", j->is_pod ? "" : kind,

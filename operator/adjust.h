@@ -37,6 +37,21 @@ extern const char *const adjust_path_words[4];
 /* How long an offer stands, unless what it takes is gone before. */
 enum { ADJUST_OFFER_S = 300 };
 
+/* Resources of a container; FIELD_NONE = it says nothing of that one. */
+struct adjust_amounts {
+    int64_t cpu, cpu_limit;       /* millicores */
+    int64_t memory, memory_limit; /* bytes */
+};
+
+/* What a resize in place is. */
+struct adjust_resize {
+    char uid[64], container[64]; /* of the pod; which of its containers */
+    struct adjust_amounts from, to;
+    bool restarts;  /* its resizePolicy restarts the container */
+    bool opted_out; /* the pod says that it is to be left alone */
+    bool alone;     /* nothing but cpu and memory is asked for */
+};
+
 struct adjust_answer {
     enum adjust_outcome outcome;
     enum adjust_path path;
@@ -44,8 +59,10 @@ struct adjust_answer {
     bool taken;         /* FEASIBLE, for it was offered and somebody has taken the offer */
     const char *field;  /* of the spec, where the target is at fault; else NULL */
     char message[512];
-    char action[512]; /* what would be done; empty: nothing */
-    char node[254];   /* where the pod is, or would be */
+    char action[512];            /* "would ...", what would be done; empty: nothing */
+    struct adjust_resize resize; /* FEASIBLE, IN_PLACE */
+    char pod[254];               /* the name of the target */
+    char node[254];              /* where the pod is, or would be */
     /* OFFERED, or taken: what can be had there; FIELD_NONE = not asked for. */
     int64_t cpu_shares, memory_mb, gpu_slots, lock_limit;
 };

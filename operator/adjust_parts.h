@@ -56,6 +56,9 @@ void adjust_name_node(struct judge *j, const struct node_view *v); /* NULL: none
 /* The pod as it would be, in the arena. NULL: no memory. */
 const struct score_pod *adjust_modify(const struct judge *j, const struct amounts *m);
 
+/* What the resize to `p` is, which is j->pod as it would be. */
+void adjust_describe(const struct judge *j, const struct score_pod *p, struct adjust_resize *out);
+
 /* May `p`, which is j->pod with `m`, be, wherever it is? And where it is? False: it is said why. */
 bool adjust_check_anywhere(struct judge *j, const struct score_pod *p);
 bool adjust_check_in_place(struct judge *j, const struct amounts *m, const struct score_pod *p);

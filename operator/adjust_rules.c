@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* AdjustResources: may it be, by policy, by the rules of a resize in place, by what the node has.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/arena.h"
 #include "cluster/context.h"
+#include "kube/hints.h"
 #include "operator/adjust_parts.h"
 #include "scoring/fit.h"
 #include "scoring/policy.h"
@@ -86,6 +88,35 @@ const struct score_pod *adjust_modify(const struct judge *j, const struct amount
     p->containers = all;
     p->node = (struct str){0};
     return p;
+}
+
+static int64_t amount_of(const struct pod_amount *at, uint32_t n, struct str resource)
+{
+    const struct pod_amount *const x = find(at, n, resource);
+
+    return x ? x->amount : FIELD_NONE;
+}
+
+static struct adjust_amounts amounts_of(const struct pod_container *c)
+{
+    return (struct adjust_amounts){amount_of(c->requests, c->n_requests, STR("cpu")),
+                                   amount_of(c->limits, c->n_limits, STR("cpu")),
+                                   amount_of(c->requests, c->n_requests, STR("memory")),
+                                   amount_of(c->limits, c->n_limits, STR("memory"))};
+}
+
+void adjust_describe(const struct judge *j, const struct score_pod *p, struct adjust_resize *out)
+{
+    const struct pod_container *const c = &j->pod->containers[j->container];
+
+    *out = (struct adjust_resize){.from = amounts_of(c),
+                                  .to = amounts_of(&p->containers[j->container]),
+                                  .opted_out = kube_hints_ignore(j->pod),
+                                  .alone = j->wanted->lock_limit == FIELD_NONE};
+    (void)snprintf(out->uid, sizeof(out->uid), "%.*s", STR_ARG(j->pod->uid));
+    (void)snprintf(out->container, sizeof(out->container), "%.*s", STR_ARG(c->name));
+    out->restarts = (c->restarts_for_cpu && out->from.cpu != out->to.cpu) ||
+                    (c->restarts_for_memory && out->from.memory != out->to.memory);
 }
 
 /* --- what holds wherever the pod is --- */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * AdjustResources: what is asked is a ResourceAdjustment, what comes of it is its status. The call
- * is sugar: an object that somebody applies is judged as well. Nothing is carried out.
+ * AdjustResources: what is asked is a ResourceAdjustment, what comes of it is its status. An object
+ * that somebody applies is judged as well; who calls asks for it to be carried out, too
+ * (resizing.h).
  */
 #include <errno.h>
 #include <stdio.h>
@@ -17,7 +18,9 @@
 #include "kube/emit.h"
 #include "kube/scan.h"
 #include "operator/adjust.h"
+#include "operator/adjust_status.h"
 #include "operator/parts.h"
+#include "operator/who.h"
 
 enum { ROOM = 4 << 20 };
 static const uint64_t again_ns = UINT64_C(5) * 1000000000;
@@ -25,164 +28,10 @@ static const uint64_t again_ns = UINT64_C(5) * 1000000000;
 /* A write of the object or its status that is out. */
 struct pending {
     struct op *op;
-    struct op_call *c; /* NULL: nobody waits for it */
+    struct op_call *c;        /* NULL: nobody waits for it */
+    struct op_caller *caller; /* who asks for what is stored; NULL: nobody */
     char ns[64], name[254];
 };
-
-/* --- status --- */
-
-static void put_if(struct emit *e, const char *key, int64_t v)
-{
-    if (v != FIELD_NONE)
-        emit_key(e, key), emit_int(e, v);
-}
-
-static void put_offer(struct emit *e, const struct adjust_answer *a, int64_t now_us)
-{
-    emit_key(e, "offer");
-    emit_object(e);
-    put_if(e, "cpuShares", a->cpu_shares);
-    put_if(e, "memoryMB", a->memory_mb);
-    put_if(e, "gpuSlots", a->gpu_slots);
-    put_if(e, "lockLimit", a->lock_limit);
-    emit_key(e, "node"), emit_words(e, a->node);
-    if (!a->taken)
-        op_put_time(e, "until", now_us + INT64_C(1000000) * ADJUST_OFFER_S);
-    emit_end(e);
-}
-
-static void put_conditions(struct emit *e, const struct adjust_answer *a, int64_t generation,
-                           int64_t now_us)
-{
-    const struct op_condition feasible = {
-        "Feasible", a->outcome == ADJUST_FEASIBLE ? "True" : "False", a->reason, "", now_us,
-        generation};
-    const struct op_condition suppressed = {"ActionSuppressed", "True", "DryRun",
-                                            a->action,          now_us, generation};
-
-    emit_key(e, "conditions");
-    emit_array(e);
-    op_put_condition(e, &feasible);
-    if (a->action[0])
-        op_put_condition(e, &suppressed);
-    emit_end(e);
-}
-
-static void put_status(struct buf *out, const struct adjust_answer *a, int64_t generation,
-                       int64_t now_us)
-{
-    struct emit e;
-
-    emit_init(&e, out, false);
-    emit_object(&e);
-    emit_key(&e, "observedGeneration"), emit_int(&e, generation);
-    emit_key(&e, "outcome"), emit_words(&e, adjust_outcome_words[a->outcome]);
-    emit_key(&e, "path"), emit_words(&e, adjust_path_words[a->path]);
-    emit_key(&e, "reason"), emit_words(&e, a->reason);
-    emit_key(&e, "message"), emit_words(&e, a->message);
-    if (a->node[0])
-        emit_key(&e, "node"), emit_words(&e, a->node);
-    if (a->outcome == ADJUST_OFFERED || a->taken)
-        put_offer(&e, a, now_us);
-    put_conditions(&e, a, generation, now_us);
-    emit_end(&e);
-}
-
-/* What a stored status says; `observed` -1: there is none. */
-struct told {
-    int64_t observed, until_us;
-    struct adjust_answer answer; /* outcome, path, node of the offer, offer, what would be done */
-};
-
-static int word_of(struct str s, const char *const *words, int n)
-{
-    int i = 0;
-
-    while (i < n && !str_is(s, words[i]))
-        i++;
-    return i;
-}
-
-static void read_offer(struct scan *s, struct told *t, struct arena *a)
-{
-    struct str text = {0};
-
-    if (!scan_object(s))
-        return;
-    while (scan_key(s)) {
-        if (scan_at(s, "cpuShares"))
-            (void)scan_int64(s, &t->answer.cpu_shares);
-        else if (scan_at(s, "memoryMB"))
-            (void)scan_int64(s, &t->answer.memory_mb);
-        else if (scan_at(s, "gpuSlots"))
-            (void)scan_int64(s, &t->answer.gpu_slots);
-        else if (scan_at(s, "lockLimit"))
-            (void)scan_int64(s, &t->answer.lock_limit);
-        else if (scan_at(s, "node") && scan_text(s, &text, a))
-            (void)snprintf(t->answer.node, sizeof(t->answer.node), "%.*s", STR_ARG(text));
-        else if (scan_at(s, "until") && scan_text(s, &text, a) &&
-                 clock_parse_rfc3339(text, &t->until_us))
-            t->until_us = 0;
-    }
-}
-
-/* What would be done stands in the condition ActionSuppressed. */
-static void read_condition(struct scan *s, struct told *t, struct arena *a)
-{
-    struct str type = {0}, message = {0};
-
-    if (!scan_object(s))
-        return;
-    while (scan_key(s)) {
-        if (scan_at(s, "type"))
-            (void)scan_text(s, &type, a);
-        else if (scan_at(s, "message"))
-            (void)scan_text(s, &message, a);
-    }
-    if (str_is(type, "ActionSuppressed"))
-        (void)snprintf(t->answer.action, sizeof(t->answer.action), "%.*s", STR_ARG(message));
-}
-
-static void read_status(struct told *out, struct str json, struct arena *a)
-{
-    struct told t = {.observed = -1,
-                     .answer = {.outcome = ADJUST_INFEASIBLE,
-                                .path = ADJUST_NONE,
-                                .cpu_shares = FIELD_NONE,
-                                .memory_mb = FIELD_NONE,
-                                .gpu_slots = FIELD_NONE,
-                                .lock_limit = FIELD_NONE}};
-    struct str outcome = {0}, path = {0};
-    struct err err;
-    struct scan s;
-
-    *out = t;
-    if (json.n == 0)
-        return;
-    scan_init(&s, json, 0);
-    if (scan_object(&s)) {
-        while (scan_key(&s)) {
-            if (scan_at(&s, "observedGeneration"))
-                (void)scan_int64(&s, &t.observed);
-            else if (scan_at(&s, "outcome"))
-                (void)scan_text(&s, &outcome, a);
-            else if (scan_at(&s, "path"))
-                (void)scan_text(&s, &path, a);
-            else if (scan_at(&s, "offer"))
-                read_offer(&s, &t, a);
-            else if (scan_at(&s, "conditions") && scan_array(&s))
-                while (scan_item(&s))
-                    read_condition(&s, &t, a);
-        }
-    }
-    const int o = word_of(outcome, adjust_outcome_words, ADJUST_OUTCOMES);
-    const int p = word_of(path, adjust_path_words, 4);
-    if (scan_end(&s, &err) || o == ADJUST_OUTCOMES)
-        return;
-    t.answer.outcome = (enum adjust_outcome)o;
-    t.answer.path = p == 4 ? ADJUST_NONE : (enum adjust_path)p;
-    *out = t;
-}
 
 /* --- judging --- */
 
@@ -207,6 +56,12 @@ static int judge(struct op *op, struct adjust_answer *out, struct str ns,
 
 /* --- storing --- */
 
+/* Somebody whom the API server has named. */
+static bool asks(const struct op_call *c)
+{
+    return !c->caller.everybody && c->caller.user.n > 0;
+}
+
 static struct pending *pending_new(struct op *op, struct op_call *c, struct str ns, struct str name)
 {
     struct pending *const p = calloc(1, sizeof(*p));
@@ -215,6 +70,8 @@ static struct pending *pending_new(struct op *op, struct op_call *c, struct str 
         return NULL;
     p->op = op;
     p->c = c;
+    if (c && asks(c))
+        p->caller = who_copy(&c->caller); /* without memory nothing is asked for */
     (void)snprintf(p->ns, sizeof(p->ns), "%.*s", STR_ARG(ns));
     (void)snprintf(p->name, sizeof(p->name), "%.*s", STR_ARG(name));
     return p;
@@ -254,6 +111,9 @@ static void on_stored(void *ctx, int rc, struct str json, const struct err *err)
         op_fail(p->c, op_writer_status(rc), "%s", why.text);
     else if (p->c)
         send_object(p->c, x, 202);
+    if (rc == 0 && p->caller)
+        op_resize_ask(p->op, p->caller, x);
+    free(p->caller);
     free(p);
 }
 
@@ -280,16 +140,29 @@ static int keep_status(struct op *op, const struct op_object *x, struct str stat
     return rc;
 }
 
+/* What was done for it so far. */
+static const struct resize_record *act_of(const struct op *op, const struct op_object *x,
+                                          struct resize_record *room)
+{
+    const struct resize_record *const known = x ? op_resize_record(op, x) : NULL;
+
+    resize_record_read(room, x ? x->status : (struct str){0});
+    return known ? known : room;
+}
+
 /* `x` may be another object, of the same name, when this returns. */
-static void record(struct op *op, struct op_object *x, const struct adjust_answer *a,
+static void record(struct op *op, struct op_object *x, const struct adjust_answer *a, bool dry_run,
                    int64_t now_us)
 {
+    const struct adjust_held held =
+        op_resize_held(op, x->ns, dry_run, a, op_resize_is_asked(op, x));
+    struct resize_record stored;
     const bool own = op->options.writer.status_apart || x->made_here;
     struct pending *const p = own ? pending_new(op, NULL, x->ns, x->name) : NULL;
     struct writer_object o = op_object_like(OP_ADJUSTMENT, x->ns, x->name, x);
     struct buf status = {0};
 
-    put_status(&status, a, x->generation, now_us);
+    adjust_status_put(&status, a, &held, act_of(op, x, &stored), x->generation, now_us);
     if (status.failed || (own && !p)) {
         log_line(LOG_LEVEL_ERROR, "operator", "no memory for a ResourceAdjustment");
         x->retry_ns = op->ticked_ns + again_ns;
@@ -314,25 +187,45 @@ static int decode(struct kube_adjustment *out, const struct op_object *x, struct
     return kube_adjustment_decode(out, x->json, false, a, &err);
 }
 
+/* Why nothing is done may be something else by now. */
+static void look_at_hold(struct op *op, struct op_object *x, const struct adjust_told *told,
+                         int64_t now_us, struct arena *a)
+{
+    static const char *const passing[] = {"", "DryRun", "NotAskedFor", "NoApiServer", "NoLease"};
+    struct kube_adjustment wanted;
+    bool passes = false;
+
+    for (size_t i = 0; i < ARRAY_LEN(passing); i++)
+        passes = passes || strcmp(told->held, passing[i]) == 0;
+    if (!passes || told->answer.outcome != ADJUST_FEASIBLE || !told->answer.action[0] ||
+        told->act.outcome != RESIZE_NOTHING || op_resize_record(op, x) || decode(&wanted, x, a))
+        return;
+    const struct adjust_held held = op_resize_held(op, x->ns, wanted.dry_run, &told->answer, false);
+    if (strcmp(held.reason ? held.reason : "", told->held) != 0)
+        record(op, x, &told->answer, wanted.dry_run, now_us);
+}
+
 static void look_at(struct op *op, struct op_object *x, int64_t now_us, struct arena *a)
 {
     struct kube_adjustment wanted;
     struct adjust_answer answer;
-    struct told told;
+    struct adjust_told told;
 
-    read_status(&told, x->status, a);
+    adjust_status_read(&told, x->status, a);
     if (told.observed >= x->generation) {
         x->adjusted = told.answer.outcome == ADJUST_OFFERED ? OP_OFFERED : OP_SETTLED;
+        op_resize_adopt(op, x, &told.act);
+        look_at_hold(op, x, &told, now_us, a);
         return;
     }
     const int rc = decode(&wanted, x, a);
     if (rc == 0 && judge(op, &answer, x->ns, &wanted, now_us) == 0)
-        record(op, x, &answer, now_us);
+        record(op, x, &answer, wanted.dry_run, now_us);
     else
         x->adjusted = rc == -EINVAL ? OP_SETTLED : OP_NOT_LOOKED_AT;
 }
 
-static void withdraw(struct op *op, struct op_object *x, const struct told *told,
+static void withdraw(struct op *op, struct op_object *x, const struct adjust_told *told,
                      const char *reason, const char *message, int64_t now_us)
 {
     struct adjust_answer a = {.outcome = ADJUST_WITHDRAWN, .path = ADJUST_NONE, .reason = reason};
@@ -340,7 +233,7 @@ static void withdraw(struct op *op, struct op_object *x, const struct told *told
     (void)snprintf(a.message, sizeof(a.message), "%s", message);
     (void)snprintf(a.node, sizeof(a.node), "%s", told->answer.node);
     atomic_fetch_add(&op->stats.adjustments[ADJUST_WITHDRAWN], 1);
-    record(op, x, &a, now_us);
+    record(op, x, &a, false, now_us);
 }
 
 static void look_at_offer(struct op *op, struct op_object *x, struct cluster_snapshot *s,
@@ -348,10 +241,10 @@ static void look_at_offer(struct op *op, struct op_object *x, struct cluster_sna
 {
     const bool changed = cluster_snapshot_generation(s) != op->offers_as_of;
     struct kube_adjustment wanted;
-    struct told told;
+    struct adjust_told told;
     bool holds = true;
 
-    read_status(&told, x->status, a);
+    adjust_status_read(&told, x->status, a);
     if (now_us > told.until_us) {
         withdraw(op, x, &told, "Expired", "nobody took the offer while it stood", now_us);
         return;
@@ -362,6 +255,25 @@ static void look_at_offer(struct op *op, struct op_object *x, struct cluster_sna
     withdraw(op, x, &told, "NodeChanged", "what was offered is no longer there", now_us);
 }
 
+/* What keeps things from being done has changed. */
+static void look_anew(struct op *op)
+{
+    const bool on = atomic_load(&op->acting);
+
+    if (on != op->resizes.was_on)
+        op->resizes.looks = 1;
+    op->resizes.was_on = on;
+    if (op->resizes.looks == 0)
+        return;
+    op->resizes.looks--;
+    for (uint32_t i = 0; i < op->objects.n[OP_ADJUSTMENT]; i++) {
+        struct op_object *const x = op->objects.at[OP_ADJUSTMENT][i];
+
+        if (x->adjusted == OP_SETTLED)
+            x->adjusted = OP_NOT_LOOKED_AT;
+    }
+}
+
 void op_adjustments_tick(struct op *op, uint64_t now_ns, int64_t now_us)
 {
     struct cluster_snapshot *s;
@@ -370,6 +282,7 @@ void op_adjustments_tick(struct op *op, uint64_t now_ns, int64_t now_us)
 
     if (op->objects.n[OP_ADJUSTMENT] == 0 || !(room = malloc(ROOM)))
         return;
+    look_anew(op);
     s = cluster_get(op->options.cluster);
     arena_init(&a, room, ROOM);
     for (uint32_t i = 0; i < op->objects.n[OP_ADJUSTMENT]; i++) {
@@ -449,9 +362,9 @@ static void store(struct op *op, struct op_call *c, struct op_object *old, struc
 /* An answer that stands, or that only the object's owner may write. */
 static bool stands(const struct op *op, const struct op_object *old, struct arena *a)
 {
-    struct told told;
+    struct adjust_told told;
 
-    read_status(&told, old->status, a);
+    adjust_status_read(&told, old->status, a);
     return old->writing || !(op->options.writer.status_apart || old->made_here) ||
            (told.observed >= old->generation && told.answer.outcome != ADJUST_WITHDRAWN &&
             told.answer.outcome != ADJUST_INFEASIBLE);
@@ -511,6 +424,7 @@ void op_adjust_post(struct op *op, struct op_call *c, struct str ns, struct str 
 {
     struct kube_adjustment wanted;
     struct adjust_answer answer;
+    struct resize_record stored;
     struct op_sent sent = {0};
     struct buf status = {0};
     struct err err = {0};
@@ -529,6 +443,7 @@ void op_adjust_post(struct op *op, struct op_call *c, struct str ns, struct str 
     if (!wanted.dry_run && !check_old(op, c, old, &sent))
         return;
     if (!wanted.dry_run && old && stands(op, old, c->arena)) {
+        op_resize_ask(op, &c->caller, old);
         send_object(c, old, 202);
         return;
     }
@@ -538,7 +453,9 @@ void op_adjust_post(struct op *op, struct op_call *c, struct str ns, struct str 
     }
     if (!check_target(c, &answer))
         return;
-    put_status(&status, &answer, old ? old->generation : 1, c->now_us);
+    const struct adjust_held held = op_resize_held(op, ns, wanted.dry_run, &answer, asks(c));
+    adjust_status_put(&status, &answer, &held, act_of(op, old, &stored), old ? old->generation : 1,
+                      c->now_us);
     if (status.failed)
         op_fail(c, 503, "no memory");
     else if (wanted.dry_run)
@@ -569,7 +486,8 @@ void op_adjust_get(struct op *op, struct op_call *c, struct str ns, struct str n
 /* --- taking an offer --- */
 
 /* Why there is none to take; NULL: there is. */
-static const char *why_none(const struct op_object *x, const struct told *told, int64_t now_us)
+static const char *why_none(const struct op_object *x, const struct adjust_told *told,
+                            int64_t now_us)
 {
     if (told->observed < x->generation)
         return "it is not judged yet as it is now";
@@ -579,7 +497,7 @@ static const char *why_none(const struct op_object *x, const struct told *told, 
 }
 
 static int still_holds(bool *out, const struct op *op, const struct op_object *x,
-                       const struct told *told, int64_t now_us)
+                       const struct adjust_told *told, int64_t now_us)
 {
     struct cluster_snapshot *const s = cluster_get(op->options.cluster);
     void *const room = malloc(ROOM);
@@ -600,18 +518,20 @@ static int still_holds(bool *out, const struct op *op, const struct op_object *x
 
 /* From now on it is what was asked for, and no longer withdrawn. */
 static void take_offer(struct op *op, struct op_call *c, struct str ns, struct str name,
-                       const struct told *told)
+                       const struct adjust_told *told)
 {
     struct op_object *const x = op_objects_find(&op->objects, OP_ADJUSTMENT, ns, name);
     const bool own = op->options.writer.status_apart || x->made_here;
     struct adjust_answer a = told->answer;
+    struct resize_record stored;
     struct buf status = {0};
 
     a.outcome = ADJUST_FEASIBLE;
     a.reason = "OfferAccepted";
     a.taken = true;
     (void)snprintf(a.message, sizeof(a.message), "what was offered is taken");
-    put_status(&status, &a, x->generation, c->now_us);
+    const struct adjust_held held = op_resize_held(op, ns, false, &a, asks(c));
+    adjust_status_put(&status, &a, &held, act_of(op, x, &stored), x->generation, c->now_us);
     if (status.failed) {
         op_fail(c, 503, "no memory");
     } else if (own) {
@@ -629,14 +549,15 @@ static void take_offer(struct op *op, struct op_call *c, struct str ns, struct s
 void op_adjust_accept(struct op *op, struct op_call *c, struct str ns, struct str name)
 {
     struct op_object *const x = need(op, c, ns, name);
-    struct told told;
+    struct adjust_told told;
     bool holds = false;
 
     if (!x || !op_within_rate(op, c, ns, name, STR("adjustment")))
         return;
-    read_status(&told, x->status, c->arena);
+    adjust_status_read(&told, x->status, c->arena);
     if (told.observed >= x->generation && told.answer.outcome == ADJUST_FEASIBLE) {
-        send_object(c, x, 202); /* it has been taken, or needs not be */
+        op_resize_ask(op, &c->caller, x); /* it has been taken, or needs not be */
+        send_object(c, x, 202);
         return;
     }
     const char *const why = x->writing ? "it is just being judged" : why_none(x, &told, c->now_us);

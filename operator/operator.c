@@ -47,6 +47,7 @@ void op_free(struct op *op)
         return;
     op_cases_done(op);
     op_acts_done(op);
+    op_resizes_done(op);
     lock_book_done(&op->book);
     op_objects_done(&op->objects);
     cluster_context_unref(op->conflicts.seen);
@@ -110,6 +111,8 @@ int op_delta(struct op *op, const struct source_delta *delta, struct err *err)
     if (!kind_of(delta->kind, &kind))
         return 0;
     op->conflicts.changed = op->conflicts.changed || kind == OP_POLICY;
+    if (kind == OP_POLICY)
+        op->resizes.looks = 3; /* the snapshot has it a moment later */
     if (delta->verb == SOURCE_DELETE) {
         forget(op, kind, delta->ns, delta->name);
         return 0;
@@ -127,6 +130,9 @@ int op_delta(struct op *op, const struct source_delta *delta, struct err *err)
 void op_resign(struct op *op)
 {
     op_acts_resign(op);
+    op_resizes_resign(op);
+    for (uint32_t i = 0; i < op->objects.n[OP_ADJUSTMENT]; i++)
+        op->objects.at[OP_ADJUSTMENT][i]->adjusted = OP_NOT_LOOKED_AT;
     op_cases_done(op);
     op->led_ns = 0;
     lock_book_done(&op->book);
@@ -579,6 +585,7 @@ void op_tick(struct op *op, uint64_t now_ns, int64_t now_us)
             lock_book_forget(&op->book, now_ns - silence_ns);
         atomic_store(&op->stats.lock_bytes, lock_book_bytes(&op->book));
         op_adjustments_tick(op, now_ns, now_us);
+        op_resizes_tick(op, now_ns, now_us);
         op_conflicts_tick(op, now_ns, now_us);
         op_policies_tick(op, now_ns, now_us);
         op_silent_tick(op, now_ns, now_us);
@@ -633,6 +640,12 @@ void op_metrics(const struct op *op, struct buf *out)
     for (int i = ACT_EVICTED; i < ACT_OUTCOMES; i++)
         buf_printf(out, "numawise_operator_actions_total{kind=\"EvictPod\",outcome=\"%s\"} %llu\n",
                    act_outcome_words[i], atomic_load(&s->actions[0][i]));
+    for (int i = RESIZE_APPLIED; i < RESIZE_OUTCOMES; i++) {
+        if (i != RESIZE_REVERTING)
+            buf_printf(out,
+                       "numawise_operator_actions_total{kind=\"ResizePod\",outcome=\"%s\"} %llu\n",
+                       resize_outcome_words[i], atomic_load(&s->resizes[i]));
+    }
     metric_gauge(out, "numawise_operator_acting", "Whether operator.act is Enforce.",
                  atomic_load(&op->acting));
     metric_gauge(out, "numawise_operator_circuit_open",

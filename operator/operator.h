@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The operator role: lock trackers report to it, policies are declared through it, other domains
- * ask it. It observes, answers and plans; where it is told to, it ends a pod of a deadlock.
+ * ask it. It observes, answers and plans; where it is told to, it ends a pod of a deadlock, and
+ * resizes a pod.
  * Everything of it is used by one thread, but for op_metrics and op_set_acting.
  */
 #ifndef OPERATOR_OPERATOR_H
@@ -36,8 +37,8 @@ struct op_act_door {
     /* Requests that the API server has answered, and those where it could not. NULL: unknown. */
     void (*answers)(void *ctx, uint64_t *out_all, uint64_t *out_failed);
     /* For people who look at the pod; NULL: nobody is told. */
-    void (*tell)(void *ctx, const char *reason, struct str ns, struct str pod, struct str uid,
-                 const char *note);
+    void (*tell)(void *ctx, const char *reason, const char *action, struct str ns, struct str pod,
+                 struct str uid, const char *note);
     void *ctx;
 };
 

@@ -15,6 +15,7 @@
 #include "operator/objects.h"
 #include "operator/operator.h"
 #include "operator/rate.h"
+#include "operator/resizing.h"
 
 /* Written by the operator's thread, read by any. */
 struct op_stats {
@@ -25,6 +26,7 @@ struct op_stats {
     atomic_ullong limited, unauthorized, forbidden;
     atomic_ullong adjustments[5];           /* by enum adjust_outcome */
     atomic_ullong actions[1][ACT_OUTCOMES]; /* evictions by enum act_outcome */
+    atomic_ullong resizes[RESIZE_OUTCOMES];
     atomic_bool circuit_open;
     struct metric_durations detection;
 };
@@ -48,6 +50,7 @@ struct op {
     uint32_t n_cases;
     struct victim_log victims; /* planned where nothing is done, as if it were */
     struct op_acts acts;
+    struct op_resizes resizes;
     atomic_bool acting;    /* operator.act: Enforce */
     bool listed[OP_KINDS]; /* all of the kind were told once */
     struct rates rates;

@@ -191,6 +191,15 @@ static bool copy_caller(struct op_caller *out, const struct op_caller *from, str
     return room != NULL;
 }
 
+struct op_caller *who_copy(const struct op_caller *caller)
+{
+    struct op_caller *const copy = malloc(sizeof(*copy) + text_bytes(caller));
+
+    if (copy)
+        copy_texts(copy, caller, (char *)(copy + 1));
+    return copy;
+}
+
 /* --- answers --- */
 
 static void take_off(struct who *w, const struct entry *e)
@@ -258,10 +267,9 @@ static int keep_caller(struct entry *e, const struct kube_token_verdict *v)
 
     if (bytes > IDENTITY_BYTES)
         return -E2BIG;
-    e->is = malloc(bytes);
+    e->is = who_copy(&from);
     if (!e->is)
         return -ENOMEM;
-    copy_texts(e->is, &from, (char *)(e->is + 1));
     e->bytes = bytes;
     return 0;
 }

@@ -93,6 +93,9 @@ void who_access(struct who *w, const struct who_asker *asker, const struct op_ca
  */
 bool who_certificate(struct op_caller *out, const struct http_client *client, struct arena *arena);
 
+/* The caller as one block, to be freed; NULL: no memory. */
+struct op_caller *who_copy(const struct op_caller *caller);
+
 /* The token of "Bearer TOKEN"; false: it is something else. */
 bool who_bearer(struct str header, struct str *out);
 

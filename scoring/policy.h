@@ -60,6 +60,12 @@ struct policy_deadlock {
     int64_t min_replicas, per_node, per_namespace_per_hour, per_workload_per_5_min, cooldown_s;
 };
 
+/* What it may do for ResourceAdjustments. */
+struct policy_adjustment {
+    int64_t mode; /* enum policy_mode */
+    int64_t per_namespace_per_hour, deadline_s;
+};
+
 struct score_policy {
     struct str name, uid;
     int64_t created_us, generation;
@@ -77,6 +83,7 @@ struct score_policy {
     struct policy_weights weights;
     int64_t max_weight_shift; /* by how much a pod may shift each weight */
     struct policy_deadlock deadlock;
+    struct policy_adjustment adjustment;
 };
 
 /* CPUs that may come from other zones: Guaranteed 5, Burstable 3, BestEffort 1. */

@@ -29,7 +29,7 @@ type trial struct {
 }
 
 // All that can be on.
-const everything = "operator: {enabled: true}\nadmission: {enabled: true, objects: {enabled: true}}\nconfig: {operator: {act: Enforce}, extender: {bind: true, preempt: true, retry: numawise-system/numawise-retry}}\n" +
+const everything = "operator: {enabled: true, resize: true}\nadmission: {enabled: true, objects: {enabled: true}}\nconfig: {operator: {act: Enforce}, extender: {bind: true, preempt: true, retry: numawise-system/numawise-retry}}\n" +
 	"kubeScheduler: {ignorable: true}\nconsole: {service: {enabled: true}}\n"
 
 const none = "extender: {enabled: false}\noperator: {enabled: false}\nadmission: {enabled: false}\nagent: {enabled: false}\nlocks: {admission: {enabled: false}}\n---\n"
@@ -54,7 +54,7 @@ func files(lists ...[]string) []string {
 var trials = []trial{
 	{name: "default", values: "", files: files(extenderFiles, agentFiles, lockFiles), lines: service},
 	{name: "everything", values: everything,
-		files: files(extenderFiles, operatorFiles, admissionFiles, agentFiles, lockFiles, []string{"act/rbac.yaml", "admission/objects.yaml", "bind/rbac.yaml", "preempt/rbac.yaml", "retry/rbac.yaml"}),
+		files: files(extenderFiles, operatorFiles, admissionFiles, agentFiles, lockFiles, []string{"act/rbac.yaml", "admission/objects.yaml", "bind/rbac.yaml", "preempt/rbac.yaml", "resize/rbac.yaml", "retry/rbac.yaml"}),
 		change: func(all *[]object) {
 			setting(*all, "extender", map[string]any{"sparseScores": true, "bind": true, "preempt": true, "retry": "numawise-system/numawise-retry"})
 			setting(*all, "operator", map[string]any{"act": "Enforce", "lease": "numawise-system/numawise-operator"})
@@ -66,6 +66,7 @@ var trials = []trial{
 		change: func(all *[]object) {
 			setting(*all, "operator", map[string]any{"act": "Enforce", "lease": "numawise-system/numawise-operator"})
 		}},
+	{name: "resize", values: none + "operator: {enabled: true, resize: true}\n", files: files(operatorFiles, []string{"resize/rbac.yaml"})},
 	{name: "dry-run", values: none + "operator: {enabled: true}\nconfig: {operator: {act: DryRun}}\n", files: operatorFiles,
 		change: func(all *[]object) {
 			setting(*all, "operator", map[string]any{"act": "DryRun", "lease": "numawise-system/numawise-operator"})

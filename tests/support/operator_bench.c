@@ -11,6 +11,7 @@
 #include "cluster/cluster.h"
 #include "cluster/directory.h"
 #include "operator/operator.h"
+#include "operator/who.h"
 #include "tests/support/api_doc.h"
 #include "tests/support/data.h"
 #include "tests/support/test.h"
@@ -32,9 +33,10 @@ static void put_object(void *ctx, const struct writer_object *o, writer_done sto
     buf_printf(
         &b->stored,
         "{\"apiVersion\":\"%s\",\"kind\":\"%s\",\"metadata\":{\"name\":\"%.*s\","
-        "\"namespace\":\"%.*s\",\"uid\":\"u-1\",\"resourceVersion\":\"%d\",\"generation\":%d,"
+        "\"namespace\":\"%.*s\",\"uid\":\"u-%.*s\",\"resourceVersion\":\"%d\",\"generation\":%d,"
         "\"creationTimestamp\":\"2026-11-24T03:02:01Z\"},\"spec\":%.*s%s%.*s}",
-        o->api_version, o->kind, STR_ARG(o->name), STR_ARG(o->ns), b->puts,
+        o->api_version, o->kind, STR_ARG(o->name), STR_ARG(o->ns),
+        STR_ARG(strcmp(o->kind, "ResourceAdjustment") == 0 ? o->name : STR("1")), b->puts,
         (int)o->generation + (o->spec_changed || !o->exists),
         STR_ARG(o->spec.n ? o->spec : STR("{}")), o->status.n ? ",\"status\":" : "",
         STR_ARG(o->status));
@@ -60,13 +62,37 @@ static void remove_object(void *ctx, const struct writer_object *o, writer_done 
 
 /* --- who is asked to do things --- */
 
+static bool review(struct bench *b, const struct kube_request *r)
+{
+    static const char yes[] = "{'kind':'SubjectAccessReview','status':{'allowed':true}}",
+                      no[] = "{'kind':'SubjectAccessReview','status':{'allowed':false}}";
+    const bool resizes = memmem(r->body.p, r->body.n, "\"resize\"", 8);
+
+    if (strcmp(r->path, KUBE_ACCESS_REVIEWS) != 0)
+        return false;
+    b->reviews += resizes;
+    if (resizes && b->late)
+        return false;
+    char text[128] = "";
+    (void)snprintf(text, sizeof(text), "%s", resizes && !b->may_resize ? no : yes);
+    for (char *p = text; *p; p++)
+        *p = *p == '\'' ? '"' : *p;
+    const struct kube_answer a = {
+        .status = 201, .retry_after_ms = -1, .body = {text, strlen(text)}};
+    r->done(r->ctx, &a);
+    return true;
+}
+
 static int send_request(void *ctx, const struct kube_request *r, struct kube_call **out,
                         struct err *err)
 {
     struct bench *const b = ctx;
     struct bench_ask *const a = &b->asks[b->n_asks];
 
-    (void)out;
+    if (out)
+        *out = NULL;
+    if (review(b, r))
+        return 0;
     if (b->cannot_send)
         return err_set(err, -EBUSY, "too much is out");
     assert_true(b->n_asks < ARRAY_LEN(b->asks));
@@ -129,13 +155,85 @@ static void bench_answers(void *ctx, uint64_t *out_all, uint64_t *out_failed)
     *out_failed = b->failed;
 }
 
-static void bench_tell(void *ctx, const char *reason, struct str ns, struct str pod, struct str uid,
-                       const char *note)
+static void bench_tell(void *ctx, const char *reason, const char *action, struct str ns,
+                       struct str pod, struct str uid, const char *note)
 {
     struct bench *const b = ctx;
 
+    (void)action;
     buf_printf(&b->told, "%s %.*s/%.*s %.*s: %s\n", reason, STR_ARG(ns), STR_ARG(pod), STR_ARG(uid),
                note);
+}
+
+static void open_op(struct bench *b)
+{
+    const struct op_options options = {
+        .cluster = b->cluster,
+        .who = b->who,
+        .writer = {put_object, remove_object, b, true},
+        .hash_key = {7, 8},
+        .leads = bench_leads,
+        .leads_ctx = b,
+        .act = {send_request, bench_epoch, bench_age, bench_answers, bench_tell, b}};
+    assert_int_equal(op_new(&b->op, &options, NULL), 0);
+}
+
+static struct bench *the_bench; /* whose clock it is */
+
+static uint64_t bench_clock(void)
+{
+    return the_bench->now_ns;
+}
+
+static void cancel(struct kube_call *call)
+{
+    (void)call;
+}
+
+static void open_who(struct bench *b)
+{
+    const struct who_options options = {.keys = {1, 2, 3, 4},
+                                        .send = send_request,
+                                        .cancel = cancel,
+                                        .ctx = b,
+                                        .now_ns = bench_clock};
+
+    the_bench = b;
+    assert_int_equal(who_new(&b->who, &options, NULL), 0);
+}
+
+static void close_op(struct bench *b)
+{
+    who_stop(b->who);
+    op_free(b->op);
+    who_free(b->who);
+    b->who = NULL;
+    for (unsigned i = 0; i < b->n_asks; i++)
+        b->asks[i].done = NULL;
+}
+
+void operator_bench_know(struct bench *b)
+{
+    close_op(b);
+    open_who(b);
+    open_op(b);
+}
+
+void operator_bench_restart(struct bench *b, enum source_kind kind, struct str json)
+{
+    struct err err;
+
+    operator_bench_know(b);
+    op_list(b->op, kind, false);
+    if (json.n) {
+        const struct source_delta delta = {.kind = kind,
+                                           .ns = STR("default"),
+                                           .name = STR("wanted"),
+                                           .resource_version = STR("0"),
+                                           .json = json};
+        assert_int_equal(op_delta(b->op, &delta, &err), 0);
+    }
+    op_listed(b->op, kind);
 }
 
 int operator_bench_set_up(void **state)
@@ -146,14 +244,7 @@ int operator_bench_set_up(void **state)
     assert_int_equal(cluster_new(&b->cluster, &cluster, NULL), 0);
     b->sink = cluster_sink(b->cluster);
     b->sink.settled(b->sink.ctx);
-    const struct op_options options = {
-        .cluster = b->cluster,
-        .writer = {put_object, remove_object, b, true},
-        .hash_key = {7, 8},
-        .leads = bench_leads,
-        .leads_ctx = b,
-        .act = {send_request, bench_epoch, bench_age, bench_answers, bench_tell, b}};
-    assert_int_equal(op_new(&b->op, &options, NULL), 0);
+    open_op(b);
     b->room = malloc(ROOM);
     b->now_ns = 1000000000;
     b->now_us = start_us;
@@ -165,7 +256,7 @@ int operator_bench_tear_down(void **state)
 {
     struct bench *const b = *state;
 
-    op_free(b->op);
+    close_op(b);
     cluster_free(b->cluster);
     buf_free(&b->stored);
     buf_free(&b->told);

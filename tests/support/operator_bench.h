@@ -16,6 +16,7 @@
 
 struct cluster;
 struct op;
+struct who;
 
 /* Answers what a call got; `json` is NULL where it is none. */
 struct answer {
@@ -46,15 +47,24 @@ struct bench {
         struct buf path, body; /* terminated */
         void (*done)(void *ctx, const struct kube_answer *a);
         void *ctx;
-    } asks[16]; /* [n_asks]; `done` is NULL when it was answered */
+    } asks[256]; /* [n_asks]; `done` is NULL when it was answered */
     unsigned n_asks;
     bool cannot_send;
-    struct buf told; /* Events: reason and note, a line each */
+    /* The API server says who may what: everybody everything, but for pods/resize. */
+    struct who *who;
+    bool may_resize, late; /* late: the question stands in `asks` */
+    unsigned reviews;      /* questions about pods/resize */
+    struct buf told;       /* Events: reason and note, a line each */
     char *room;
 };
 
 int operator_bench_set_up(void **state); /* *state is the struct bench */
 int operator_bench_tear_down(void **state);
+
+/* From now on callers are known, and the API server is asked what they may. */
+void operator_bench_know(struct bench *b);
+/* The operator crashes, and starts again: all that is stored of this kind is default/wanted. */
+void operator_bench_restart(struct bench *b, enum source_kind kind, struct str json);
 
 /* Answer the i-th question: status 0 is none, with this code. `body` has ' for ". */
 void answer_ask(struct bench *b, unsigned i, int status, int code, const char *body);

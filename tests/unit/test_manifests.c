@@ -64,7 +64,8 @@ static int set_up(void **state)
         "manifests/bind/rbac.yaml",          "manifests/extender-rbac.yaml",
         "manifests/extender.yaml",           "manifests/operator-rbac.yaml",
         "manifests/operator.yaml",           "manifests/preempt/rbac.yaml",
-        "manifests/retry/rbac.yaml",         "kube-scheduler/static-pod.yaml",
+        "manifests/resize/rbac.yaml",        "manifests/retry/rbac.yaml",
+        "kube-scheduler/static-pod.yaml",
     };
     const struct kube_visitor visitor = {keep, no_problem, NULL};
     char path[512];
@@ -214,6 +215,16 @@ static void acting_adds_evictions_only(void **state)
     assert_int_equal(breadth("numawise-operator-act"), 4);
 }
 
+/* What resizes pods is given apart from that, and is no more either. */
+static void resizing_adds_resizes_only(void **state)
+{
+    assert_true(allows("numawise-operator-resize", "", "pods", "get"));
+    assert_true(allows("numawise-operator-resize", "", "pods/resize", "patch"));
+    assert_true(allows("numawise-operator-resize", "events.k8s.io", "events", "create"));
+    assert_true(allows("numawise-operator-resize", "events.k8s.io", "events", "patch"));
+    assert_int_equal(breadth("numawise-operator-resize"), 4);
+}
+
 /* One replica leads; each has a name of its own, by which the other one sends callers to it. */
 static void the_replicas_of_the_operator_know_who_leads(void **state)
 {
@@ -352,6 +363,7 @@ static void every_role_is_bound_to_its_account(void **state)
                                            {"numawise-extender-preempt", "numawise-extender"},
                                            {"numawise-operator", "numawise-operator"},
                                            {"numawise-operator-act", "numawise-operator"},
+                                           {"numawise-operator-resize", "numawise-operator"},
                                            {"numawise-agent", "numawise-agent"},
                                            {"numawise-admission", "numawise-admission"}};
 
@@ -440,6 +452,7 @@ int main(void)
         T(retry_touches_its_own_object_and_no_other),
         T(the_operator_reads_the_same_and_keeps_its_own),
         T(acting_adds_evictions_only),
+        T(resizing_adds_resizes_only),
         T(the_replicas_of_the_operator_know_who_leads),
         T(the_agent_reads_little_and_writes_reports_only),
         T(the_agent_sees_its_host_and_touches_nothing),
