@@ -64,9 +64,10 @@ static struct record *decided(const struct cluster *c, struct ring *ring, const 
                               struct buf *said)
 {
     struct cluster_snapshot *const s = cluster_get((struct cluster *)(uintptr_t)c);
-    static const struct pod_amount cpu = {{"cpu", 3}, POD_CPU, 2000};
+    static const struct pod_amount amounts[] = {{{"cpu", 3}, POD_CPU, 2000},
+                                                {{"memory", 6}, POD_MEMORY, 1 << 30}};
     static const struct pod_container container = {
-        .name = {"c", 1}, .requests = &cpu, .limits = &cpu, .n_requests = 1, .n_limits = 1};
+        .name = {"c", 1}, .requests = amounts, .limits = amounts, .n_requests = 2, .n_limits = 2};
     const struct score_pod pod = {.ns = STR("d"),
                                   .name = STR("p"),
                                   .uid = STR("u"),
@@ -197,6 +198,69 @@ static void a_bundle_has_a_bound(void **state)
     stop(&b);
 }
 
+/*
+ * A report lists a pod that holds all CPUs. Where no pods are known it may be there, and the node
+ * refuses; where some are, and not this one, it has ended. A bundle has none of the others.
+ */
+static void that_pods_are_known_is_kept(void **state)
+{
+    for (int known = 0; known < 2; known++) {
+        struct bench b = {.cluster = a_cluster()};
+        const struct source_sink sink = cluster_sink(b.cluster);
+
+        deliver(&sink, SOURCE_NRT, "NodeResourceTopology", "", "n03",
+                "{'metadata':{'name':'n03'},'attributes':[{'name':'topologyManagerPolicy','value':"
+                "'single-numa-node'},{'name':'orchestration.gokore.io/placements','value':"
+                "'{`d/held`:{`containers`:{`c`:{`cpus`:`0-7`}}}}'}],'zones':[{'name':'node-0',"
+                "'type':'Node','resources':[{'name':'cpu','capacity':'8','allocatable':'8',"
+                "'available':'0'}]}]}");
+        if (known)
+            deliver(&sink, SOURCE_POD, "Pod", "d", "other",
+                    "{'metadata':{'namespace':'d','name':'other'},'spec':{'nodeName':'n04',"
+                    "'containers':[{'name':'c'}]}}");
+        sink.settled(sink.ctx);
+        assert_int_equal(ring_new(&b.ring, RING_DEFAULT_BYTES, NULL), 0);
+        b.record = decided(b.cluster, b.ring, "n03", &b.said);
+        assert_non_null(strstr(b.said.p, known ? "\"Admitted\"" : "\"Rejected\""));
+        if (replay_record(&b.files, b.record, buf_view(&b.said), &b.err))
+            fail_msg("%s", b.err.text);
+        assert_int_equal(known, find(&b.files, "cluster/Pod/d_p.json") != NULL);
+        stop(&b);
+    }
+}
+
+static void put_generation(const struct source_sink *sink, const char *generation)
+{
+    char text[512];
+
+    (void)snprintf(text, sizeof(text),
+                   "{'metadata':{'name':'n04','uid':'x'},'attributes':[{'name':"
+                   "'orchestration.gokore.io/generation','value':'%s'}],'zones':[{'name':'node-0',"
+                   "'type':'Node'}]}",
+                   generation);
+    deliver(sink, SOURCE_NRT, "NodeResourceTopology", "", "n04", text);
+}
+
+/* That a report is older than one that is gone is nothing that objects say. */
+static void a_node_that_is_unknown_for_what_is_gone_is_left_out(void **state)
+{
+    struct bench b = {.cluster = a_cluster()};
+    const struct source_sink sink = cluster_sink(b.cluster);
+
+    put_generation(&sink, "5");
+    put_generation(&sink, "3");
+    sink.settled(sink.ctx);
+    assert_int_equal(ring_new(&b.ring, RING_DEFAULT_BYTES, NULL), 0);
+    b.record = decided(b.cluster, b.ring, NULL, &b.said);
+    assert_non_null(strstr(b.said.p, "\"StaleTopology\""));
+    if (replay_record(&b.files, b.record, buf_view(&b.said), &b.err))
+        fail_msg("%s", b.err.text);
+    assert_true(find(&b.files, "cluster/Node/_n04.json")->left_out);
+    assert_true(find(&b.files, "cluster/NodeResourceTopology/_n04.json")->left_out);
+    assert_false(find(&b.files, "cluster/Node/_n00.json")->left_out);
+    stop(&b);
+}
+
 /* --- names --- */
 
 static void expect_place(struct str ns, struct str name, const char *want)
@@ -236,6 +300,8 @@ int main(void)
         cmocka_unit_test(a_node_without_any_change_is_there_as_it_was),
         cmocka_unit_test(what_is_not_kept_in_full_cannot_be_had),
         cmocka_unit_test(a_bundle_has_a_bound),
+        cmocka_unit_test(that_pods_are_known_is_kept),
+        cmocka_unit_test(a_node_that_is_unknown_for_what_is_gone_is_left_out),
         cmocka_unit_test(places_are_safe_and_never_too_long),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
