@@ -12,12 +12,14 @@
 #include "agent/generation.h"
 #include "agent/look.h"
 #include "agent/pace.h"
+#include "base/arena.h"
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
 #include "base/metric.h"
 #include "kube/api.h"
+#include "kube/object.h"
 #include "kube/reflector.h"
 #include "kube/watch.h"
 
@@ -59,6 +61,8 @@ struct agent {
     struct kube_call *call; /* at most one is out */
     struct buf owner;       /* uid of the Node; empty = not known */
     bool owner_is_fresh;    /* read since the last write */
+    bool recounts;          /* the Node is to be read again before the next look */
+    uint32_t missing;       /* devices in the last look */
     bool report_is_read;    /* what an agent before this one wrote */
     uint64_t generation;    /* of the last try to write */
     struct buf last, next;  /* what was written, and is to be: without time and generation */
@@ -158,6 +162,24 @@ static void ask_for(struct agent *a, const char *prefix,
     }
 }
 
+/* How many devices its kubelet counts. A Node that says nothing of it makes less known. */
+static void read_capacity(struct agent *a, struct str body)
+{
+    enum { ROOM_BYTES = 256 * 1024 };
+    void *const room = malloc(ROOM_BYTES);
+    struct kube_node node = {.n_capacity = 0};
+    struct arena arena;
+
+    if (room) {
+        arena_init(&arena, room, ROOM_BYTES);
+        if (kube_node_decode(&node, body, &arena, NULL))
+            node.n_capacity = 0;
+    }
+    if (agent_sick_capacity(&a->look.sick, node.capacity, node.n_capacity))
+        log_line(LOG_LEVEL_WARN, "agent", "no memory for the capacity of the Node");
+    free(room);
+}
+
 static void on_node(void *ctx, const struct kube_answer *answer)
 {
     struct agent *const a = ctx;
@@ -167,6 +189,8 @@ static void on_node(void *ctx, const struct kube_answer *answer)
     a->call = NULL;
     if (err.code == 0 && (!kube_name_read(&name, answer->body) || name.uid.n == 0))
         (void)err_set(&err, -EPROTO, "the Node %s has no uid", a->options->node);
+    if (err.code == 0)
+        read_capacity(a, answer->body);
     count(a, SOURCE_NODE, err.code ? RESULT_FAILED : RESULT_OK);
     if (err.code) {
         put_off(a, &err, answer->retry_after_ms);
@@ -174,6 +198,7 @@ static void on_node(void *ctx, const struct kube_answer *answer)
         buf_free(&a->owner);
         buf_str(&a->owner, name.uid);
         a->owner_is_fresh = true;
+        a->recounts = false;
     }
     turn(a);
 }
@@ -240,6 +265,17 @@ static void write_report(struct agent *a, struct agent_label label)
 
 /* --- looking --- */
 
+/* A device that is not said any more is sick or gone, as the Node says some seconds later. */
+static void recount(struct agent *a)
+{
+    const uint32_t missing = a->look.sick.missing;
+
+    if (missing != a->missing)
+        agent_pace_recount(&a->pace, now_ns());
+    a->missing = missing;
+    a->recounts = missing > 0;
+}
+
 /* False: there is nothing to publish. */
 static bool look(struct agent *a)
 {
@@ -254,6 +290,8 @@ static bool look(struct agent *a)
         agent_pace_again(&a->pace, now_ns());
     else if (rc)
         put_off(a, &err, -1);
+    if (rc == 0)
+        recount(a);
     return rc == 0;
 }
 
@@ -295,7 +333,8 @@ static void turn(struct agent *a)
     if (a->call || is_listing(a))
         return;
     if (now >= agent_pace_due(&a->pace)) {
-        if (a->owner.n == 0 || (agent_pace_must_write(&a->pace, now) && !a->owner_is_fresh)) {
+        if (a->owner.n == 0 || a->recounts ||
+            (agent_pace_must_write(&a->pace, now) && !a->owner_is_fresh)) {
             ask_for(a, "/api/v1/nodes/", on_node);
             return;
         }

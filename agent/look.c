@@ -29,6 +29,7 @@ int agent_look_init(struct agent_look *l, struct err *err)
 
 void agent_look_done(struct agent_look *l)
 {
+    agent_sick_done(&l->sick);
     free(l->rooms[0]);
     free(l->rooms[1]);
     *l = (struct agent_look){.n_holdings = 0};
@@ -73,8 +74,18 @@ int agent_look_discover(struct agent_look *l, const struct topo_source *source, 
     l->rooms[1] = room;
     arena_rewind(&l->fresh, 0);
     l->machine = machine;
+    agent_sick_forget(&l->sick);
     find_gpus(l, source);
     return 0;
+}
+
+/* --- devices --- */
+
+static int add_sick(struct agent_look *l)
+{
+    struct agent_facts *const f = &l->facts;
+
+    return f->has_devices ? agent_sick_join(&l->sick, &f->devices, &f->n_devices, &l->fresh) : 0;
 }
 
 /* --- names --- */
@@ -110,7 +121,7 @@ int agent_look_read(struct agent_look *l, const struct agent_paths *paths,
 {
     forget(l);
     int rc = agent_read(&l->facts, paths, &l->machine, &l->fresh, err);
-    if (rc == 0 && ((rc = name_holdings(l, pods)) ||
+    if (rc == 0 && ((rc = add_sick(l)) || (rc = name_holdings(l, pods)) ||
                     (rc = agent_gpu_ids(&l->gpus, &l->n_gpus, l->gpu_dir, l->facts.devices,
                                         l->facts.n_devices, &l->fresh))))
         (void)err_set(err, rc, "more containers and devices than there is room for");

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "agent/facts.h"
+#include "agent/sick.h"
 #include "base/arena.h"
 #include "base/attr.h"
 #include "base/str.h"
@@ -30,7 +31,8 @@ struct agent_look {
     uint32_t n_holdings;
     const struct kube_nrt_pci_name *gpus; /* [n_gpus] */
     uint32_t n_gpus;
-    uint32_t unnamed; /* containers that hold something and whose pods are not known */
+    struct agent_sick sick; /* what is not said of devices; its capacity is given from outside */
+    uint32_t unnamed;       /* containers that hold something and whose pods are not known */
     int64_t observed_us;
 };
 

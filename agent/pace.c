@@ -35,6 +35,11 @@ void agent_pace_again(struct agent_pace *p, uint64_t now)
     p->not_before = now + AGENT_GATHER_MS * MS;
 }
 
+void agent_pace_recount(struct agent_pace *p, uint64_t now)
+{
+    p->look_ns = earlier(p->look_ns, now + AGENT_NODE_MS * MS);
+}
+
 bool agent_pace_must_write(const struct agent_pace *p, uint64_t now)
 {
     return now >= p->refresh_ns;

@@ -19,6 +19,7 @@ enum {
     AGENT_REFRESH_MS =
         150000,            /* half of the age at which numawise takes no report (topology.maxAge) */
     AGENT_NAME_MS = 1000,  /* so long a write waits for the name of a pod */
+    AGENT_NODE_MS = 15000, /* later the kubelet has counted its devices in its Node */
     AGENT_REST_MS = 200,   /* between two writes */
     AGENT_FIRST_MS = 1000, /* after a failure: doubled each time, up to as much again by chance */
     AGENT_MOST_MS = 30000,
@@ -45,6 +46,9 @@ void agent_pace_looked(struct agent_pace *p, uint64_t now);
 
 /* A look was taken of something that is being written: another one soon. */
 void agent_pace_again(struct agent_pace *p, uint64_t now);
+
+/* A look was taken of what the Node will tell more of: another one when it has. */
+void agent_pace_recount(struct agent_pace *p, uint64_t now);
 
 /* Write although nothing has changed. */
 bool agent_pace_must_write(const struct agent_pace *p, uint64_t now);

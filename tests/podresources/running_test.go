@@ -12,8 +12,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -26,6 +28,7 @@ const patience = time.Minute
 
 // As much of an API server as the agent asks for: its Node, no pods, and the report that it writes.
 type apiServer struct {
+	gpus   atomic.Int64 // that the Node counts
 	mu     sync.Mutex
 	report []byte
 	writes int
@@ -35,7 +38,7 @@ func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	switch {
 	case r.URL.Path == "/api/v1/nodes/n1":
-		fmt.Fprint(w, `{"kind":"Node","apiVersion":"v1","metadata":{"name":"n1","uid":"u1"}}`)
+		fmt.Fprintf(w, `{"kind":"Node","apiVersion":"v1","metadata":{"name":"n1","uid":"u1"},"status":{"capacity":{"cpu":"96","%s":"%d"}}}`, gpu, s.gpus.Load())
 	case r.URL.Path == "/api/v1/pods" && r.URL.Query().Get("watch") != "":
 		w.(http.Flusher).Flush()
 		<-r.Context().Done()
@@ -78,6 +81,7 @@ type running struct {
 func start(t *testing.T, dir string, more ...string) *running {
 	t.Helper()
 	a := &running{apiServer: &apiServer{}, dir: dir, log: filepath.Join(dir, "log")}
+	a.gpus.Store(8)
 	server := httptest.NewServer(a.apiServer)
 	t.Cleanup(func() { server.CloseClientConnections(); server.Close() })
 	kubeconfig := writeKubeconfig(t, dir, server.URL)
@@ -111,6 +115,19 @@ func (a *running) words() string {
 	return string(text)
 }
 
+// until what is published is so.
+func (a *running) until(t *testing.T, what string, want facts) {
+	t.Helper()
+	text, _ := json.Marshal(want)
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		if have, _ := json.Marshal(a.published(t).facts(t)); string(have) == string(text) {
+			return
+		}
+	}
+	t.Errorf("%s: %s", what, a.words())
+	compare(t, a.published(t).facts(t), want)
+}
+
 func (a *running) end(t *testing.T) {
 	t.Helper()
 	if err := a.Process.Signal(syscall.SIGTERM); err != nil {
@@ -126,17 +143,6 @@ func TestRunningAgent(t *testing.T) {
 	t.Parallel()
 	dir, socket := kubeletDir(t)
 	s := start(t, dir)
-	until := func(what string, want facts) {
-		t.Helper()
-		text, _ := json.Marshal(want)
-		for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
-			if have, _ := json.Marshal(s.published(t).facts(t)); string(have) == string(text) {
-				return
-			}
-		}
-		t.Errorf("%s: %s", what, s.words())
-		compare(t, s.published(t).facts(t), want)
-	}
 	nothing := expected(said(t, (&managers{}).service()))
 	nothing.Placements, nothing.Devices, nothing.FreeCPUs, nothing.Reserved = nil, nil, [zones]string{}, ""
 	for z := range zones {
@@ -146,24 +152,24 @@ func TestRunningAgent(t *testing.T) {
 	m := fourZones()
 	m.add("ml", "a", held{cpus: []int64{5}, devices: devices(gpu, []int64{1}, "GPU-1-a")})
 	first := serve(t, socket, m.service())
-	until("what is held", expected(said(t, m.service())))
+	s.until(t, "what is held", expected(said(t, m.service())))
 
 	first.Stop()
 	_ = os.Remove(socket)
 	s.put(t, "config.yaml", config)
-	until("without a kubelet nothing is known of what is held", nothing)
+	s.until(t, "without a kubelet nothing is known of what is held", nothing)
 
 	m = fourZones()
 	m.add("ml", "b", held{cpus: span(25, 47), memory: block("memory", 1<<30, 1)})
 	second := serve(t, socket, m.service())
-	until("the kubelet is back", expected(said(t, m.service())))
+	s.until(t, "the kubelet is back", expected(said(t, m.service())))
 
 	second.Stop()
 	_ = os.Remove(socket)
 	third := serve(t, socket, &altered{inner: m.service(), before: func(context.Context, string) error {
 		return status.Error(codes.Unavailable, "not yet")
 	}})
-	until("it refuses", nothing)
+	s.until(t, "it refuses", nothing)
 
 	third.Stop()
 	_ = os.Remove(socket)
@@ -172,7 +178,31 @@ func TestRunningAgent(t *testing.T) {
 		time.Sleep(500 * time.Millisecond)
 		return nil
 	}})
-	until("it is slow", expected(said(t, m.service())))
+	s.until(t, "it is slow", expected(said(t, m.service())))
 
+	s.end(t)
+}
+
+// A device that is sick stands nowhere but in the capacity of the Node, which counts it; a device that has gone stands nowhere.
+func TestSickDevices(t *testing.T) {
+	t.Parallel()
+	dir, socket := kubeletDir(t)
+	m := fourZones()
+	first := serve(t, socket, m.service())
+	s := start(t, dir)
+	s.until(t, "all are well", expected(said(t, m.service())))
+	first.Stop()
+	_ = os.Remove(socket)
+
+	m = fourZones()
+	m.devices[1] = devices(gpu, []int64{1}, "GPU-1-a")[0] // without GPU-1-b
+	serve(t, socket, m.service())
+	sick := expected(said(t, m.service()))
+	sick.Devices[gpu] = slices.Insert(sick.Devices[gpu], 3, device{"GPU-1-b", []int64{1}, false})
+	sick.Resources[1][gpu] = resource{gpu, "2", "1", "1"}
+	s.until(t, "one is sick", sick)
+	s.gpus.Store(7)
+	s.put(t, "config.yaml", config)
+	s.until(t, "it has gone", expected(said(t, m.service())))
 	s.end(t)
 }

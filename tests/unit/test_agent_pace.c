@@ -79,6 +79,17 @@ static void a_half_written_file_is_read_again_after_50_ms(void **state)
     assert_true(agent_pace_due(&p) == START + 50 * MS);
 }
 
+static void what_the_node_will_tell_is_looked_at_after_15_s(void **state)
+{
+    struct agent_pace p = settled();
+
+    agent_pace_looked(&p, START + 1 * S);
+    agent_pace_recount(&p, START + 1 * S);
+    assert_true(agent_pace_due(&p) == START + 16 * S);
+    agent_pace_changed(&p, START + 2 * S); /* and news at once */
+    assert_true(agent_pace_due(&p) == START + 2 * S + 50 * MS);
+}
+
 /* 1, 2, 4, 8, 16, 30, 30 s, and up to as much again. */
 static void failures_are_waited_out_longer_and_longer(void **state)
 {
@@ -148,6 +159,7 @@ int main(void)
         cmocka_unit_test(changes_are_gathered_for_50_ms_from_the_first),
         cmocka_unit_test(two_writes_are_200_ms_apart),
         cmocka_unit_test(a_half_written_file_is_read_again_after_50_ms),
+        cmocka_unit_test(what_the_node_will_tell_is_looked_at_after_15_s),
         cmocka_unit_test(failures_are_waited_out_longer_and_longer),
         cmocka_unit_test(a_server_that_says_when_is_obeyed),
         cmocka_unit_test(no_two_agents_wait_alike),
