@@ -233,6 +233,8 @@ static bool set_tls(struct kube_call *call)
            !curl_easy_setopt(e, CURLOPT_SSL_VERIFYHOST, 2L) &&
            !curl_easy_setopt(e, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2) &&
            set_blob(e, CURLOPT_CAINFO_BLOB, &c->ca) &&
+           /* that one, and not the directory of everybody's as well */
+           (c->ca.n == 0 || !curl_easy_setopt(e, CURLOPT_CAPATH, NULL)) &&
            set_blob(e, CURLOPT_SSLCERT_BLOB, &c->cert) && set_blob(e, CURLOPT_SSLKEY_BLOB, &c->key);
 }
 

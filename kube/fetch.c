@@ -113,6 +113,9 @@ static bool set_way(CURL *curl, const struct fetch_access *access, struct curl_s
                             .flags = CURL_BLOB_COPY};
     struct buf place = {0};
 
+    /* those, and not the directory of everybody's as well */
+    if ((access->ca_pem.n || access->ca_file) && curl_easy_setopt(curl, CURLOPT_CAPATH, NULL))
+        return false;
     if (access->ca_pem.n && curl_easy_setopt(curl, CURLOPT_CAINFO_BLOB, &pem))
         return false;
     if (!access->ca_pem.n && access->ca_file &&

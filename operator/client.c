@@ -437,8 +437,10 @@ static int post(struct lock_client *c, struct answer *a, long *status)
     (void)curl_easy_setopt(c->curl, CURLOPT_TIMEOUT_MS, (long)ANSWER_MS);
     (void)curl_easy_setopt(c->curl, CURLOPT_WRITEFUNCTION, on_body);
     (void)curl_easy_setopt(c->curl, CURLOPT_WRITEDATA, a);
-    if (c->ca_file)
+    if (c->ca_file) { /* that one, and not the directory of everybody's as well */
         (void)curl_easy_setopt(c->curl, CURLOPT_CAINFO, c->ca_file);
+        (void)curl_easy_setopt(c->curl, CURLOPT_CAPATH, NULL);
+    }
     const CURLcode rc = curl_easy_perform(c->curl);
     curl_slist_free_all(headers);
     if (rc != CURLE_OK)
