@@ -152,8 +152,35 @@ static void put_time(struct emit *e, const char *key, int64_t us)
     emit_key(e, key), emit_words(e, text);
 }
 
+static bool is_within_hour(int64_t us, int64_t now_us)
+{
+    return us > now_us - INT64_C(3600) * 1000000;
+}
+
+static void add_earlier(struct resize_record *r, int64_t us)
+{
+    if (r->n_earlier == RESIZE_EARLIER) {
+        memmove(r->earlier_us, r->earlier_us + 1, sizeof(r->earlier_us) - sizeof(*r->earlier_us));
+        r->n_earlier--;
+    }
+    r->earlier_us[r->n_earlier++] = us;
+}
+
+void resize_record_pass(struct resize_record *next, const struct resize_record *r, int64_t now_us)
+{
+    next->n_earlier = 0;
+    for (uint32_t i = 0; i < r->n_earlier; i++) {
+        if (is_within_hour(r->earlier_us[i], now_us))
+            add_earlier(next, r->earlier_us[i]);
+    }
+    if (resize_counts(r->outcome) && is_within_hour(r->intended_us, now_us))
+        add_earlier(next, r->intended_us);
+}
+
 void resize_record_put(struct emit *e, const struct resize_record *r)
 {
+    char text[32];
+
     emit_object(e);
     emit_key(e, "kind"), emit_words(e, "ResizePod");
     emit_key(e, "outcome"), emit_words(e, resize_outcome_words[r->outcome]);
@@ -172,6 +199,14 @@ void resize_record_put(struct emit *e, const struct resize_record *r)
     put_time(e, "requestedAt", r->requested_us);
     put_time(e, "endedAt", r->ended_us);
     put_time(e, "retryAt", r->retry_us);
+    if (r->n_earlier) {
+        emit_key(e, "earlierAt"), emit_array(e);
+        for (uint32_t i = 0; i < r->n_earlier; i++) {
+            clock_format_rfc3339(text, r->earlier_us[i]);
+            emit_words(e, text);
+        }
+        emit_end(e);
+    }
     emit_end(e);
 }
 
@@ -202,6 +237,19 @@ static bool read_time(struct scan *s, const char *key, int64_t *out)
     if (scan_word(s, &word) && clock_parse_rfc3339(word, out))
         *out = 0;
     return true;
+}
+
+static void read_earlier(struct scan *s, struct resize_record *r)
+{
+    struct str word;
+    int64_t us;
+
+    if (scan_kind(s) != SCAN_ARRAY || !scan_array(s))
+        return;
+    while (scan_item(s)) {
+        if (scan_word(s, &word) && clock_parse_rfc3339(word, &us) == 0)
+            add_earlier(r, us);
+    }
 }
 
 static void read_outcome(struct scan *s, struct resize_record *r)
@@ -253,6 +301,8 @@ static void read_record(struct scan *s, struct resize_record *r)
             (void)scan_int64(s, &r->attempts);
         else if (scan_at(s, "epoch"))
             (void)scan_int64(s, &r->epoch);
+        else if (scan_at(s, "earlierAt"))
+            read_earlier(s, r);
         else if (!read_time(s, "intendedAt", &r->intended_us) &&
                  !read_time(s, "requestedAt", &r->requested_us) &&
                  !read_time(s, "endedAt", &r->ended_us) && !read_time(s, "retryAt", &r->retry_us))

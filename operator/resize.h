@@ -107,6 +107,8 @@ enum resize_outcome {
 };
 extern const char *const resize_outcome_words[RESIZE_OUTCOMES];
 
+enum { RESIZE_EARLIER = 16 };
+
 struct resize_record {
     enum resize_outcome outcome;
     char reason[64], message[256];
@@ -116,7 +118,13 @@ struct resize_record {
     int64_t generation;                                    /* of the spec */
     int64_t intended_us, requested_us, ended_us, retry_us; /* 0 = not yet, or not at all */
     int64_t attempts, epoch;
+    int64_t earlier_us[RESIZE_EARLIER]; /* [n_earlier] acts for the same object within the hour */
+    uint32_t n_earlier;
 };
+
+/* `r`, whose act is over, makes room for one at `now_us`: what still counts is among the earlier.
+ */
+void resize_record_pass(struct resize_record *next, const struct resize_record *r, int64_t now_us);
 
 void resize_record_put(struct emit *e, const struct resize_record *r);
 /*

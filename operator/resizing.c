@@ -191,6 +191,7 @@ static void intend(struct op *op, struct op_resize *r, uint64_t now_ns, int64_t 
     note_hold(op, r, hold);
     if (hold != RESIZE_GO || x->writing)
         return;
+    const struct resize_record before = *a;
     *a = (struct resize_record){.outcome = RESIZE_INTENDED,
                                 .from = judged.resize.from,
                                 .to = judged.resize.to,
@@ -198,6 +199,7 @@ static void intend(struct op *op, struct op_resize *r, uint64_t now_ns, int64_t 
                                 .intended_us = now_us,
                                 .attempts = attempts + 1,
                                 .epoch = resizing_epoch(op)};
+    resize_record_pass(a, &before, now_us);
     (void)snprintf(a->pod, sizeof(a->pod), "%s", judged.pod);
     (void)snprintf(a->uid, sizeof(a->uid), "%s", judged.resize.uid);
     (void)snprintf(a->container, sizeof(a->container), "%s", judged.resize.container);

@@ -170,6 +170,16 @@ int64_t *resizing_noted(struct op *op, struct str uid, int64_t intended_us)
     return NULL;
 }
 
+/* One that an object tells of, unless it was begun here. */
+static void count_act(struct op *op, const struct op_resize *r, struct resize_facts *f,
+                      const struct op_object *x, int64_t at_us, int64_t since_us)
+{
+    if (at_us <= since_us || resizing_noted(op, x->uid, at_us))
+        return;
+    f->in_hour++;
+    f->in_namespace += str_is(x->ns, r->ns);
+}
+
 /* Acts of the last hour: those that were begun here, and those that objects tell of. */
 static void count_acts(struct op *op, const struct op_resize *r, const char *pod_uid,
                        struct resize_facts *f, int64_t now_us)
@@ -189,12 +199,9 @@ static void count_acts(struct op *op, const struct op_resize *r, const char *pod
         struct resize_record a;
 
         resize_record_read(&a, x->status);
-        if (!resize_counts(a.outcome))
-            continue;
-        if (a.intended_us > since_us && !resizing_noted(op, x->uid, a.intended_us)) {
-            f->in_hour++;
-            f->in_namespace += str_is(x->ns, r->ns);
-        }
+        count_act(op, r, f, x, resize_counts(a.outcome) ? a.intended_us : 0, since_us);
+        for (uint32_t k = 0; k < a.n_earlier; k++)
+            count_act(op, r, f, x, a.earlier_us[k], since_us);
         f->settles = f->settles || (resize_is_open(a.outcome) && !str_is(x->uid, r->uid) &&
                                     strcmp(a.uid, pod_uid) == 0);
     }

@@ -26,7 +26,7 @@ static void same(const struct resize_record *a, const struct resize_record *b)
     assert(a->outcome == b->outcome && a->attempts == b->attempts);
     assert(a->generation == b->generation && a->epoch == b->epoch);
     assert(resize_is(&a->from, &b->from) && resize_is(&a->to, &b->to));
-    assert(strcmp(a->pod, b->pod) == 0);
+    assert(a->n_earlier == b->n_earlier && strcmp(a->pod, b->pod) == 0);
 }
 
 /* What was read, written and read again, is the same. */

@@ -105,7 +105,9 @@ static void a_record_is_read_as_it_was_written(void **state)
                                     .ended_us = 1790000002 * S,
                                     .retry_us = 1790000009 * S,
                                     .attempts = 4,
-                                    .epoch = 7};
+                                    .epoch = 7,
+                                    .earlier_us = {1789999000 * S, 1789999500 * S},
+                                    .n_earlier = 2};
     struct resize_record got;
     struct buf text = {0};
     struct emit e;
@@ -131,9 +133,34 @@ static void a_record_is_read_as_it_was_written(void **state)
     assert_int_equal(got.requested_us, r.requested_us);
     assert_int_equal(got.ended_us, r.ended_us);
     assert_int_equal(got.retry_us, r.retry_us);
+    assert_int_equal(got.n_earlier, 2);
+    assert_int_equal(got.earlier_us[1], r.earlier_us[1]);
     assert_int_equal(got.attempts, 4);
     assert_int_equal(got.epoch, 7);
     buf_free(&text);
+}
+
+/* Within the hour; the oldest of too many goes. */
+static void what_was_done_before_is_remembered(void **state)
+{
+    struct resize_record r = {.outcome = RESIZE_APPLIED, .intended_us = 3600 * S}, next;
+
+    (void)state;
+    resize_record_pass(&next, &r, 7199 * S);
+    assert_int_equal(next.n_earlier, 1);
+    assert_int_equal(next.earlier_us[0], 3600 * S);
+    next.outcome = RESIZE_SUPPRESSED;
+    next.intended_us = 7199 * S;
+    resize_record_pass(&r, &next, 7200 * S); /* an hour ago; and what was suppressed was not */
+    assert_int_equal(r.n_earlier, 0);
+    r = (struct resize_record){.outcome = RESIZE_REVERTED, .n_earlier = RESIZE_EARLIER};
+    for (int i = 0; i < RESIZE_EARLIER; i++)
+        r.earlier_us[i] = (100 + i) * S;
+    r.intended_us = 200 * S;
+    resize_record_pass(&next, &r, 201 * S);
+    assert_int_equal(next.n_earlier, RESIZE_EARLIER);
+    assert_int_equal(next.earlier_us[0], 101 * S);
+    assert_int_equal(next.earlier_us[RESIZE_EARLIER - 1], 200 * S);
 }
 
 /* It becomes part of a path: of a name that is none nothing is asked. */
@@ -1076,6 +1103,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(every_guard_holds_by_itself),
         T(a_record_is_read_as_it_was_written),
+        T(what_was_done_before_is_remembered),
         T(what_is_no_name_of_a_pod_is_left_out),
         T(a_pod_says_what_its_container_has),
         T(conditions_count_where_they_hold),
