@@ -118,9 +118,11 @@ bool resize_is_open(enum resize_outcome o)
     return o == RESIZE_INTENDED || o == RESIZE_REQUESTED || o == RESIZE_REVERTING;
 }
 
-bool resize_counts(enum resize_outcome o)
+bool resize_counts(const struct resize_record *r)
 {
-    return resize_is_open(o) || o == RESIZE_APPLIED || o == RESIZE_REVERTED || o == RESIZE_FAILED;
+    return resize_is_open(r->outcome) || r->outcome == RESIZE_APPLIED ||
+           r->outcome == RESIZE_REVERTED || r->outcome == RESIZE_FAILED ||
+           (r->outcome == RESIZE_GONE && r->requested_us != 0);
 }
 
 static void put_amounts(struct emit *e, const char *key, const struct adjust_amounts *a)
@@ -173,7 +175,7 @@ void resize_record_pass(struct resize_record *next, const struct resize_record *
         if (is_within_hour(r->earlier_us[i], now_us))
             add_earlier(next, r->earlier_us[i]);
     }
-    if (resize_counts(r->outcome) && is_within_hour(r->intended_us, now_us))
+    if (resize_counts(r) && is_within_hour(r->intended_us, now_us))
         add_earlier(next, r->intended_us);
 }
 

@@ -135,8 +135,8 @@ void resize_record_read(struct resize_record *out, struct str status);
 
 /* Is something on its way, so that it has to be found out what became of it? */
 bool resize_is_open(enum resize_outcome outcome);
-/* Does it count against the budgets? */
-bool resize_counts(enum resize_outcome outcome);
+/* Does it count against the budgets: was it asked, or perhaps? */
+bool resize_counts(const struct resize_record *r);
 
 /* --- what pods and answers say --- */
 

@@ -346,6 +346,8 @@ static void take_check(struct op *op, struct op_resize *r, const struct kube_ans
 
     r->check_ns = now_ns + RESIZE_LOOK_MS * MS;
     if (sight == ACT_ABSENT || sight == ACT_ENDS) {
+        if (k->requested_us == 0)
+            k->requested_us = k->intended_us; /* perhaps: so it counts */
         end(op, r, RESIZE_GONE, "NotFound", 0, now_ns, now_us);
         return;
     }

@@ -199,7 +199,7 @@ static void count_acts(struct op *op, const struct op_resize *r, const char *pod
         struct resize_record a;
 
         resize_record_read(&a, x->status);
-        count_act(op, r, f, x, resize_counts(a.outcome) ? a.intended_us : 0, since_us);
+        count_act(op, r, f, x, resize_counts(&a) ? a.intended_us : 0, since_us);
         for (uint32_t k = 0; k < a.n_earlier; k++)
             count_act(op, r, f, x, a.earlier_us[k], since_us);
         f->settles = f->settles || (resize_is_open(a.outcome) && !str_is(x->uid, r->uid) &&
@@ -329,7 +329,7 @@ enum resize_hold resizing_consider(struct op *op, struct op_resize *r, const str
               now_ns - r->asked_ns < RESIZE_ASKED_S * 1000 * MS;
     if (!begun) {
         f.ended = same && r->record.outcome != RESIZE_REVERTED &&
-                  (resize_counts(r->record.outcome) || r->record.outcome == RESIZE_GONE);
+                  (resize_counts(&r->record) || r->record.outcome == RESIZE_GONE);
         f.attempts = same ? (uint32_t)r->record.attempts : 0;
         f.waits = same && r->record.retry_us > now_us;
         f.busy = op->acts.busy ||

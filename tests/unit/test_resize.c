@@ -153,6 +153,12 @@ static void what_was_done_before_is_remembered(void **state)
     next.intended_us = 7199 * S;
     resize_record_pass(&r, &next, 7200 * S); /* an hour ago; and what was suppressed was not */
     assert_int_equal(r.n_earlier, 0);
+    r = (struct resize_record){.outcome = RESIZE_GONE, .intended_us = 7199 * S};
+    resize_record_pass(&next, &r, 7200 * S); /* nothing was asked */
+    assert_int_equal(next.n_earlier, 0);
+    r.requested_us = 7199 * S;
+    resize_record_pass(&next, &r, 7200 * S);
+    assert_int_equal(next.n_earlier, 1);
     r = (struct resize_record){.outcome = RESIZE_REVERTED, .n_earlier = RESIZE_EARLIER};
     for (int i = 0; i < RESIZE_EARLIER; i++)
         r.earlier_us[i] = (100 + i) * S;
