@@ -465,10 +465,11 @@ static void follow(struct op *op, const struct lock_space *s, const struct lock_
                    uint64_t now_ns, int64_t now_us)
 {
     const uint64_t lasts = now_ns - d->since_ns;
+    const bool is_told = lasts > case_rules(op, s->ns).threshold_ns;
     struct deadlock_party parties[DEADLOCK_PARTIES];
     char name[CASE_NAME_BYTES];
 
-    if (lasts <= case_rules(op, s->ns).threshold_ns)
+    if (!is_told && op->n_cases == 0)
         return;
     lock_text_room *const room = malloc(sizeof(*room) * 2 * DEADLOCK_PARTIES);
     if (!room)
@@ -476,7 +477,9 @@ static void follow(struct op *op, const struct lock_space *s, const struct lock_
     const uint32_t n = parties_of(s, d, parties, room);
     name_of_deadlock(name, d, parties, n);
     struct op_case *k = find(op, s->ns, name);
-    if (!k && (k = add(op, s->ns, name, parties, n, now_ns, now_us))) {
+    /* One that is told of is followed also where a threshold that was raised is beyond it by now.
+     */
+    if (!k && is_told && (k = add(op, s->ns, name, parties, n, now_ns, now_us))) {
         k->source = DEADLOCK_OBSERVED;
         k->confirmed = k->dirty = true;
         k->confirmed_us = now_us;

@@ -951,6 +951,27 @@ static void without_reports_that_were_read_nothing_is_done(void **state)
     assert_int_equal(b->n_asks, 1);
 }
 
+/* It is there all the same: not acted on, and when the threshold is lower again it is. */
+static void a_threshold_that_is_raised_ends_no_deadlock(void **state)
+{
+    struct bench *const b = *state;
+
+    begin(b);
+    op_set_acting(b->op, false);
+    go_on(b, 33);
+    raise_threshold(b);
+    op_set_acting(b->op, true);
+    go_on(b, 20);
+    struct answer a = call(b, HTTP_GET, "/v1/deadlocks/bank", "");
+    assert_non_null(strstr(a.text.p, "\"Active\""));
+    assert_null(strstr(a.text.p, "\"Gone\""));
+    done(&a);
+    assert_int_equal(b->n_asks, 0);
+    set_policy(b, ENFORCE);
+    go_on(b, 10);
+    assert_int_equal(b->n_asks, 1);
+}
+
 int main(void)
 {
 #define B(f) cmocka_unit_test_setup_teardown(f, operator_bench_set_up, operator_bench_tear_down)
@@ -967,6 +988,7 @@ int main(void)
         B(the_intention_is_stored_before_anything_is_asked),
         B(a_store_that_fails_keeps_it_from_being_done),
         B(nothing_is_done_unless_both_say_so),
+        B(a_threshold_that_is_raised_ends_no_deadlock),
         cmocka_unit_test(all_is_looked_at_again_right_before_the_call),
         cmocka_unit_test(what_is_looked_at_must_be_the_pod),
         B(a_budget_that_is_used_up_is_waited_for),
