@@ -143,7 +143,8 @@ const struct config_setting config_settings[] = {
      "Warn whoever sends a pod or a workload that no node admits now; it is stored all the same.",
      CONFIG_BOOL, .max = 1, .initial = 1, .reloadable = true, AT(admission_predict)},
 
-    {"decisions.maxBytes", "Memory for decisions that can be read back.", CONFIG_BYTES,
+    {"decisions.maxBytes",
+     "Memory for decisions that can be read back, and for what they were made of.", CONFIG_BYTES,
      .min = 64 * KI, .max = 1024 * MI, .initial = 8 * MI, AT(decisions_max_bytes)},
 
     {"topology.maxAge", "Older topology of a node counts as unknown; 0 = never too old.",

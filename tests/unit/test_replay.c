@@ -10,7 +10,9 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/err.h"
+#include "cluster/block.h"
 #include "cluster/cluster.h"
+#include "cluster/origin.h"
 #include "decide/decide.h"
 #include "decide/record.h"
 #include "decide/replay.h"
@@ -165,10 +167,13 @@ static void what_does_not_come_out_again_is_refused(void **state)
     stop(&b);
 }
 
-static void a_node_without_any_change_is_there_as_it_was(void **state)
+/* The cluster is gone, and with it all that holds objects but the decision. */
+static void what_a_decision_keeps_is_enough(void **state)
 {
     struct bench b = start("n17");
 
+    cluster_free(b.cluster);
+    b.cluster = NULL;
     assert_int_equal(replay_record(&b.files, b.record, buf_view(&b.said), &b.err), 0);
     assert_non_null(find(&b.files, "cluster/Node/_n17.json"));
     assert_null(find(&b.files, "cluster/Node/_n00.json"));
@@ -176,6 +181,25 @@ static void a_node_without_any_change_is_there_as_it_was(void **state)
     assert_non_null(strstr(find(&b.files, REPLAY_CONFIG)->text.p, "  maxScore: 1000\n"));
     assert_non_null(strstr(find(&b.files, REPLAY_CONFIG)->text.p, "  maxAge: 5m\n"));
     assert_true(str_eq(buf_view(&find(&b.files, REPLAY_DECISION)->text), buf_view(&b.said)));
+    stop(&b);
+}
+
+static void what_views_were_made_of_counts_in_the_bytes(void **state)
+{
+    struct bench b = start(NULL);
+    struct ring_stats stats;
+    size_t views = 0, origins = 0;
+
+    for (uint32_t k = 0; k < b.record->n_details; k++) {
+        const struct block *const view = b.record->details[k].view;
+
+        views += sizeof(*view) + view->used;
+        origins += origin_of(view)->bytes;
+    }
+    ring_stats(b.ring, &stats);
+    assert_int_equal(b.record->n_details, RECORD_BEST);
+    assert_true(origins > RECORD_BEST * 100); /* a Node and a report each */
+    assert_true(stats.bytes >= b.record->bytes + views + origins);
     stop(&b);
 }
 
@@ -297,7 +321,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(terms_of_nodes_that_are_not_kept_count),
         cmocka_unit_test(what_does_not_come_out_again_is_refused),
-        cmocka_unit_test(a_node_without_any_change_is_there_as_it_was),
+        cmocka_unit_test(what_a_decision_keeps_is_enough),
+        cmocka_unit_test(what_views_were_made_of_counts_in_the_bytes),
         cmocka_unit_test(what_is_not_kept_in_full_cannot_be_had),
         cmocka_unit_test(a_bundle_has_a_bound),
         cmocka_unit_test(that_pods_are_known_is_kept),
