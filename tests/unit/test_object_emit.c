@@ -165,6 +165,17 @@ static void the_objects_of_the_example_come_back(void **state)
     assert_true(n_nrts >= 7 && n_nodes >= 7 && n_pods >= 15);
 }
 
+/* It is of the kind of its first name, and has the last one. */
+static bool has_resource_named_twice(const struct kube_nrt *nrt)
+{
+    for (uint32_t i = 0; nrt->zones && i < nrt->n_zones; i++)
+        for (uint32_t k = 0; k < nrt->zones[i].n_resources; k++)
+            if (nrt->zones[i].resources[k].kind !=
+                pod_resource_kind(nrt->zones[i].resources[k].name))
+                return true;
+    return false;
+}
+
 /* The corpus says no kind; what decodes as one comes back. */
 static void nrt_of_corpus(const char *path)
 {
@@ -172,7 +183,8 @@ static void nrt_of_corpus(const char *path)
     struct kube_nrt nrt;
 
     assert_int_equal(test_file_read(path, &text), 0);
-    if (kube_nrt_decode(&nrt, buf_view(&text), arena(), NULL) == 0) {
+    if (kube_nrt_decode(&nrt, buf_view(&text), arena(), NULL) == 0 &&
+        !has_resource_named_twice(&nrt)) {
         nrt_comes_back(&nrt);
         n_nrts++;
     }
