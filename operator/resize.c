@@ -365,7 +365,7 @@ static void read_resources(struct scan *s, struct adjust_amounts *out)
 static void read_container(struct scan *s, struct resize_seen *out, const char *container,
                            bool of_spec)
 {
-    struct adjust_amounts spec = no_amounts, allocated = no_amounts;
+    struct adjust_amounts spec = no_amounts, allocated = no_amounts, actual = no_amounts;
     bool it_is = false;
     struct str name;
 
@@ -378,6 +378,8 @@ static void read_container(struct scan *s, struct resize_seen *out, const char *
             read_resources(s, &spec);
         else if (!of_spec && scan_at(s, "allocatedResources"))
             read_list(s, &allocated.cpu, &allocated.memory);
+        else if (!of_spec && scan_at(s, "resources"))
+            read_resources(s, &actual);
     }
     if (!it_is)
         return;
@@ -386,6 +388,7 @@ static void read_container(struct scan *s, struct resize_seen *out, const char *
         out->spec = spec;
     } else {
         out->allocated = allocated;
+        out->actual = actual;
     }
 }
 
@@ -459,7 +462,8 @@ void resize_see(struct resize_seen *out, struct str pod, const char *container)
 {
     static const struct resize_seen nothing = {
         .spec = {FIELD_NONE, FIELD_NONE, FIELD_NONE, FIELD_NONE},
-        .allocated = {FIELD_NONE, FIELD_NONE, FIELD_NONE, FIELD_NONE}};
+        .allocated = {FIELD_NONE, FIELD_NONE, FIELD_NONE, FIELD_NONE},
+        .actual = {FIELD_NONE, FIELD_NONE, FIELD_NONE, FIELD_NONE}};
     struct scan s;
     struct err err;
 
@@ -486,6 +490,12 @@ bool resize_is(const struct adjust_amounts *a, const struct adjust_amounts *b)
 bool resize_is_granted(const struct resize_seen *s, const struct adjust_amounts *size)
 {
     return s->allocated.cpu == size->cpu && s->allocated.memory == size->memory;
+}
+
+bool resize_is_still(const struct resize_seen *s, const struct adjust_amounts *size)
+{
+    return resize_is_granted(s, size) && s->actual.cpu_limit == size->cpu_limit &&
+           s->actual.memory_limit == size->memory_limit;
 }
 
 /* --- answers --- */

@@ -147,6 +147,7 @@ struct resize_seen {
     bool found;                      /* it has the container */
     struct adjust_amounts spec;      /* what is asked for */
     struct adjust_amounts allocated; /* what the kubelet has granted: requests alone */
+    struct adjust_amounts actual;    /* what the container has by its runtime */
     enum resize_pending pending;     /* by its conditions */
     bool in_progress;
     char message[256];
@@ -155,6 +156,8 @@ void resize_see(struct resize_seen *out, struct str pod, const char *container);
 
 bool resize_is(const struct adjust_amounts *a, const struct adjust_amounts *b);
 bool resize_is_granted(const struct resize_seen *s, const struct adjust_amounts *size);
+/* By the kubelet's word the container still is of this size, limits too. */
+bool resize_is_still(const struct resize_seen *s, const struct adjust_amounts *size);
 
 /* To the patch: true when `r` has its outcome, false when the pod has to be looked at. */
 bool resize_take_answer(struct resize_record *r, const struct kube_answer *a, int64_t now_us);

@@ -287,7 +287,7 @@ static void take_look(struct op *op, struct op_resize *r, const struct kube_answ
     } else if (!reverts && (seen.pending != RESIZE_NOT_PENDING || seen.in_progress)) {
         not_asked(op, r, "ResizeUnderWay", "the kubelet is still busy with another resize", now_ns,
                   now_us);
-    } else if (reverts && !resize_is_granted(&seen, &r->record.from)) {
+    } else if (reverts && !resize_is_still(&seen, &r->record.from)) {
         not_asked(op, r, "Granted", "the kubelet has taken it, at least in part", now_ns, now_us);
     } else if (reverts) {
         call(op, r, now_ns, now_us);
@@ -395,7 +395,7 @@ static void revert(struct op *op, struct op_resize *r, struct op_object *x, cons
         return; /* in a moment */
     set_reason(r, why);
     set_message(r, seen->message);
-    if (hold != RESIZE_GO || !resize_is_granted(seen, &r->record.from)) {
+    if (hold != RESIZE_GO || !resize_is_still(seen, &r->record.from)) {
         (void)snprintf(r->record.message, sizeof(r->record.message), "not given back: %s",
                        hold != RESIZE_GO ? resize_hold_words[hold]
                                          : "the kubelet does not say that it is as before");

@@ -203,19 +203,25 @@ static struct resize_seen see(const char *json)
 
 static void a_pod_says_what_its_container_has(void **state)
 {
-    const struct resize_seen s =
-        see("{'spec':{'containers':[{'name':'side','resources':{'requests':{'cpu':'1'}}},{'name':"
-            "'main','resources':{'requests':{'cpu':'500m','memory':'128Mi'},'limits':{'cpu':'1'}}}]"
-            "},'status':{'containerStatuses':[{'allocatedResources':{'cpu':'250m','memory':"
-            "'134217728'},'name':'main'},{'name':'side','allocatedResources':{'cpu':'1'}}],"
-            "'conditions':[{'type':'Ready','status':'True','message':'no'},{'type':"
-            "'PodResizePending','status':'True','reason':'Deferred','message':'not now'}]}}");
+    const struct resize_seen s = see(
+        "{'spec':{'containers':[{'name':'side','resources':{'requests':{'cpu':'1'}}},{'name':"
+        "'main','resources':{'requests':{'cpu':'500m','memory':'128Mi'},'limits':{'cpu':'1'}}}]"
+        "},'status':{'containerStatuses':[{'allocatedResources':{'cpu':'250m','memory':"
+        "'134217728'},'name':'main','resources':{'requests':{'cpu':'250m'},'limits':{'cpu':'700m'"
+        "}}},{'name':'side','allocatedResources':{'cpu':'1'}}],"
+        "'conditions':[{'type':'Ready','status':'True','message':'no'},{'type':"
+        "'PodResizePending','status':'True','reason':'Deferred','message':'not now'}]}}");
 
     (void)state;
     assert_true(s.found);
     assert_true(resize_is(&s.spec, &(struct adjust_amounts){500, 1000, 134217728, FIELD_NONE}));
     assert_true(resize_is_granted(&s, &(struct adjust_amounts){250, 7, 134217728, 7}));
     assert_false(resize_is_granted(&s, &s.spec));
+    /* Limits as the container has them: others are nobody's former ones. */
+    assert_true(resize_is_still(&s, &(struct adjust_amounts){250, 700, 134217728, FIELD_NONE}));
+    assert_false(resize_is_still(&s, &(struct adjust_amounts){250, 701, 134217728, FIELD_NONE}));
+    assert_false(resize_is_still(&s, &(struct adjust_amounts){250, 700, 134217728, 1}));
+    assert_false(resize_is_still(&s, &(struct adjust_amounts){251, 700, 134217728, FIELD_NONE}));
     assert_int_equal(s.pending, RESIZE_DEFERRED);
     assert_false(s.in_progress);
     assert_string_equal(s.message, "not now");
@@ -1040,6 +1046,32 @@ static void a_forged_record_gives_no_size(void **state)
     }
 }
 
+/* Nor limits, where a resize is really pending. */
+static void a_forged_record_gives_no_limits(void **state)
+{
+    struct bench *const b = *state;
+    char text[1200] = "";
+
+    (void)snprintf(
+        text, sizeof(text) - 64,
+        "{\"apiVersion\":\"orchestration.gokore.io/v1beta1\",\"kind\":\"ResourceAdjustment\","
+        "\"metadata\":{\"name\":\"wanted\",\"namespace\":\"default\",\"uid\":\"u-wanted\","
+        "\"generation\":1},\"spec\":{\"target\":{\"name\":\"web-0\"},\"cpuShares\":512},"
+        "\"status\":{\"observedGeneration\":1,\"outcome\":\"Feasible\",\"path\":\"InPlace\","
+        "\"reason\":\"Fits\",\"message\":\"\",\"act\":{\"kind\":\"ResizePod\",\"outcome\":"
+        "\"Requested\",\"pod\":\"web-0\",\"uid\":\"p-0\",\"container\":\"main\",\"generation\":1,"
+        "\"attempts\":1,\"from\":{\"cpuMillicores\":250,\"cpuLimitMillicores\":9000,"
+        "\"memoryBytes\":134217728},\"to\":{\"cpuMillicores\":500,\"memoryBytes\":134217728},"
+        "\"intendedAt\":\"2026-09-21T00:00:00.000000Z\"}}}");
+    sim.cpu = 500;
+    sim.pending = "Infeasible";
+    operator_bench_restart(b, SOURCE_ADJUSTMENT, str_of(text));
+    op_set_acting(b->op, true);
+    go_on(b, 150);
+    assert_int_equal(sim.patches, 0);
+    IS("act.outcome", "Failed");
+}
+
 /* --- budgets --- */
 
 static void ask_another(struct bench *b, int i)
@@ -1140,6 +1172,7 @@ int main(void)
         C(a_crash_after_the_call_is_followed_up),
         C(a_crash_while_the_kubelet_is_waited_for),
         C(a_forged_record_gives_no_size),
+        C(a_forged_record_gives_no_limits),
         C(budgets_hold_also_when_objects_are_deleted),
     };
 #undef T
