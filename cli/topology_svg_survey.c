@@ -93,9 +93,10 @@ void svg_size(char out[24], uint64_t bytes)
         unit *= 1024;
         i++;
     }
-    const unsigned tenth = (unsigned)(bytes % unit / (unit / 1024) * 10 / 1024);
+    const unsigned tenth = (unsigned)(bytes % unit / (unit / 1024) * 10 / 1024); /* 0..9 */
     if (tenth)
-        (void)snprintf(out, 24, "%llu.%u %s", (unsigned long long)(bytes / unit), tenth, units[i]);
+        (void)snprintf(out, 24, "%llu.%u %s", (unsigned long long)(bytes / unit), tenth % 10,
+                       units[i]);
     else
         (void)snprintf(out, 24, "%llu %s", (unsigned long long)(bytes / unit), units[i]);
 }
