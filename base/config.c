@@ -104,8 +104,6 @@ void config_init(struct numawise_config *c)
     for (size_t i = 0; i < config_n_settings; i++) {
         const struct config_setting *const s = &config_settings[i];
 
-        if (s->later)
-            continue;
         if (s->type == CONFIG_LIST)
             continue;
         if (is_text(s))
@@ -116,11 +114,6 @@ void config_init(struct numawise_config *c)
 }
 
 /* --- setting --- */
-
-static int not_yet(const struct config_setting *s, struct err *err)
-{
-    return err_set(err, -ENOTSUP, "%s: not available in this version", s->path);
-}
 
 static void format_value(struct buf *out, const struct config_setting *s, int64_t v)
 {
@@ -151,12 +144,9 @@ int config_set_number(struct numawise_config *c, const struct config_setting *s,
 {
     if (is_text(s) || s->type == CONFIG_CHOICE || s->type == CONFIG_LIST)
         return err_set(err, -EINVAL, "%s: expected text", s->path);
-    if (s->later && v != s->initial)
-        return not_yet(s, err);
     if (v < s->min || v > s->max)
         return out_of_range(s, v, err);
-    if (!s->later)
-        store_number(c, s, v);
+    store_number(c, s, v);
     return 0;
 }
 
@@ -223,8 +213,6 @@ int config_set_list(struct numawise_config *c, const struct config_setting *s,
 
     if (s->type != CONFIG_LIST)
         return err_set(err, -EINVAL, "%s: unexpected list", s->path);
-    if (s->later)
-        return n ? not_yet(s, err) : 0;
     if (n > CONFIG_LIST_ITEMS)
         return err_set(err, -ERANGE, "%s: more than %d texts", s->path, CONFIG_LIST_ITEMS);
     for (size_t i = 0; i < n; i++) {
@@ -273,8 +261,6 @@ int config_set_text(struct numawise_config *c, const struct config_setting *s, s
         return set_divided(c, s, v, err);
     if (!is_text(s))
         return err_set(err, -EINVAL, "%s: unexpected text \"%.*s\"", s->path, STR_ARG(v));
-    if (s->later)
-        return v.n ? not_yet(s, err) : 0;
     const int rc = check_text(s, v, err);
     if (rc == 0)
         store_text(c, s, v);

@@ -57,7 +57,7 @@ struct config_limits {
     int64_t head_bytes, target_bytes, headers;
     int64_t body_bytes[CONFIG_ROLES];
     int64_t head_ms, body_ms, write_ms, idle_ms, bind_ms;
-    int64_t connections;
+    int64_t connections, json_nesting;
 };
 
 enum { CONFIG_SIGNALS = 3 }; /* in the order of kube/signal.h's kinds */
@@ -112,8 +112,7 @@ struct config_setting {
     const char *initial_text;  /* text and address; NULL = empty */
     const char *const *words;  /* choice: the words, NULL behind the last */
     bool reloadable;           /* a running server follows a change of the file */
-    bool later;                /* nothing acts on it yet: only the default is accepted */
-    size_t offset;             /* in struct numawise_config; not for `later` */
+    size_t offset;             /* in struct numawise_config */
 };
 
 /* The table, grouped by block, in the order of the printed configuration. */
@@ -142,8 +141,7 @@ void config_init(struct numawise_config *c);
  * Set one setting: config_set_number for bool (0, 1), integer, bytes, duration (ms);
  * config_set_text for choice, text, address, and for a list, whose texts are then divided by
  * commas; config_set_list for a list. 0; -EINVAL (wrong type, word or address), -ERANGE (outside
- * min..max, text too long, too many), -ENOTSUP (nothing acts on it yet). The text in `err` begins
- * with the path.
+ * min..max, text too long, too many). The text in `err` begins with the path.
  */
 int config_set_number(struct numawise_config *c, const struct config_setting *s, int64_t v,
                       struct err *err) MUST_CHECK;

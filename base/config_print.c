@@ -9,8 +9,6 @@ static int64_t number_of(const struct numawise_config *c, const struct config_se
 {
     const char *const at = (const char *)c + s->offset;
 
-    if (s->later)
-        return s->initial;
     if (s->type == CONFIG_BOOL)
         return *(const bool *)(const void *)at;
     if (s->type == CONFIG_CHOICE)
@@ -67,9 +65,9 @@ static void add_value(struct buf *out, const struct config_setting *s,
     static const struct config_list none;
 
     if (s->type == CONFIG_LIST) {
-        add_list(out, !c || s->later ? &none : (const void *)((const char *)c + s->offset));
+        add_list(out, !c ? &none : (const void *)((const char *)c + s->offset));
     } else if (s->type == CONFIG_TEXT || s->type == CONFIG_ADDRESS) {
-        const bool initial = !c || s->later;
+        const bool initial = !c;
         const char *const text =
             initial ? s->initial_text : (const char *)c + s->offset; /* struct config_text */
 
@@ -115,8 +113,6 @@ void config_print(struct buf *out, const struct numawise_config *c)
     for (size_t i = 0; i < config_n_settings; i++) {
         const struct config_setting *const s = &config_settings[i];
 
-        if (s->later)
-            continue;
         add_names(out, s->path, before);
         buf_text(out, " ");
         add_value(out, s, c);
@@ -160,8 +156,7 @@ static void add_row(struct buf *out, const struct config_setting *s)
     add_range(out, s);
     buf_text(out, " | `");
     add_value(out, s, NULL);
-    buf_printf(out, "` | %s | %s%s |\n", s->reloadable ? "at once" : "restart", s->help,
-               s->later ? " *Not available in this version: only the default is accepted.*" : "");
+    buf_printf(out, "` | %s | %s |\n", s->reloadable ? "at once" : "restart", s->help);
 }
 
 static const char intro[] =

@@ -24,6 +24,7 @@
 #include "cli/watch.h"
 #include "cluster/cluster.h"
 #include "extender/extender.h"
+#include "kube/scan.h"
 
 enum { CONFIG, CLUSTER, KUBECONFIG, LISTEN, ADDRESSES_FILE };
 
@@ -339,6 +340,7 @@ int cmd_serve(int argc, char **argv)
     s->options = &options;
     rc = settings_read(&s->config, &options.settings, &err);
     if (rc == 0) {
+        scan_limit_depth((uint32_t)s->config.limits.json_nesting);
         log_setup((enum log_level)s->config.log_verbosity, s->config.log_format == CONFIG_LOG_JSON);
         rc = run(s, &err);
         close_all(s);

@@ -173,7 +173,7 @@ void settings_compare(const struct numawise_config *a, const struct numawise_con
 {
     for (size_t i = 0; i < config_n_settings; i++) {
         const struct config_setting *const s = &config_settings[i];
-        if (!s->later && !same(s, (const char *)a, (const char *)b))
+        if (!same(s, (const char *)a, (const char *)b))
             differs(ctx, s);
     }
 }

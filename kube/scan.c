@@ -8,6 +8,14 @@
 #include "base/arena.h"
 #include "kube/scan_internal.h"
 
+static uint32_t deepest = LIMIT_JSON_DEPTH;
+
+void scan_limit_depth(uint32_t depth)
+{
+    assert(depth > 0 && depth <= LIMIT_JSON_DEPTH);
+    deepest = depth;
+}
+
 void scan_init(struct scan *s, struct str text, uint32_t flags)
 {
     /* The steps are written before they are read; clearing them would cost more than a pod. */
@@ -16,6 +24,7 @@ void scan_init(struct scan *s, struct str text, uint32_t flags)
     s->stop = s->p + text.n;
     s->flags = flags;
     s->depth = 0;
+    s->deepest = deepest;
     s->pending = true;
     s->err.code = 0;
     s->err.text[0] = 0;
@@ -108,7 +117,7 @@ static bool enter(struct scan *s, enum scan_kind kind)
 {
     if (!expect(s, kind))
         return false;
-    if (s->depth == LIMIT_JSON_DEPTH) {
+    if (s->depth == s->deepest) {
         (void)scan_too_deep(s, s->p);
         return false;
     }

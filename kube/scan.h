@@ -74,12 +74,16 @@ struct scan {
     const char *stop; /* behind its last byte */
     uint32_t flags;
     uint32_t depth;                           /* open arrays and objects */
+    uint32_t deepest;                         /* how many there may be */
     bool pending;                             /* a value is announced and not yet read */
     struct err err;                           /* code 0 = not failed */
     char key_room[SCAN_KEY_BYTES];            /* for decoded keys */
     char word_room[SCAN_KEY_BYTES];           /* for scan_word */
     struct scan_step steps[LIMIT_JSON_DEPTH]; /* [depth] in use */
 };
+
+/* Let nothing nest deeper, 1..LIMIT_JSON_DEPTH: for the whole process, before it has threads. */
+void scan_limit_depth(uint32_t depth);
 
 /* Start at the one value of `text`, which is borrowed and followed by SCAN_PADDING_BYTES. */
 void scan_init(struct scan *s, struct str text, uint32_t flags);

@@ -180,7 +180,7 @@ static inline const char *open_up(struct scan *s, const char *p, struct nest *ne
 /* Any value, `p` at its first byte. */
 const char *scan_token_value(struct scan *s, const char *p)
 {
-    struct nest nest = {.room = LIMIT_JSON_DEPTH - s->depth};
+    struct nest nest = {.room = s->deepest - s->depth};
     bool done = false;
 
     while (p) {

@@ -21,8 +21,8 @@ const char *scan_bad(struct scan *s, const char *p, const char *what)
 const char *scan_too_deep(struct scan *s, const char *p)
 {
     if (s->err.code == 0)
-        (void)err_set(&s->err, -E2BIG, "offset %zu: nested deeper than %d", (size_t)(p - s->text),
-                      LIMIT_JSON_DEPTH);
+        (void)err_set(&s->err, -E2BIG, "offset %zu: nested deeper than %u", (size_t)(p - s->text),
+                      s->deepest);
     s->pending = false;
     return NULL;
 }

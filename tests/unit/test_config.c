@@ -116,22 +116,6 @@ static void choices_and_addresses_are_checked(void **state)
     assert_string_equal(err.text, "logging.format: \"klog v2\" is none of text, json");
 }
 
-static void what_is_not_built_yet_says_so(void **state)
-{
-    static const char *const numbers[] = {"limits.jsonNesting"};
-    struct numawise_config c;
-    struct err err;
-
-    config_init(&c);
-    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
-        const int64_t initial = find(numbers[i])->initial;
-
-        assert_int_equal(config_set_number(&c, find(numbers[i]), initial / 2, &err), -ENOTSUP);
-        assert_non_null(strstr(err.text, ": not available in this version"));
-        assert_int_equal(config_set_number(&c, find(numbers[i]), initial, &err), 0);
-    }
-}
-
 static void durations_are_read_as_in_go(void **state)
 {
     static const struct {
@@ -392,7 +376,6 @@ int main(void)
         cmocka_unit_test(the_table_is_sound),
         cmocka_unit_test(numbers_have_a_range),
         cmocka_unit_test(choices_and_addresses_are_checked),
-        cmocka_unit_test(what_is_not_built_yet_says_so),
         cmocka_unit_test(durations_are_read_as_in_go),
         cmocka_unit_test(durations_and_sizes_are_printed_short),
         cmocka_unit_test(blocks_know_their_nearest_name),

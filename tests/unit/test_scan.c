@@ -309,6 +309,23 @@ static void nesting_ends_at_the_limit(void **state)
     assert_int_equal(skim(STR("[[[["), '[', NULL), -EINVAL);
 }
 
+static void the_limit_can_be_lower(void **state)
+{
+    struct buf allowed = {0}, deeper = {0};
+    struct err err = {.text = ""};
+
+    nested(&allowed, 32, true, true);
+    nested(&deeper, 33, true, true);
+    scan_limit_depth(32);
+    assert_int_equal(skim(buf_view(&allowed), ' ', &err), 0);
+    assert_int_equal(skim(buf_view(&deeper), ' ', &err), -E2BIG);
+    assert_non_null(strstr(err.text, "nested deeper than 32"));
+    scan_limit_depth(LIMIT_JSON_DEPTH);
+    assert_int_equal(skim(buf_view(&deeper), ' ', &err), 0);
+    buf_free(&allowed);
+    buf_free(&deeper);
+}
+
 static void what_is_entered_counts_towards_the_nesting(void **state)
 {
     for (size_t entered = 0; entered <= LIMIT_JSON_DEPTH; entered++) {
@@ -602,6 +619,7 @@ int main(void)
         cmocka_unit_test(integers_have_a_range_and_no_fraction),
         cmocka_unit_test(a_number_of_20000_digits_is_legal_and_no_integer),
         cmocka_unit_test(nesting_ends_at_the_limit),
+        cmocka_unit_test(the_limit_can_be_lower),
         cmocka_unit_test(what_is_entered_counts_towards_the_nesting),
         cmocka_unit_test(a_body_cut_at_any_byte_is_refused),
         cmocka_unit_test(values_are_pulled_in_order_and_the_rest_is_skipped),
