@@ -66,10 +66,10 @@ static bool review(struct bench *b, const struct kube_request *r)
 {
     static const char yes[] = "{'kind':'SubjectAccessReview','status':{'allowed':true}}",
                       no[] = "{'kind':'SubjectAccessReview','status':{'allowed':false}}";
-    const bool resizes = memmem(r->body.p, r->body.n, "\"resize\"", 8);
-
     if (strcmp(r->path, KUBE_ACCESS_REVIEWS) != 0)
         return false;
+    const bool resizes = memmem(r->body.p, r->body.n, "\"resize\"", 8);
+
     b->reviews += resizes;
     if (resizes && b->late)
         return false;
