@@ -200,6 +200,7 @@ func (l *live) playOperator(ctx context.Context) {
 	l.playStatuses(ctx, o, teller)
 	l.playReplicas(ctx, o, teller)
 	l.playActs(ctx)
+	l.playResizes(ctx)
 	l.check("the namespaces go", errors.Join(l.removeNamespace(ctx, "bank"), l.removeNamespace(ctx, "evil")))
 }
 
