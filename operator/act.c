@@ -13,6 +13,7 @@
 #include "kube/emit.h"
 #include "kube/fields.h"
 #include "kube/scan.h"
+#include "operator/act_fields.h"
 
 static const uint64_t ms_ns = 1000000;
 
@@ -98,16 +99,6 @@ enum act_hold act_look(const struct act_facts *f)
 const char *const act_outcome_words[ACT_OUTCOMES] = {"",        "Intended",   "Evicted", "Gone",
                                                      "Refused", "Suppressed", "Failed"};
 
-static void put_time(struct emit *e, const char *key, int64_t us)
-{
-    char text[32];
-
-    if (us == 0)
-        return;
-    clock_format_rfc3339(text, us);
-    emit_key(e, key), emit_words(e, text);
-}
-
 void act_record_put(struct emit *e, const struct act_record *r)
 {
     emit_object(e);
@@ -121,89 +112,42 @@ void act_record_put(struct emit *e, const struct act_record *r)
     emit_key(e, "owner"), emit_words(e, r->owner);
     emit_key(e, "attempts"), emit_int(e, r->attempts);
     emit_key(e, "epoch"), emit_int(e, r->epoch);
-    put_time(e, "intendedAt", r->intended_us);
-    put_time(e, "endedAt", r->ended_us);
-    put_time(e, "retryAt", r->retry_us);
+    act_put_time(e, "intendedAt", r->intended_us);
+    act_put_time(e, "endedAt", r->ended_us);
+    act_put_time(e, "retryAt", r->retry_us);
     emit_end(e);
 }
 
-static bool read_time(struct scan *s, const char *key, int64_t *out)
+static void read_member(struct scan *s, void *record)
 {
-    struct str word;
-
-    if (!scan_at(s, key))
-        return false;
-    if (scan_word(s, &word) && clock_parse_rfc3339(word, out))
-        *out = 0;
-    return true;
-}
-
-static void read_texts(struct scan *s, struct act_record *r)
-{
-    const struct {
-        const char *key;
-        char *to;
-        size_t room;
-    } texts[] = {
+    struct act_record *const r = record;
+    const struct act_text texts[] = {
         {"reason", r->reason, sizeof(r->reason)}, {"message", r->message, sizeof(r->message)},
         {"pod", r->pod, sizeof(r->pod)},          {"uid", r->uid, sizeof(r->uid)},
         {"node", r->node, sizeof(r->node)},       {"owner", r->owner, sizeof(r->owner)}};
-    struct str word;
 
-    for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
-        if (scan_at(s, texts[i].key) && scan_word(s, &word))
-            (void)snprintf(texts[i].to, texts[i].room, "%.*s", STR_ARG(word));
-    }
-}
-
-static void read_record(struct scan *s, struct act_record *r)
-{
-    struct str word;
-
-    if (scan_kind(s) != SCAN_OBJECT || !scan_object(s))
-        return;
-    while (scan_key(s)) {
-        if (scan_at(s, "outcome")) {
-            if (!scan_word(s, &word))
-                continue;
-            for (int i = 1; i < ACT_OUTCOMES; i++) {
-                if (str_is(word, act_outcome_words[i]))
-                    r->outcome = (enum act_outcome)i;
-            }
-        } else if (scan_at(s, "attempts")) {
-            (void)scan_int64(s, &r->attempts);
-        } else if (scan_at(s, "epoch")) {
-            (void)scan_int64(s, &r->epoch);
-        } else if (!read_time(s, "intendedAt", &r->intended_us) &&
-                   !read_time(s, "endedAt", &r->ended_us) &&
-                   !read_time(s, "retryAt", &r->retry_us)) {
-            read_texts(s, r);
-        }
-    }
+    if (scan_at(s, "outcome"))
+        r->outcome =
+            (enum act_outcome)act_read_word(s, act_outcome_words, ACT_OUTCOMES, (int)r->outcome);
+    else if (scan_at(s, "attempts"))
+        (void)scan_int64(s, &r->attempts);
+    else if (scan_at(s, "epoch"))
+        (void)scan_int64(s, &r->epoch);
+    else if (!act_read_time(s, "intendedAt", &r->intended_us) &&
+             !act_read_time(s, "endedAt", &r->ended_us) &&
+             !act_read_time(s, "retryAt", &r->retry_us))
+        act_read_text(s, texts, ARRAY_LEN(texts));
 }
 
 void act_record_read(struct act_record *out, struct str status)
 {
-    struct act_record r = {.outcome = ACT_NOTHING};
-    struct scan s;
-    struct err err;
+    static const struct act_record nothing = {.outcome = ACT_NOTHING};
 
-    *out = r;
-    /* Most statuses have none; it is not worth a walk through them. */
-    if (status.n == 0 || !memmem(status.p, status.n, "\"act\"", 5))
-        return;
-    scan_init(&s, status, 0);
-    if (scan_object(&s)) {
-        while (scan_key(&s)) {
-            if (scan_at(&s, "act"))
-                read_record(&s, &r);
-        }
-    }
-    if (scan_end(&s, &err) || r.outcome == ACT_NOTHING)
-        return;
-    if (!fields_is_subdomain(str_of(r.pod)))
-        r.pod[0] = 0;
-    *out = r;
+    *out = nothing;
+    if (!act_read(status, read_member, out) || out->outcome == ACT_NOTHING)
+        *out = nothing;
+    else if (!fields_is_subdomain(str_of(out->pod)))
+        out->pod[0] = 0;
 }
 
 void act_end(struct act_record *r, enum act_outcome outcome, const char *reason, int64_t now_us,

@@ -15,6 +15,7 @@
 #include "kube/quantity.h"
 #include "kube/scan.h"
 #include "operator/act.h"
+#include "operator/act_fields.h"
 
 /* --- may it be done? --- */
 
@@ -144,16 +145,6 @@ static void put_amounts(struct emit *e, const char *key, const struct adjust_amo
     emit_end(e);
 }
 
-static void put_time(struct emit *e, const char *key, int64_t us)
-{
-    char text[32];
-
-    if (us == 0)
-        return;
-    clock_format_rfc3339(text, us);
-    emit_key(e, key), emit_words(e, text);
-}
-
 static bool is_within_hour(int64_t us, int64_t now_us)
 {
     return us > now_us - INT64_C(3600) * 1000000;
@@ -197,10 +188,10 @@ void resize_record_put(struct emit *e, const struct resize_record *r)
     emit_key(e, "generation"), emit_int(e, r->generation);
     emit_key(e, "attempts"), emit_int(e, r->attempts);
     emit_key(e, "epoch"), emit_int(e, r->epoch);
-    put_time(e, "intendedAt", r->intended_us);
-    put_time(e, "requestedAt", r->requested_us);
-    put_time(e, "endedAt", r->ended_us);
-    put_time(e, "retryAt", r->retry_us);
+    act_put_time(e, "intendedAt", r->intended_us);
+    act_put_time(e, "requestedAt", r->requested_us);
+    act_put_time(e, "endedAt", r->ended_us);
+    act_put_time(e, "retryAt", r->retry_us);
     if (r->n_earlier) {
         emit_key(e, "earlierAt"), emit_array(e);
         for (uint32_t i = 0; i < r->n_earlier; i++) {
@@ -230,17 +221,6 @@ static void read_amounts(struct scan *s, struct adjust_amounts *out)
     }
 }
 
-static bool read_time(struct scan *s, const char *key, int64_t *out)
-{
-    struct str word;
-
-    if (!scan_at(s, key))
-        return false;
-    if (scan_word(s, &word) && clock_parse_rfc3339(word, out))
-        *out = 0;
-    return true;
-}
-
 static void read_earlier(struct scan *s, struct resize_record *r)
 {
     struct str word;
@@ -254,85 +234,47 @@ static void read_earlier(struct scan *s, struct resize_record *r)
     }
 }
 
-static void read_outcome(struct scan *s, struct resize_record *r)
+static void read_member(struct scan *s, void *record)
 {
-    struct str word;
+    struct resize_record *const r = record;
+    const struct act_text texts[] = {{"reason", r->reason, sizeof(r->reason)},
+                                     {"message", r->message, sizeof(r->message)},
+                                     {"pod", r->pod, sizeof(r->pod)},
+                                     {"uid", r->uid, sizeof(r->uid)},
+                                     {"container", r->container, sizeof(r->container)},
+                                     {"requestedBy", r->requester, sizeof(r->requester)}};
 
-    if (!scan_word(s, &word))
-        return;
-    for (int i = 1; i < RESIZE_OUTCOMES; i++) {
-        if (str_is(word, resize_outcome_words[i]))
-            r->outcome = (enum resize_outcome)i;
-    }
-}
-
-static void read_texts(struct scan *s, struct resize_record *r)
-{
-    const struct {
-        const char *key;
-        char *to;
-        size_t room;
-    } texts[] = {{"reason", r->reason, sizeof(r->reason)},
-                 {"message", r->message, sizeof(r->message)},
-                 {"pod", r->pod, sizeof(r->pod)},
-                 {"uid", r->uid, sizeof(r->uid)},
-                 {"container", r->container, sizeof(r->container)},
-                 {"requestedBy", r->requester, sizeof(r->requester)}};
-    struct str word;
-
-    for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
-        if (scan_at(s, texts[i].key) && scan_word(s, &word))
-            (void)snprintf(texts[i].to, texts[i].room, "%.*s", STR_ARG(word));
-    }
-}
-
-static void read_record(struct scan *s, struct resize_record *r)
-{
-    if (scan_kind(s) != SCAN_OBJECT || !scan_object(s))
-        return;
-    while (scan_key(s)) {
-        if (scan_at(s, "outcome"))
-            read_outcome(s, r);
-        else if (scan_at(s, "from"))
-            read_amounts(s, &r->from);
-        else if (scan_at(s, "to"))
-            read_amounts(s, &r->to);
-        else if (scan_at(s, "generation"))
-            (void)scan_int64(s, &r->generation);
-        else if (scan_at(s, "attempts"))
-            (void)scan_int64(s, &r->attempts);
-        else if (scan_at(s, "epoch"))
-            (void)scan_int64(s, &r->epoch);
-        else if (scan_at(s, "earlierAt"))
-            read_earlier(s, r);
-        else if (!read_time(s, "intendedAt", &r->intended_us) &&
-                 !read_time(s, "requestedAt", &r->requested_us) &&
-                 !read_time(s, "endedAt", &r->ended_us) && !read_time(s, "retryAt", &r->retry_us))
-            read_texts(s, r);
-    }
+    if (scan_at(s, "outcome"))
+        r->outcome = (enum resize_outcome)act_read_word(s, resize_outcome_words, RESIZE_OUTCOMES,
+                                                        (int)r->outcome);
+    else if (scan_at(s, "from"))
+        read_amounts(s, &r->from);
+    else if (scan_at(s, "to"))
+        read_amounts(s, &r->to);
+    else if (scan_at(s, "generation"))
+        (void)scan_int64(s, &r->generation);
+    else if (scan_at(s, "attempts"))
+        (void)scan_int64(s, &r->attempts);
+    else if (scan_at(s, "epoch"))
+        (void)scan_int64(s, &r->epoch);
+    else if (scan_at(s, "earlierAt"))
+        read_earlier(s, r);
+    else if (!act_read_time(s, "intendedAt", &r->intended_us) &&
+             !act_read_time(s, "requestedAt", &r->requested_us) &&
+             !act_read_time(s, "endedAt", &r->ended_us) &&
+             !act_read_time(s, "retryAt", &r->retry_us))
+        act_read_text(s, texts, ARRAY_LEN(texts));
 }
 
 void resize_record_read(struct resize_record *out, struct str status)
 {
-    struct resize_record r = {.from = no_amounts, .to = no_amounts};
-    struct scan s;
-    struct err err;
+    const struct resize_record nothing = {.from = no_amounts, .to = no_amounts};
 
-    *out = r;
-    if (status.n == 0 || !memmem(status.p, status.n, "\"act\"", 5))
-        return;
-    scan_init(&s, status, 0);
-    if (scan_object(&s)) {
-        while (scan_key(&s)) {
-            if (scan_at(&s, "act"))
-                read_record(&s, &r);
-        }
-    }
-    if (scan_end(&s, &err) || r.outcome == RESIZE_NOTHING)
-        return;
-    if (!fields_is_subdomain(str_of(r.pod)))
-        r.pod[0] = 0;
-    *out = r;
+    *out = nothing;
+    if (!act_read(status, read_member, out) || out->outcome == RESIZE_NOTHING)
+        *out = nothing;
+    else if (!fields_is_subdomain(str_of(out->pod)))
+        out->pod[0] = 0;
 }
 
 /* --- a pod --- */
