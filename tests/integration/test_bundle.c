@@ -68,24 +68,9 @@ static int stop(void **state)
     return 0;
 }
 
-/* stdout; the code and what stderr has must be these. */
-static void expect(const char *const *args, int code, const char *in_stderr, struct buf *out)
-{
-    struct buf text = {0}, err = {0};
-    const int got = test_run(args, &text, &err);
-
-    if (got != code || !strstr(err.p ? err.p : "", in_stderr))
-        fail_msg("code %d, expected %d with \"%s\"; stderr: %s", got, code, in_stderr,
-                 err.p ? err.p : "");
-    buf_free(&err);
-    if (out)
-        *out = text;
-    else
-        buf_free(&text);
-}
-
 #define EXPECT(code, in_stderr, out, ...)                                                          \
-    expect((const char *const[]){"numawise", "explain", __VA_ARGS__, NULL}, code, in_stderr, out)
+    test_run_expect((const char *const[]){"numawise", "explain", __VA_ARGS__, NULL}, code,         \
+                    in_stderr, out)
 
 static void same(const struct buf *a, const struct buf *b)
 {
@@ -106,9 +91,9 @@ static void replays(const char *name, int code, const char *const *ask)
     while (*ask)
         args[n++] = *ask++;
     args[n++] = "--cluster", args[n++] = cluster;
-    expect(args, code, "", &table);
+    test_run_expect(args, code, "", &table);
     args[n++] = "-o", args[n++] = "json", args[n++] = "--bundle", args[n++] = dir;
-    expect(args, code, "", &first);
+    test_run_expect(args, code, "", &first);
     EXPECT(code, "", &again, "--replay", dir, "-o", "json");
     same(&first, &again);
     EXPECT(code, "", &table_again, "--replay", dir);

@@ -5,16 +5,12 @@
  */
 #include "tests/support/test.h"
 
-#include <arpa/inet.h>
 #include <dirent.h>
-#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <jansson.h>
@@ -23,11 +19,11 @@
 #include "tests/support/data.h"
 #include "tests/support/server.h"
 
-enum { URL_BYTES = 64, ID_BYTES = 32, PATIENCE_MS = 60000 };
+enum { ID_BYTES = 32, PATIENCE_MS = 60000 };
 
 static struct test_server server;
 static char work[] = "/tmp/test_bundle_server.XXXXXX";
-static char cluster[TEST_PATH_BYTES], console[URL_BYTES];
+static char cluster[TEST_PATH_BYTES], console[TEST_URL_BYTES];
 
 static void path_of(char out[TEST_PATH_BYTES], const char *name)
 {
@@ -61,20 +57,6 @@ static int stop(void **state)
 
 /* --- asking --- */
 
-static void post(const char *verb, struct str body)
-{
-    const int fd = test_connect(server.extender);
-    struct test_reply r;
-    char target[64];
-
-    (void)snprintf(target, sizeof(target), "/scheduler/%s", verb);
-    assert_true(test_send(fd, "POST", target, body));
-    assert_true(test_receive(fd, &r));
-    assert_int_equal(r.status, 200);
-    test_reply_done(&r);
-    (void)close(fd);
-}
-
 static json_t *get_json(const char *target)
 {
     struct buf text = {0};
@@ -101,8 +83,10 @@ static void decide(const char *pod, const char *names, char id[ID_BYTES])
     struct buf body = {0};
 
     buf_printf(&body, "{\"Pod\":%s,\"Nodes\":null,\"NodeNames\":%s}", pod, names);
-    post("filter", buf_view(&body));
-    post("prioritize", buf_view(&body));
+    assert_int_equal(test_call(server.extender, "POST", "/scheduler/filter", buf_view(&body), NULL),
+                     200);
+    assert_int_equal(
+        test_call(server.extender, "POST", "/scheduler/prioritize", buf_view(&body), NULL), 200);
     buf_free(&body);
     newest(id);
 }
@@ -131,24 +115,9 @@ static const char broken[] =
 
 /* --- what it says --- */
 
-/* stdout; the code and what stderr has must be these. */
-static void expect(const char *const *args, int code, const char *in_stderr, struct buf *out)
-{
-    struct buf text = {0}, err = {0};
-    const int got = test_run(args, &text, &err);
-
-    if (got != code || !strstr(err.p ? err.p : "", in_stderr))
-        fail_msg("code %d, expected %d with \"%s\"; stderr: %s", got, code, in_stderr,
-                 err.p ? err.p : "");
-    buf_free(&err);
-    if (out)
-        *out = text;
-    else
-        buf_free(&text);
-}
-
 #define EXPECT(code, in_stderr, out, ...)                                                          \
-    expect((const char *const[]){"numawise", "explain", __VA_ARGS__, NULL}, code, in_stderr, out)
+    test_run_expect((const char *const[]){"numawise", "explain", __VA_ARGS__, NULL}, code,         \
+                    in_stderr, out)
 
 static const json_t *node_named(const json_t *decision, const char *name)
 {
@@ -199,7 +168,7 @@ static void expect_sound(const char *dir)
     const char *const args[] = {"numawise", "check", path, NULL};
 
     (void)snprintf(path, sizeof(path), "%s/cluster", dir);
-    expect(args, 0, "", NULL);
+    test_run_expect(args, 0, "", NULL);
 }
 
 /* Download, replay, compare; the bundle is in `name`. */
@@ -296,17 +265,7 @@ static void what_has_changed_since_changes_nothing(void **state)
 
 static int status_of(const char *method, const char *target, struct buf *body)
 {
-    const int fd = test_connect(server.console);
-    struct test_reply r;
-
-    assert_true(test_send(fd, method, target, STR("")));
-    assert_true(test_receive(fd, &r));
-    const int status = r.status;
-    if (body)
-        buf_str(body, buf_view(&r.body));
-    test_reply_done(&r);
-    (void)close(fd);
-    return status;
+    return test_call(server.console, method, target, STR(""), body);
 }
 
 static void what_cannot_be_had_is_refused_and_said(void **state)
@@ -393,70 +352,32 @@ static const char decision[] =
     "\"qosClass\":\"Burstable\",\"decision\":\"01\",\"snapshot\":1,\"best\":null,"
     "\"ignoredHints\":[],\"nodes\":[]}";
 
-static void send_all(int fd, struct str s)
+struct strange {
+    struct str head, tar; /* the answer when it is asked for a bundle */
+};
+
+static void answer(void *ctx, int fd, const char *request)
 {
-    while (s.n) {
-        const ssize_t n = send(fd, s.p, s.n, MSG_NOSIGNAL);
+    const struct strange *const s = ctx;
 
-        if (n <= 0)
-            return;
-        s.p += n, s.n -= (size_t)n;
-    }
-}
-
-/* The decision, and for its bundle `tar`. */
-static void serve(int fd, const char *head, struct str tar)
-{
-    char request[4096];
-
-    for (;;) {
-        const int c = accept(fd, NULL, NULL);
-        const ssize_t n = c < 0 ? -1 : recv(c, request, sizeof(request) - 1, 0);
-
-        if (n < 0)
-            _exit(1);
-        request[n] = 0;
-        if (strstr(request, "/bundle ")) {
-            send_all(c, str_of(head));
-            send_all(c, tar);
-        } else {
-            send_all(c, str_of(decision));
-        }
-        (void)close(c);
-    }
-}
-
-static pid_t start_strange(const char *head, struct str tar, char url[URL_BYTES])
-{
-    struct sockaddr_in at = {.sin_family = AF_INET};
-    socklen_t n = sizeof(at);
-    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    assert_int_equal(bind(fd, (const struct sockaddr *)&at, n), 0);
-    assert_int_equal(listen(fd, 8), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &n), 0);
-    (void)snprintf(url, URL_BYTES, "http://127.0.0.1:%u", ntohs(at.sin_port));
-    const pid_t pid = fork();
-    assert_true(pid >= 0);
-    if (pid == 0)
-        serve(fd, head, tar);
-    (void)close(fd);
-    return pid;
+    if (strstr(request, "/bundle "))
+        (void)(test_send_bytes(fd, s->head) && test_send_bytes(fd, s->tar));
+    else
+        (void)test_send_bytes(fd, str_of(decision));
 }
 
 /* Nothing is left, inside or outside of the place. */
 static void expect_of(const char *head, struct str tar, const char *why)
 {
-    char url[URL_BYTES], dir[TEST_PATH_BYTES];
-    const pid_t pid = start_strange(head, tar, url);
+    struct strange strange = {str_of(head), tar};
+    char url[TEST_URL_BYTES], dir[TEST_PATH_BYTES];
+    const pid_t pid = test_strange_start(answer, &strange, url);
     const unsigned before = count_entries(work);
 
     path_of(dir, "strange");
     EXPECT(3, why, NULL, "--decision", "01", "--server", url, "--bundle", dir);
     assert_int_equal(count_entries(work), before);
-    assert_int_equal(kill(pid, SIGKILL), 0);
-    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    test_strange_stop(pid);
 }
 
 #define OK_HEAD "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"

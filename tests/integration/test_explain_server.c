@@ -2,15 +2,10 @@
 /* `explain --server` against the real program, and against servers that are something else. */
 #include "tests/support/test.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <jansson.h>
 
@@ -18,31 +13,24 @@
 #include "tests/support/schema.h"
 #include "tests/support/server.h"
 
-enum { URL_BYTES = 64 };
-
 #define POD "orderbook-7c5ddbdf54-9kx2m"
 
 static struct test_server server;
-static char console[URL_BYTES], extender[URL_BYTES];
+static char console[TEST_URL_BYTES], extender[TEST_URL_BYTES];
 
 static int start(void **state)
 {
     char path[TEST_PATH_BYTES];
     struct buf body = {0};
-    struct test_reply r;
 
     test_server_start(&server, TEST_EXAMPLES "/cluster", NULL);
     (void)snprintf(console, sizeof(console), "http://127.0.0.1:%u", server.console);
     (void)snprintf(extender, sizeof(extender), "http://127.0.0.1:%u", server.extender);
     (void)snprintf(path, sizeof(path), "%s/requests/filter.body", TEST_EXAMPLES);
     assert_int_equal(test_file_read(path, &body), 0);
-    const int fd = test_connect(server.extender);
-    assert_true(test_send(fd, "POST", "/scheduler/filter", buf_view(&body)));
-    assert_true(test_receive(fd, &r));
-    assert_int_equal(r.status, 200);
-    test_reply_done(&r);
+    assert_int_equal(test_call(server.extender, "POST", "/scheduler/filter", buf_view(&body), NULL),
+                     200);
     buf_free(&body);
-    (void)close(fd);
     return 0;
 }
 
@@ -54,15 +42,11 @@ static int stop(void **state)
 /* What `numawise explain ARGS...` prints on stdout; the code and the stderr must be these. */
 static void expect(const char *const *args, int code, const char *in_stderr, struct buf *out)
 {
-    struct buf text = {0}, err = {0};
-    const int got = test_run(args, &text, &err);
+    struct buf text = {0};
 
-    if (got != code || !strstr(err.p ? err.p : "", in_stderr))
-        fail_msg("code %d, expected %d with \"%s\"; stderr: %s", got, code, in_stderr,
-                 err.p ? err.p : "");
+    test_run_expect(args, code, in_stderr, &text);
     if (code > 1)
         assert_int_equal(text.n, 0);
-    buf_free(&err);
     if (out)
         *out = text;
     else
@@ -175,75 +159,37 @@ static void no_proxy_of_the_environment_is_asked(void **state)
 
 /* --- servers that say what they like --- */
 
-static int listen_anywhere(char url[URL_BYTES])
+static void answer(void *ctx, int fd, const char *request)
 {
-    struct sockaddr_in at = {.sin_family = AF_INET};
-    socklen_t n = sizeof(at);
-    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const struct buf *const text = ctx;
 
-    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    assert_int_equal(bind(fd, (const struct sockaddr *)&at, n), 0);
-    assert_int_equal(listen(fd, 8), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &n), 0);
-    (void)snprintf(url, URL_BYTES, "http://127.0.0.1:%u", ntohs(at.sin_port));
-    return fd;
+    (void)test_send_bytes(fd, buf_view(text));
 }
 
-/* Each connection gets `head`, then `fill` bytes of blanks, then its end. */
-static void serve(int fd, const char *head, size_t fill)
+/* `head`, then `fill` bytes of blanks. */
+static void expect_of(const char *head, int fill, int code, const char *why)
 {
-    static char blanks[65536];
-    char request[4096];
+    char url[TEST_URL_BYTES];
+    struct buf text = {0};
 
-    memset(blanks, ' ', sizeof(blanks));
-    for (;;) {
-        const int c = accept(fd, NULL, NULL);
-        if (c < 0)
-            _exit(1);
-        (void)!recv(c, request, sizeof(request), 0);
-        (void)!send(c, head, strlen(head), MSG_NOSIGNAL);
-        for (size_t n = fill; n >= sizeof(blanks); n -= sizeof(blanks))
-            if (send(c, blanks, sizeof(blanks), MSG_NOSIGNAL) < 0)
-                break;
-        (void)close(c);
-    }
+    buf_printf(&text, "%s%*s", head, fill, "");
+    const pid_t pid = test_strange_start(answer, &text, url);
+    EXPECT(code, why, NULL, "p", "--server", url);
+    EXPECT(code, why, NULL, "--decision", "01", "--server", url);
+    test_strange_stop(pid);
+    buf_free(&text);
 }
 
-static pid_t start_strange(const char *head, size_t fill, char url[URL_BYTES])
+static void expect_of_pod(const char *head, const char *why)
 {
-    const int fd = listen_anywhere(url);
-    const pid_t pid = fork();
+    char url[TEST_URL_BYTES];
+    struct buf text = {0};
 
-    assert_true(pid >= 0);
-    if (pid == 0)
-        serve(fd, head, fill);
-    (void)close(fd);
-    return pid;
-}
-
-static void stop_strange(pid_t pid)
-{
-    assert_int_equal(kill(pid, SIGKILL), 0);
-    assert_int_equal(waitpid(pid, NULL, 0), pid);
-}
-
-static void expect_of(const char *head, size_t fill, int code, const char *text)
-{
-    char url[URL_BYTES];
-    const pid_t pid = start_strange(head, fill, url);
-
-    EXPECT(code, text, NULL, "p", "--server", url);
-    EXPECT(code, text, NULL, "--decision", "01", "--server", url);
-    stop_strange(pid);
-}
-
-static void expect_of_pod(const char *head, const char *text)
-{
-    char url[URL_BYTES];
-    const pid_t pid = start_strange(head, 0, url);
-
-    EXPECT(3, text, NULL, "p", "--server", url);
-    stop_strange(pid);
+    buf_text(&text, head);
+    const pid_t pid = test_strange_start(answer, &text, url);
+    EXPECT(3, why, NULL, "p", "--server", url);
+    test_strange_stop(pid);
+    buf_free(&text);
 }
 
 static void a_strange_server_is_an_error_and_nothing_else(void **state)
@@ -279,16 +225,16 @@ static void a_strange_server_is_an_error_and_nothing_else(void **state)
 
 static void an_oversized_answer_is_not_read_to_its_end(void **state)
 {
-    expect_of("HTTP/1.1 200 OK\r\n\r\n", (size_t)17 << 20, 3, "larger than 16 MiB");
+    expect_of("HTTP/1.1 200 OK\r\n\r\n", 17 << 20, 3, "larger than 16 MiB");
     expect_of("HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n", 0, 3, "larger than 16 MiB");
 }
 
 static void a_server_that_is_gone_cannot_be_reached(void **state)
 {
-    char url[URL_BYTES];
-    const int fd = listen_anywhere(url);
+    struct buf nothing = {0};
+    char url[TEST_URL_BYTES];
 
-    (void)close(fd);
+    test_strange_stop(test_strange_start(answer, &nothing, url));
     EXPECT(3, "cannot reach", NULL, POD, "--server", url);
 }
 

@@ -150,17 +150,7 @@ static uint16_t free_port(void)
 
 static void filter_at(uint16_t port, struct str question, struct buf *out)
 {
-    const int fd = test_connect(port);
-    struct test_reply r;
-
-    assert_true(fd >= 0);
-    assert_true(test_send(fd, "POST", "/scheduler/filter", question));
-    assert_true(test_receive(fd, &r));
-    assert_int_equal(r.status, 200);
-    out->n = 0;
-    buf_str(out, buf_view(&r.body));
-    test_reply_done(&r);
-    (void)close(fd);
+    assert_int_equal(test_call(port, "POST", "/scheduler/filter", question, out), 200);
 }
 
 static void filter(struct bench *b, struct buf *out)

@@ -338,17 +338,7 @@ static void question(struct buf *out, const struct lodger *urgent, bool whole)
 
 static int ask(const char *target, struct str body, struct buf *out)
 {
-    const int fd = test_connect(w.server.extender);
-    struct test_reply r;
-
-    assert_true(test_send(fd, "POST", target, body));
-    assert_true(test_receive(fd, &r));
-    const int status = r.status;
-    out->n = 0;
-    buf_str(out, buf_view(&r.body));
-    test_reply_done(&r);
-    (void)close(fd);
-    return status;
+    return test_call(w.server.extender, "POST", target, body, out);
 }
 
 /*

@@ -232,6 +232,22 @@ int test_run(const char *const *args, struct buf *out_stdout, struct buf *out_st
     return code;
 }
 
+void test_run_expect(const char *const *args, int code, const char *in_stderr,
+                     struct buf *out_stdout)
+{
+    struct buf out = {0}, err = {0};
+    const int got = test_run(args, &out, &err);
+
+    if (got != code || !strstr(err.p ? err.p : "", in_stderr))
+        fail_msg("code %d, expected %d with \"%s\"; stderr: %s", got, code, in_stderr,
+                 err.p ? err.p : "");
+    buf_free(&err);
+    if (out_stdout)
+        *out_stdout = out;
+    else
+        buf_free(&out);
+}
+
 int test_connect(uint16_t port)
 {
     struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(port)};
@@ -249,16 +265,16 @@ int test_connect(uint16_t port)
     return -1;
 }
 
-static bool send_all(int fd, const char *p, size_t n)
+bool test_send_bytes(int fd, struct str bytes)
 {
-    while (n) {
-        const ssize_t sent = send(fd, p, n, MSG_NOSIGNAL);
+    while (bytes.n) {
+        const ssize_t sent = send(fd, bytes.p, bytes.n, MSG_NOSIGNAL);
         if (sent < 0 && errno == EINTR)
             continue;
         if (sent < 0)
             return false;
-        p += sent;
-        n -= (size_t)sent;
+        bytes.p += sent;
+        bytes.n -= (size_t)sent;
     }
     return true;
 }
@@ -272,7 +288,7 @@ bool test_send(int fd, const char *method, const char *target, struct str body)
         buf_printf(&b, "Content-Length: %zu\r\nContent-Type: application/json\r\n", body.n);
     buf_text(&b, "\r\n");
     buf_str(&b, body);
-    const bool sent = send_all(fd, b.p, b.n);
+    const bool sent = test_send_bytes(fd, buf_view(&b));
     buf_free(&b);
     return sent;
 }
@@ -357,14 +373,15 @@ void test_reply_done(struct test_reply *r)
     buf_free(&r->body);
 }
 
-int test_get(uint16_t port, const char *target, struct buf *out_body)
+int test_call(uint16_t port, const char *method, const char *target, struct str body,
+              struct buf *out_body)
 {
     const int fd = test_connect(port);
     struct test_reply r;
 
     if (fd < 0)
         return -1;
-    assert_true(test_send(fd, "GET", target, STR("")));
+    assert_true(test_send(fd, method, target, body));
     assert_true(test_receive(fd, &r));
     (void)close(fd);
     if (out_body) {
@@ -374,6 +391,48 @@ int test_get(uint16_t port, const char *target, struct buf *out_body)
     }
     test_reply_done(&r);
     return r.status;
+}
+
+int test_get(uint16_t port, const char *target, struct buf *out_body)
+{
+    return test_call(port, "GET", target, STR(""), out_body);
+}
+
+pid_t test_strange_start(void (*answer)(void *ctx, int fd, const char *request), void *ctx,
+                         char out_url[TEST_URL_BYTES])
+{
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t n = sizeof(at);
+    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    assert_int_equal(bind(fd, (const struct sockaddr *)&at, n), 0);
+    assert_int_equal(listen(fd, 8), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &n), 0);
+    (void)snprintf(out_url, TEST_URL_BYTES, "http://127.0.0.1:%u", ntohs(at.sin_port));
+    const pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid) {
+        (void)close(fd);
+        return pid;
+    }
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    for (;;) {
+        char request[4096];
+        const int c = accept(fd, NULL, NULL);
+        const ssize_t got = c < 0 ? -1 : recv(c, request, sizeof(request) - 1, 0);
+
+        if (got < 0)
+            _exit(1);
+        request[got] = 0;
+        answer(ctx, c, request);
+        (void)close(c);
+    }
+}
+
+void test_strange_stop(pid_t pid)
+{
+    assert_int_equal(kill(pid, SIGKILL), 0);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
 }
 
 unsigned test_descriptors(pid_t pid)

@@ -10,7 +10,7 @@
 #include "base/buf.h"
 #include "base/str.h"
 
-enum { TEST_PATH_BYTES = 512 };
+enum { TEST_PATH_BYTES = 512, TEST_URL_BYTES = 64 };
 
 struct test_server {
     pid_t pid;
@@ -46,6 +46,9 @@ int test_server_stop(struct test_server *s, int signal);
 
 /* Run the program to its end: exit code; what it printed. `args` is NULL-terminated. */
 int test_run(const char *const *args, struct buf *out_stdout, struct buf *out_stderr);
+/* The same; fails the test unless this is the code and this in stderr. `out_stdout` may be NULL. */
+void test_run_expect(const char *const *args, int code, const char *in_stderr,
+                     struct buf *out_stdout);
 
 /* A connection; -1 when refused. */
 int test_connect(uint16_t port);
@@ -66,8 +69,22 @@ bool test_send(int fd, const char *method, const char *target, struct str body);
 bool test_receive(int fd, struct test_reply *out);
 void test_reply_done(struct test_reply *r);
 
-/* One request on a connection of its own; the status; `out_body` may be NULL. */
+/*
+ * One request on a connection of its own: its status, or -1 when refused. The body replaces what
+ * `out_body` holds, which may be NULL.
+ */
+int test_call(uint16_t port, const char *method, const char *target, struct str body,
+              struct buf *out_body);
 int test_get(uint16_t port, const char *target, struct buf *out_body);
+
+/*
+ * A server that says what it likes, in a process of its own: `answer` sends something to each
+ * connection's first bytes. For it, too: bytes as they are; false: the peer is gone.
+ */
+pid_t test_strange_start(void (*answer)(void *ctx, int fd, const char *request), void *ctx,
+                         char out_url[TEST_URL_BYTES]);
+void test_strange_stop(pid_t pid);
+bool test_send_bytes(int fd, struct str bytes);
 
 /* Until the console's /metrics has this line; fails the test after `patience_ms`. */
 void test_await_figure(uint16_t console, unsigned patience_ms, const char *line);
