@@ -82,6 +82,16 @@ int kube_adjustment_decode(struct kube_adjustment *out, struct str json, bool st
     return 0;
 }
 
+bool kube_adjustment_same(const struct kube_adjustment *x, const struct kube_adjustment *y)
+{
+    return x->target_kind == y->target_kind && str_eq(x->target_name, y->target_name) &&
+           str_eq(x->target_uid, y->target_uid) && str_eq(x->container, y->container) &&
+           x->cpu_shares == y->cpu_shares && x->memory_mb == y->memory_mb &&
+           x->gpu_slots == y->gpu_slots && x->lock_limit == y->lock_limit &&
+           str_eq(x->priority, y->priority) && x->min_qos == y->min_qos &&
+           x->negotiate == y->negotiate && x->dry_run == y->dry_run;
+}
+
 void kube_adjustment_reference(struct buf *out)
 {
     buf_text(out, "# ResourceAdjustment\n"

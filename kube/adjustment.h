@@ -53,6 +53,9 @@ extern const struct fields kube_adjustment_fields;
 int kube_adjustment_decode(struct kube_adjustment *out, struct str json, bool strict,
                            struct arena *a, struct err *err) MUST_CHECK;
 
+/* Do both ask for the same? Whatever is said by leaving it out. */
+bool kube_adjustment_same(const struct kube_adjustment *x, const struct kube_adjustment *y);
+
 /* The page docs/reference/resource-adjustment.md. */
 void kube_adjustment_reference(struct buf *out);
 

@@ -408,6 +408,8 @@ static void take_check(struct op *op, struct op_case *k, const struct kube_answe
                : r->reason[0] ? "NoAnswer"
                               : "Interrupted",
                changed ? CHANGED_S : FAILED_S, now_ns, now_us);
+    else if (sight == ACT_FORBIDDEN && now_ns >= k->act.trust_ns && op->acts.busy == k->act.attempt)
+        op->acts.busy = 0; /* it stays unknown; other reports need not wait for that */
 }
 
 static void on_answer(void *ctx, const struct kube_answer *a)

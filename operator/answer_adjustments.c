@@ -382,18 +382,18 @@ static bool check_target(struct op_call *c, const struct adjust_answer *a)
     return false;
 }
 
-/* Is the object of this name another one? */
+/* Is the object of this name another one? An API server may have written defaults into it. */
 static bool check_old(struct op *op, struct op_call *c, const struct op_object *old,
-                      const struct op_sent *sent)
+                      const struct kube_adjustment *wanted)
 {
-    struct err err = {0};
-    bool same = false;
+    struct kube_adjustment was;
+    const int rc = old ? decode(&was, old, c->arena) : 0;
 
     if (!old && op->objects.n[OP_ADJUSTMENT] >= LIMIT_OPERATOR_OBJECTS)
         op_fail(c, 429, "there are %d resourceadjustments already", LIMIT_OPERATOR_OBJECTS);
-    else if (old && op_same_spec(&same, old, sent->spec, c->arena, &err))
-        op_fail(c, 503, "%s", err.text);
-    else if (old && !same)
+    else if (rc == -ENOMEM)
+        op_fail(c, 503, "no memory");
+    else if (old && (rc || !kube_adjustment_same(&was, wanted)))
         op_fail_field(c, 409, "metadata.name",
                       "there is another one of this name, which asks for "
                       "something else");
@@ -440,7 +440,7 @@ void op_adjust_post(struct op *op, struct op_call *c, struct str ns, struct str 
         return;
     const struct str name = name_of(c, &sent, ns);
     struct op_object *const old = op_objects_find(&op->objects, OP_ADJUSTMENT, ns, name);
-    if (!wanted.dry_run && !check_old(op, c, old, &sent))
+    if (!wanted.dry_run && !check_old(op, c, old, &wanted))
         return;
     if (!wanted.dry_run && old && stands(op, old, c->arena)) {
         op_resize_ask(op, &c->caller, old);

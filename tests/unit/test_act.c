@@ -731,6 +731,38 @@ static void an_intention_that_is_found_is_not_repeated(void **state)
     assert_int_equal(b->n_asks, 2);
 }
 
+/* As long as nobody may look at the pod it is not known; but it is only this report that waits. */
+static void an_intention_that_may_not_be_looked_into_waits_alone(void **state)
+{
+    struct bench *const b = *state;
+
+    begin(b);
+    go_on(b, 33);
+    op_resign(b->op);
+    answer_ask(b, 0, 200, 0, SEEN);
+    sequence = 0;
+    b->epoch++;
+    go_on(b, 40);
+    answer_ask(b, 1, 403, -EACCES, "{}");
+    assert_int_not_equal(b->op->acts.busy, 0);
+    for (int i = 0; i < 200 && b->op->acts.busy; i++) {
+        go_on(b, 1);
+        if (b->n_asks > 2 && b->asks[2].done)
+            answer_ask(b, 2, 403, -EACCES, "{}");
+        for (unsigned k = 2; k < 4; k++) {
+            buf_free(&b->asks[k].path);
+            buf_free(&b->asks[k].body);
+        }
+        b->n_asks = b->n_asks > 2 ? 2 : b->n_asks; /* room for the next */
+    }
+    assert_int_equal(b->op->acts.busy, 0);
+    assert_string_equal(act_of(b, "outcome"), "Intended");
+    go_on(b, 6);
+    answer_ask(b, 2, 404, -ENOENT, "{}");
+    go_on(b, 5);
+    assert_string_equal(act_of(b, "outcome"), "Evicted");
+}
+
 /* Somebody has written an intention about what is no pod: nothing is asked, and nothing is done. */
 static void a_forged_intention_leads_nowhere(void **state)
 {
@@ -996,6 +1028,7 @@ int main(void)
         B(a_pod_that_is_still_there_was_not_ended),
         B(a_conflict_is_looked_into),
         B(an_intention_that_is_found_is_not_repeated),
+        B(an_intention_that_may_not_be_looked_into_waits_alone),
         B(it_is_given_up_after_ten_attempts),
         B(without_a_lease_nothing_is_done),
         B(it_is_another_pod_by_now),

@@ -472,6 +472,9 @@ static void an_offer_that_is_taken_stays(void **state)
     done(&a);
     const int puts = b->puts;
     succeeds(b, HTTP_POST, CALL "default/ask/accept", "", 202); /* again changes nothing */
+    /* What an API server adds to it is no other wish. */
+    succeeds(b, HTTP_POST, CALL "default", NAMED("ask", "'dryRun':false,'negotiate':true"), 202);
+    succeeds(b, HTTP_POST, CALL "default", NAMED("ask", "'negotiate':false"), 409);
     add_pod_of(b, "late", "1m");
     tick_s(b, 2);
     tick_s(b, 400);
