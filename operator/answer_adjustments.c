@@ -25,12 +25,18 @@
 enum { ROOM = 4 << 20 };
 static const uint64_t again_ns = UINT64_C(5) * 1000000000;
 
+struct op_making {
+    struct op_making *next;
+    const char *ns, *name;
+};
+
 /* A write of the object or its status that is out. */
 struct pending {
     struct op *op;
     struct op_call *c;        /* NULL: nobody waits for it */
     struct op_caller *caller; /* who asks for what is stored; NULL: nobody */
     char ns[64], name[254];
+    struct op_making making; /* in the operator's list while `c` makes a new one */
 };
 
 /* --- judging --- */
@@ -77,6 +83,32 @@ static struct pending *pending_new(struct op *op, struct op_call *c, struct str 
     return p;
 }
 
+/* Its status comes behind it, as the answer to the call that makes it. */
+static bool is_made_now(const struct op *op, const struct op_object *x)
+{
+    const struct op_making *m = op->making;
+
+    while (m && !(str_is(x->ns, m->ns) && str_is(x->name, m->name)))
+        m = m->next;
+    return m;
+}
+
+static void make(struct pending *p)
+{
+    p->making = (struct op_making){p->op->making, p->ns, p->name};
+    p->op->making = &p->making;
+}
+
+static void is_made(struct pending *p)
+{
+    for (struct op_making **at = &p->op->making; *at; at = &(*at)->next) {
+        if (*at == &p->making) {
+            *at = p->making.next;
+            return;
+        }
+    }
+}
+
 static struct op_object *find(const struct pending *p)
 {
     return op_objects_find(&p->op->objects, OP_ADJUSTMENT, str_of(p->ns), str_of(p->name));
@@ -94,6 +126,7 @@ static void on_stored(void *ctx, int rc, struct str json, const struct err *err)
     struct pending *const p = ctx;
     struct err why = {0};
 
+    is_made(p);
     if (rc == 0)
         rc = op_objects_put(&p->op->objects, OP_ADJUSTMENT, str_of(p->ns), str_of(p->name), json,
                             &why);
@@ -289,7 +322,7 @@ void op_adjustments_tick(struct op *op, uint64_t now_ns, int64_t now_us)
         struct op_object *const x = op->objects.at[OP_ADJUSTMENT][i];
         const size_t mark = arena_mark(&a);
 
-        if (x->writing || now_ns < x->retry_ns)
+        if (x->writing || now_ns < x->retry_ns || is_made_now(op, x))
             continue;
         if (x->adjusted == OP_NOT_LOOKED_AT)
             look_at(op, x, now_us, &a);
@@ -351,10 +384,12 @@ static void store(struct op *op, struct op_call *c, struct op_object *old, struc
         op_fail(c, 503, "no memory");
         return;
     }
-    if (old)
+    if (old) {
         old->writing = true;
-    else
+    } else {
+        make(p);
         o.spec = spec;
+    }
     o.status = status;
     op->options.writer.put(op->options.writer.ctx, &o, on_stored, p);
 }

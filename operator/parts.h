@@ -59,10 +59,11 @@ struct op {
     struct op_stats stats;
     uint64_t ticked_ns; /* the last tick */
     int64_t ticked_us;
-    uint64_t looked_ns;    /* when pods were looked at last */
-    uint64_t told_ns;      /* when statuses of policies were looked at last */
-    uint64_t led_ns;       /* since when it leads; 0 = it has not looked yet */
-    uint64_t offers_as_of; /* the snapshot in which offers were looked at last */
+    uint64_t looked_ns;       /* when pods were looked at last */
+    uint64_t told_ns;         /* when statuses of policies were looked at last */
+    uint64_t led_ns;          /* since when it leads; 0 = it has not looked yet */
+    uint64_t offers_as_of;    /* the snapshot in which offers were looked at last */
+    struct op_making *making; /* ResourceAdjustments that calls are making, by their `next` */
 };
 
 /* --- who may --- */

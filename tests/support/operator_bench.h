@@ -34,7 +34,8 @@ struct bench {
     uint64_t now_ns;
     int64_t now_us;
     /* The store. */
-    int fail_with; /* negative errno of the next write; 0 = it succeeds */
+    void (*meanwhile)(struct bench *b); /* what happens during the next write; NULL: nothing */
+    int fail_with;                      /* negative errno of the next write; 0 = it succeeds */
     int puts, removes;
     struct buf stored; /* of the last put */
     /* Who leads, and the API server that is asked to do things. */

@@ -651,6 +651,25 @@ static void apply(struct bench *b, const char *generation, const char *shares)
     buf_free(&text);
 }
 
+static void it_is_told_without_status(struct bench *b)
+{
+    apply(b, "1", "1024");
+    tick_s(b, 2);
+}
+
+/* An API server tells of a new object before its status is there: the call's own answer counts. */
+static void what_a_call_is_making_is_not_judged_beside_it(void **state)
+{
+    struct bench *const b = *state;
+
+    b->meanwhile = it_is_told_without_status;
+    succeeds(b, HTTP_POST, CALL "default",
+             "{'metadata':{'name':'applied'},'spec':{" WEB ",'cpuShares':1024}}", 202);
+    assert_int_equal(b->puts, 1);
+    tick_s(b, 2);
+    assert_int_equal(b->puts, 1);
+}
+
 static void an_object_that_is_applied_is_judged(void **state)
 {
     struct bench *const b = *state;
@@ -732,6 +751,7 @@ int main(void)
         T(the_same_words_are_the_same_object),
         T(a_dry_run_stores_nothing),
         T(others_may_read_and_not_ask),
+        T(what_a_call_is_making_is_not_judged_beside_it),
         T(an_object_that_is_applied_is_judged),
         T(a_status_that_is_not_stored_is_tried_again),
         T(somebodys_own_file_stays_his),
