@@ -199,7 +199,6 @@ static void node_of(const char *name, char out[64])
 static void start_with(const char *extender)
 {
     static const struct fake_api_options options = {.bookmark_ms = 200};
-    const char *const tmp = getenv("TMPDIR");
     const char *const source[] = {"--kubeconfig", w.kubeconfig, NULL};
     const char *const extra[] = {"--config", w.config, NULL};
     struct buf text = {0};
@@ -214,10 +213,8 @@ static void start_with(const char *extender)
                        "topology.node.k8s.io/v1alpha2", "NodeResourceTopology", true);
     fake_api_unlock(w.api);
     fake_api_handle(w.api, serve, NULL);
-    (void)snprintf(w.kubeconfig, sizeof(w.kubeconfig), "%s/numawise-bind-%d", tmp ? tmp : "/tmp",
-                   (int)getpid());
-    (void)snprintf(w.config, sizeof(w.config), "%s/numawise-bind-%d.yaml", tmp ? tmp : "/tmp",
-                   (int)getpid());
+    test_temporary(w.kubeconfig, "bind");
+    test_temporary(w.config, "bind.yaml");
     fake_api_write_kubeconfig(w.api, w.kubeconfig);
     buf_printf(&text, HEAD "extender: {%s}\nlimits: {bindTimeout: %dms}\n", extender, BIND_MS);
     test_write(w.config, buf_view(&text));
@@ -703,14 +700,12 @@ static int start_off(void **state)
 static void a_directory_cannot_bind(void **state)
 {
     char path[TEST_PATH_BYTES];
-    const char *const tmp = getenv("TMPDIR");
     const char *const args[] = {"numawise", "serve", "--cluster", TEST_EXAMPLES "/cluster",
                                 "--config", path,    NULL};
     struct buf out = {0}, err = {0};
 
     (void)state;
-    (void)snprintf(path, sizeof(path), "%s/numawise-bind-%d.yaml", tmp ? tmp : "/tmp",
-                   (int)getpid());
+    test_temporary(path, "bind.yaml");
     test_write(path, STR(HEAD "extender: {bind: true}\n"));
     assert_int_equal(test_run(args, &out, &err), 2);
     assert_non_null(strstr(err.p, "extender.bind: needs an API server"));

@@ -30,10 +30,7 @@ enum { WAIT_MS = 30000 };
 enum { NODES, PODS, TOPOLOGIES, NAMESPACES, POLICIES, SIGNALS, KINDS };
 enum { MISBEHAVING = 3 }; /* the first ones, when the server is bad */
 
-static const struct {
-    const char *path, *api_version, *kind;
-    bool sorted;
-} kinds[KINDS] = {
+static const struct fake_kind kinds[KINDS] = {
     {"/api/v1/nodes", "v1", "Node", false},
     {"/api/v1/pods", "v1", "Pod", false},
     {"/apis/topology.node.k8s.io/v1alpha2/noderesourcetopologies", "topology.node.k8s.io/v1alpha2",
@@ -80,10 +77,7 @@ static void put_example(struct bench *b)
 
 static void write_kubeconfig(struct bench *b)
 {
-    const char *const tmp = getenv("TMPDIR");
-
-    (void)snprintf(b->kubeconfig, sizeof(b->kubeconfig), "%s/numawise-live-%d", tmp ? tmp : "/tmp",
-                   (int)getpid());
+    test_temporary(b->kubeconfig, "live");
     fake_api_write_kubeconfig(b->api, b->kubeconfig);
 }
 
@@ -94,10 +88,7 @@ static int setup(void **state)
     char path[TEST_PATH_BYTES];
 
     b->api = fake_api_new(&options);
-    struct history *const h = fake_api_lock(b->api);
-    for (unsigned k = 0; k < KINDS; k++)
-        (void)history_kind(h, kinds[k].path, kinds[k].api_version, kinds[k].kind, kinds[k].sorted);
-    fake_api_unlock(b->api);
+    fake_api_add_kinds(b->api, kinds, KINDS);
     put_example(b);
     write_kubeconfig(b);
     (void)snprintf(path, sizeof(path), "%s/requests/filter.body", TEST_EXAMPLES);

@@ -155,7 +155,6 @@ static void put_pod(const char *ns, const char *name)
 static void start_api(void)
 {
     static const struct fake_api_options options = {.bookmark_ms = 200};
-    const char *const tmp = getenv("TMPDIR");
 
     w.api = fake_api_new(&options);
     struct history *const h = fake_api_lock(w.api);
@@ -169,8 +168,7 @@ static void start_api(void)
     put_pod("bank", "teller-1");
     put_pod("evil", "evil-0");
     put_pod("evil", "evil-1");
-    (void)snprintf(w.kubeconfig, sizeof(w.kubeconfig), "%s/numawise-access-%d", tmp ? tmp : "/tmp",
-                   (int)getpid());
+    test_temporary(w.kubeconfig, "access");
     fake_api_write_kubeconfig(w.api, w.kubeconfig);
 }
 

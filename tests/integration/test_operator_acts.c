@@ -6,31 +6,22 @@
 #include "tests/support/test.h"
 
 #include <poll.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "base/clock.h"
-#include "tests/support/data.h"
-#include "tests/support/fake_api.h"
 #include "tests/support/fake_lease.h"
 #include "tests/support/fake_store.h"
-#include "tests/support/server.h"
+#include "tests/support/live_operator.h"
 
-enum { PATIENCE_MS = 90000, PATH_ROOM = TEST_PATH_BYTES + 32 };
+enum { PATIENCE_MS = 90000 };
 enum { NODES, PODS, NAMESPACES, POLICIES, DEADLOCKS };
 
 #define OURS "orchestration.gokore.io/v1beta1"
 #define POD  "/api/v1/namespaces/bank/pods/teller-0"
 
-static const struct {
-    const char *path, *api_version, *kind;
-    bool sorted;
-} kinds[] = {
+static const struct fake_kind kinds[] = {
     {"/api/v1/nodes", "v1", "Node", false},
     {"/api/v1/pods", "v1", "Pod", false},
     {"/api/v1/namespaces", "v1", "Namespace", false},
@@ -41,10 +32,9 @@ static const struct {
 /* What the API server says to evictions: in this order, the last one from then on. */
 enum answer { TAKEN, BUDGET, CONFLICT, BROKEN, BROKEN_BUT_DONE, ABSENT };
 
+static struct live_operator o;
+
 static struct {
-    struct fake_api *api;
-    struct test_server server;
-    char kubeconfig[TEST_PATH_BYTES], config[PATH_ROOM];
     _Atomic(const enum answer *) answers;
     atomic_int evictions, others; /* with the right preconditions, and all others */
     atomic_bool gone;
@@ -128,83 +118,46 @@ static void put_tellers(void)
             "'nodeName':'cpu-1','containers':[{'name':'main'}]},'status':{'phase':'Running',"
             "'conditions':[{'type':'Ready','status':'True'}]}}",
             name, i);
-        fake_store_put_text(w.api, PODS, "bank", name, text);
+        fake_store_put_text(o.api, PODS, "bank", name, text);
     }
 }
 
 /* --- the program --- */
 
-/* A file by rename: never half of one. */
-static void configure(const char *act)
-{
-    char text[256], temporary[PATH_ROOM + 4];
-
-    (void)snprintf(text, sizeof(text),
-                   "apiVersion: numawise.config.gokore.io/v1alpha1\nkind: NumawiseConfiguration\n"
-                   "operator: {lease: sys/numawise, advertise: 'http://127.0.0.1:1', act: %s}\n",
-                   act);
-    (void)snprintf(temporary, sizeof(temporary), "%s.t", w.config);
-    test_write(temporary, str_of(text));
-    assert_int_equal(rename(temporary, w.config), 0);
-}
-
 static int start(void **state)
 {
-    static const struct fake_api_options options = {.bookmark_ms = 200};
-    const char *const tmp = getenv("TMPDIR");
-
     (void)state;
     atomic_store(&w.evictions, 0);
     atomic_store(&w.others, 0);
     atomic_store(&w.gone, false);
     w.sequence = 0;
     fake_lease_clear();
-    w.api = fake_api_new(&options);
-    struct history *const h = fake_api_lock(w.api);
-    for (unsigned k = 0; k < ARRAY_LEN(kinds); k++)
-        (void)history_kind(h, kinds[k].path, kinds[k].api_version, kinds[k].kind, kinds[k].sorted);
-    fake_api_unlock(w.api);
-    fake_api_handle(w.api, serve, w.api);
+    live_operator_begin(&o, "acts", kinds, ARRAY_LEN(kinds), serve);
     put_tellers();
     fake_store_put_text(
-        w.api, POLICIES, "", "p",
+        o.api, POLICIES, "", "p",
         "{'apiVersion':'" OURS "','kind':'ConcurrencyPolicy','metadata':{'name':'p'},'spec':{"
         "'deadlock':{'thresholdSeconds':1,'strategy':'EvictPod','mode':'Enforce'}}}");
-    (void)snprintf(w.kubeconfig, sizeof(w.kubeconfig), "%s/numawise-acts-%d", tmp ? tmp : "/tmp",
-                   (int)getpid());
-    (void)snprintf(w.config, sizeof(w.config), "%s.config", w.kubeconfig);
-    fake_api_write_kubeconfig(w.api, w.kubeconfig);
     return 0;
 }
 
 static void run(const char *act, const enum answer *answers)
 {
-    const char *const source[] = {"--kubeconfig", w.kubeconfig, NULL};
-    const char *const extra[] = {"--config", w.config, NULL};
-
     atomic_store(&w.answers, answers);
-    configure(act);
-    test_server_run(&w.server, source, extra);
-    test_server_wait(&w.server);
+    live_operator_run(&o, act);
 }
 
 static int stop(void **state)
 {
     (void)state;
-    assert_int_equal(test_server_stop(&w.server, SIGTERM), 0);
-    fake_api_free(w.api);
-    (void)unlink(w.kubeconfig);
-    (void)unlink(w.config);
+    live_operator_end(&o);
     return 0;
 }
 
 /* Two threads of teller-0 wait for each other, still. */
 static void report(void)
 {
-    const int fd = test_connect(w.server.operator_port);
-    struct test_reply r = {0};
     char body[1024];
-    struct buf b = {0};
 
     (void)snprintf(body, sizeof(body),
                    "{'reporter':{'namespace':'bank','pod':'teller-0','epoch':1},'sequence':%d,"
@@ -214,18 +167,8 @@ static void report(void)
                    "'waiting':[{'class':'ledger','instance':'l','thread':7,'sinceNs':20},"
                    "{'class':'accounts','instance':'a','thread':8,'sinceNs':30}]}",
                    w.sequence + 1, (unsigned long long)clock_monotonic_ns());
-    buf_printf(&b,
-               "POST /v1/lock-reports HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer t\r\n"
-               "Content-Length: %zu\r\n\r\n",
-               strlen(body));
-    for (const char *p = body; *p; p++)
-        buf_add(&b, *p == '\'' ? "\"" : p, 1);
-    assert_true(send(fd, b.p, b.n, MSG_NOSIGNAL) == (ssize_t)b.n);
-    assert_true(test_receive(fd, &r));
-    w.sequence += r.status == 202; /* until it leads: 503 */
-    test_reply_done(&r);
-    buf_free(&b);
-    (void)close(fd);
+    if (live_operator_call(&o, "POST", "/v1/lock-reports", body, NULL) == 202)
+        w.sequence++; /* until it leads: 503 */
 }
 
 static void note_report(void *ctx, struct str key, struct str text)
@@ -246,9 +189,9 @@ static void report_until(const char *const *texts)
         bool found = true;
 
         report();
-        const struct history *const h = fake_api_lock(w.api);
+        const struct history *const h = fake_api_lock(o.api);
         history_each(h, DEADLOCKS, note_report, &all);
-        fake_api_unlock(w.api);
+        fake_api_unlock(o.api);
         buf_add(&all, "", 1);
         for (int i = 0; texts[i]; i++)
             found = found && strstr(all.p, texts[i]);
@@ -263,7 +206,7 @@ static void report_until(const char *const *texts)
 
 #define UNTIL(...) report_until((const char *const[]){__VA_ARGS__, NULL})
 #define FIGURE(outcome, n)                                                                         \
-    test_await_figure(w.server.console, PATIENCE_MS,                                               \
+    test_await_figure(o.server.console, PATIENCE_MS,                                               \
                       "numawise_operator_actions_total{kind=\"EvictPod\",outcome=\"" outcome       \
                       "\"} " #n "\n")
 
@@ -278,8 +221,8 @@ static void it_acts_once_and_only_when_it_is_told_to(void **state)
     run("DryRun", answers);
     UNTIL("\"reason\":\"DryRun\"", "operator.act is DryRun", "\"victim\":\"bank/teller-0\"");
     assert_int_equal(atomic_load(&w.evictions), 0);
-    configure("Enforce");
-    test_await_figure(w.server.console, PATIENCE_MS, "numawise_operator_acting 1\n");
+    live_operator_configure(&o, "Enforce");
+    test_await_figure(o.server.console, PATIENCE_MS, "numawise_operator_acting 1\n");
     UNTIL("\"outcome\":\"Evicted\"", "\"uid\":\"u-0\"", "\"attempts\":1,");
     FIGURE("Evicted", 1);
     for (int i = 0; i < 40; i++) { /* whatever is said of it now */
@@ -288,7 +231,7 @@ static void it_acts_once_and_only_when_it_is_told_to(void **state)
     }
     assert_int_equal(atomic_load(&w.evictions), 1);
     assert_int_equal(atomic_load(&w.others), 0);
-    assert_true(fake_api_asked(w.api, "POST /apis/events.k8s.io/v1/namespaces/bank/events") >= 1);
+    assert_true(fake_api_asked(o.api, "POST /apis/events.k8s.io/v1/namespaces/bank/events") >= 1);
 }
 
 /* A budget that is used up is waited for, with the time the API says at the least. */
@@ -342,7 +285,7 @@ static void a_call_that_hangs_is_looked_into(void **state)
 
     (void)state;
     run("Enforce", answers);
-    fake_api_fault(w.api, FAKE_HANG, POD "/eviction", FAKE_BOTH, 1, 0, 0);
+    fake_api_fault(o.api, FAKE_HANG, POD "/eviction", FAKE_BOTH, 1, 0, 0);
     UNTIL("\"outcome\":\"Intended\"", "\"reason\":\"NoAnswer\"");
     assert_int_equal(atomic_load(&w.evictions), 0);
     atomic_store(&w.gone, true); /* it was done after all */
@@ -358,8 +301,8 @@ static void it_is_turned_off_by_a_changed_file(void **state)
     (void)state;
     run("Enforce", answers);
     UNTIL("\"outcome\":\"Refused\"");
-    configure("DryRun");
-    test_await_figure(w.server.console, PATIENCE_MS, "numawise_operator_acting 0\n");
+    live_operator_configure(&o, "DryRun");
+    test_await_figure(o.server.console, PATIENCE_MS, "numawise_operator_acting 0\n");
     const int before = atomic_load(&w.evictions);
     for (int i = 0; i < 60; i++) {
         report();

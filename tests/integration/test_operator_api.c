@@ -7,17 +7,12 @@
 
 #include <jansson.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "base/clock.h"
-#include "tests/support/fake_api.h"
 #include "tests/support/fake_store.h"
-#include "tests/support/server.h"
+#include "tests/support/live_operator.h"
 
 enum { PATIENCE_MS = 60000 };
 enum {
@@ -37,10 +32,7 @@ enum {
 #define OURS  "orchestration.gokore.io/v1beta1"
 #define LOCKY "concurrency.gokore.io/v1alpha1"
 
-static const struct {
-    const char *path, *api_version, *kind;
-    bool sorted;
-} kinds[] = {
+static const struct fake_kind kinds[] = {
     {"/api/v1/nodes", "v1", "Node", false},
     {"/api/v1/pods", "v1", "Pod", false},
     {"/apis/topology.node.k8s.io/v1alpha2/noderesourcetopologies", "topology.node.k8s.io/v1alpha2",
@@ -55,12 +47,8 @@ static const struct {
     {"/api/v1/limitranges", "v1", "LimitRange", false},
 };
 
-static struct {
-    struct fake_api *api;
-    struct test_server server;
-    char kubeconfig[TEST_PATH_BYTES];
-    const char *forbidden; /* a collection that may not be read; NULL: none */
-} w;
+static struct live_operator o;
+static const char *forbidden; /* a collection that may not be read; NULL: none */
 
 /* --- the API server: everybody is root, and may do everything --- */
 
@@ -76,7 +64,7 @@ static void put_file(const char *name)
     char path[TEST_PATH_BYTES];
 
     (void)snprintf(path, sizeof(path), "%s/%s", TEST_EXAMPLES, name);
-    fake_store_put_file(w.api, path);
+    fake_store_put_file(o.api, path);
 }
 
 static void put_teller(int i)
@@ -92,46 +80,31 @@ static void put_teller(int i)
         "'cpu-1','containers':[{'name':'main','resources':{'requests':{'cpu':'1'}}}]},'status':{"
         "'phase':'Running','conditions':[{'type':'Ready','status':'True'}]}}",
         name, i);
-    fake_store_put_text(w.api, PODS, "bank", name, text);
+    fake_store_put_text(o.api, PODS, "bank", name, text);
 }
 
 /* --- the program --- */
 
 static int start(void **state)
 {
-    static const struct fake_api_options options = {.bookmark_ms = 200};
-    const char *const source[] = {"--kubeconfig", w.kubeconfig, NULL};
-    const char *const tmp = getenv("TMPDIR");
-
-    w.api = fake_api_new(&options);
-    struct history *const h = fake_api_lock(w.api);
-    for (unsigned k = 0; k < ARRAY_LEN(kinds); k++)
-        (void)history_kind(h, kinds[k].path, kinds[k].api_version, kinds[k].kind, kinds[k].sorted);
-    fake_api_unlock(w.api);
-    fake_api_handle(w.api, serve, w.api);
-    if (w.forbidden)
-        fake_api_fault(w.api, FAKE_STATUS, w.forbidden, FAKE_BOTH, FAKE_ALWAYS, 403, 0);
+    live_operator_begin(&o, "operator", kinds, ARRAY_LEN(kinds), serve);
+    if (forbidden)
+        fake_api_fault(o.api, FAKE_STATUS, forbidden, FAKE_BOTH, FAKE_ALWAYS, 403, 0);
     put_file("cluster/nodes/cpu-1.yaml");
     put_file("locks/teller.yaml");
     for (int i = 0; i < 4; i++)
         put_teller(i);
-    fake_store_put_text(w.api, POLICIES, "", "p",
+    fake_store_put_text(o.api, POLICIES, "", "p",
                         "{'apiVersion':'" OURS
                         "','kind':'ConcurrencyPolicy','metadata':{'name':'p'},'spec':{"
                         "'deadlock':{'thresholdSeconds':1,'strategy':'EvictPod'}}}");
-    (void)snprintf(w.kubeconfig, sizeof(w.kubeconfig), "%s/numawise-operator-%d",
-                   tmp ? tmp : "/tmp", (int)getpid());
-    fake_api_write_kubeconfig(w.api, w.kubeconfig);
-    test_server_run(&w.server, source, NULL);
-    test_server_wait(&w.server);
+    live_operator_run(&o, NULL);
     return 0;
 }
 
 static int stop(void **state)
 {
-    assert_int_equal(test_server_stop(&w.server, SIGTERM), 0);
-    fake_api_free(w.api);
-    (void)unlink(w.kubeconfig);
+    live_operator_end(&o);
     return 0;
 }
 
@@ -139,28 +112,7 @@ static int stop(void **state)
 
 static int call(const char *method, const char *target, const char *body, struct buf *out)
 {
-    const int fd = test_connect(w.server.operator_port);
-    struct test_reply r = {0};
-    struct buf b = {0};
-
-    buf_printf(&b,
-               "%s %s HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer t\r\n"
-               "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n",
-               method, target, strlen(body));
-    for (const char *p = body; *p; p++)
-        buf_add(&b, *p == '\'' ? "\"" : p, 1);
-    assert_true(send(fd, b.p, b.n, MSG_NOSIGNAL) == (ssize_t)b.n);
-    assert_true(test_receive(fd, &r));
-    const int status = r.status;
-    if (out) {
-        out->n = 0;
-        buf_str(out, buf_view(&r.body));
-        buf_add(out, "", 1);
-    }
-    test_reply_done(&r);
-    buf_free(&b);
-    (void)close(fd);
-    return status;
+    return live_operator_call(&o, method, target, body, out);
 }
 
 /* Until what is answered has this text. */
@@ -180,12 +132,12 @@ static void await_answer(const char *target, const char *text)
 /* The text of the object in the API server; empty: none. */
 static void stored(unsigned kind, const char *ns, const char *name, struct buf *out)
 {
-    const struct history *const h = fake_api_lock(w.api);
+    const struct history *const h = fake_api_lock(o.api);
 
     out->n = 0;
     buf_str(out, history_object(h, kind, ns, name, history_version(h)));
     buf_add(out, "", 1);
-    fake_api_unlock(w.api);
+    fake_api_unlock(o.api);
 }
 
 static void await_stored(unsigned kind, const char *ns, const char *name, const char *text)
@@ -195,7 +147,7 @@ static void await_stored(unsigned kind, const char *ns, const char *name, const 
 
     for (stored(kind, ns, name, &b); !strstr(b.p, text); stored(kind, ns, name, &b)) {
         if (clock_monotonic_ns() > limit) {
-            test_server_log(&w.server, &log);
+            test_server_log(&o.server, &log);
             fail_msg("%s/%s: no \"%s\" in: %s\n%s", ns, name, text, b.p, log.p ? log.p : "");
         }
         (void)poll(NULL, 0, 20);
@@ -225,7 +177,7 @@ static void policies_come_from_there_and_go_there(void **state)
     assert_non_null(strstr(b.p, "\"generation\":2"));
     /* Somebody else changes it meanwhile: then nobody's change is lost. */
     fake_store_put_text(
-        w.api, LOCKS, "bank", "clerk",
+        o.api, LOCKS, "bank", "clerk",
         "{'apiVersion':'" LOCKY "','kind':'LockPolicy','metadata':{'name':'clerk','namespace':"
         "'bank'},'spec':{'hierarchyRules':[{'name':'r','order':['safe','vault']}]}}");
     await_answer("/v1/lock-hierarchy?namespace=bank", "\"safe\"");
@@ -233,9 +185,9 @@ static void policies_come_from_there_and_go_there(void **state)
     stored(LOCKS, "bank", "clerk", &b);
     assert_int_equal(b.n, 1);
     /* Removed there: gone here. */
-    struct history *const h = fake_api_lock(w.api);
+    struct history *const h = fake_api_lock(o.api);
     (void)history_delete(h, LOCKS, "bank", "teller");
-    fake_api_unlock(w.api);
+    fake_api_unlock(o.api);
     await_answer("/v1/lock-hierarchy?namespace=bank", "\"levels\": {}");
     buf_free(&b);
 }
@@ -275,9 +227,9 @@ static void a_deadlock_is_told_there(void **state)
 
     while (!name[0]) {
         say_deadlock(++sequence);
-        const struct history *const h = fake_api_lock(w.api);
+        const struct history *const h = fake_api_lock(o.api);
         history_each(h, DEADLOCKS, note_key, name);
-        fake_api_unlock(w.api);
+        fake_api_unlock(o.api);
         assert_true(clock_monotonic_ns() < limit);
         (void)poll(NULL, 0, 200);
     }
@@ -287,9 +239,9 @@ static void a_deadlock_is_told_there(void **state)
     await_answer("/v1/deadlocks/bank", name);
     await_stored(LOCKS, "bank", "teller", "\"reason\":\"CycleActive\"");
     /* Its pod ends: that is written, too. */
-    struct history *const h = fake_api_lock(w.api);
+    struct history *const h = fake_api_lock(o.api);
     (void)history_delete(h, PODS, "bank", "teller-0");
-    fake_api_unlock(w.api);
+    fake_api_unlock(o.api);
     await_stored(DEADLOCKS, "bank", name, "\"reason\":\"Gone\"");
 }
 
@@ -298,13 +250,13 @@ static void adjustments_that_are_applied_are_answered_there(void **state)
 {
     struct buf b = {0};
 
-    fake_store_put_text(w.api, ADJUSTMENTS, "bank", "more",
+    fake_store_put_text(o.api, ADJUSTMENTS, "bank", "more",
                         "{'apiVersion':'" OURS
                         "','kind':'ResourceAdjustment','metadata':{'name':'more',"
                         "'namespace':'bank','generation':1},'spec':{'target':{'name':'teller-1'},"
                         "'cpuShares':124928}}");
     await_stored(ADJUSTMENTS, "bank", "more", "\"reason\":\"Deferred\"");
-    fake_store_put_text(w.api, ADJUSTMENTS, "bank", "less",
+    fake_store_put_text(o.api, ADJUSTMENTS, "bank", "less",
                         "{'apiVersion':'" OURS
                         "','kind':'ResourceAdjustment','metadata':{'name':'less',"
                         "'namespace':'bank','generation':1},'spec':{'target':{'name':'teller-1'},"
@@ -346,7 +298,7 @@ static void quotas_and_limit_ranges_are_followed(void **state)
 
     await_judgement(body, "\"reason\":\"Fits\"");
     fake_store_put_text(
-        w.api, QUOTAS, "bank", "cpus",
+        o.api, QUOTAS, "bank", "cpus",
         "{'apiVersion':'v1','kind':'ResourceQuota','metadata':{'name':'cpus','namespace':'bank'},"
         "'spec':{'hard':{'requests.cpu':'10'}},'status':{'hard':{'requests.cpu':'10'},'used':{"
         "'requests.cpu':'4'}}}");
@@ -354,20 +306,20 @@ static void quotas_and_limit_ranges_are_followed(void **state)
                           "7000m more are wanted");
     await_judgement(body, "\"cpuShares\":7168"); /* 1 + 6 */
     fake_store_put_text(
-        w.api, RANGES, "bank", "sizes",
+        o.api, RANGES, "bank", "sizes",
         "{'apiVersion':'v1','kind':'LimitRange','metadata':{'name':'sizes','namespace':'bank'},"
         "'spec':{'limits':[{'type':'Container','min':{'cpu':'2'}}]}}");
     await_judgement("{'target':{'name':'teller-1'},'cpuShares':1025,'dryRun':true}",
                     "LimitRange sizes: min cpu 2000m, and the request of container main: 1001m");
-    struct history *const h = fake_api_lock(w.api);
+    struct history *const h = fake_api_lock(o.api);
     (void)history_delete(h, QUOTAS, "bank", "cpus");
-    fake_api_unlock(w.api);
+    fake_api_unlock(o.api);
     await_judgement(body, "\"reason\":\"Fits\"");
 }
 
 static int start_without_a_rule(void **state)
 {
-    w.forbidden = kinds[QUOTAS].path;
+    forbidden = kinds[QUOTAS].path;
     return start(state);
 }
 
@@ -378,11 +330,11 @@ static void a_rule_that_is_missing_takes_only_its_part(void **state)
 
     await_judgement("{'target':{'name':'teller-1'},'cpuShares':8192,'dryRun':true}",
                     "\"reason\":\"Fits\"");
-    test_server_log(&w.server, &log);
+    test_server_log(&o.server, &log);
     assert_non_null(strstr(log.p, "{apiGroups: [\\\"\\\"], resources: [resourcequotas], verbs: "
                                   "[list, watch]}; until then what is asked for a pod is judged "
                                   "without them"));
-    assert_int_equal(test_get(w.server.console, "/metrics", &page), 200);
+    assert_int_equal(test_get(o.server.console, "/metrics", &page), 200);
     buf_text(&page, "");
     assert_non_null(strstr(page.p, "numawise_cache_degraded{resource=\"resourcequotas\","
                                    "reason=\"forbidden\"} 1"));
@@ -406,25 +358,25 @@ static void what_is_refused_is_told_and_tried_again(void **state)
 {
     struct buf b = {0};
 
-    fake_api_fault(w.api, FAKE_STATUS, "/apis/" LOCKY "/namespaces/", FAKE_BOTH, FAKE_ALWAYS, 403,
+    fake_api_fault(o.api, FAKE_STATUS, "/apis/" LOCKY "/namespaces/", FAKE_BOTH, FAKE_ALWAYS, 403,
                    0);
-    fake_api_fault(w.api, FAKE_STATUS, "/apis/" OURS "/namespaces/", FAKE_BOTH, FAKE_ALWAYS, 403,
+    fake_api_fault(o.api, FAKE_STATUS, "/apis/" OURS "/namespaces/", FAKE_BOTH, FAKE_ALWAYS, 403,
                    0);
     assert_int_equal(call("PUT", "/v1/lock-policies/bank/clerk", "{}", &b), 503);
     assert_non_null(strstr(b.p, "POST /apis/" LOCKY "/namespaces/bank/lockpolicies: 403"));
     assert_int_equal(call("GET", "/v1/lock-policies/bank/clerk", "", &b), 404);
-    fake_store_put_text(w.api, ADJUSTMENTS, "bank", "more",
+    fake_store_put_text(o.api, ADJUSTMENTS, "bank", "more",
                         "{'apiVersion':'" OURS
                         "','kind':'ResourceAdjustment','metadata':{'name':'more',"
                         "'namespace':'bank','generation':1},'spec':{'target':{'name':'teller-1'},"
                         "'cpuShares':2048}}");
     const uint64_t limit = clock_monotonic_ns() + PATIENCE_MS * UINT64_C(1000000);
-    while (fake_api_asked(w.api, "PUT /apis/" OURS "/namespaces/bank/resourceadjustments/more/"
+    while (fake_api_asked(o.api, "PUT /apis/" OURS "/namespaces/bank/resourceadjustments/more/"
                                  "status") < 1) {
         assert_true(clock_monotonic_ns() < limit);
         (void)poll(NULL, 0, 20);
     }
-    fake_api_heal(w.api);
+    fake_api_heal(o.api);
     await_stored(ADJUSTMENTS, "bank", "more", "\"outcome\":\"Feasible\"");
     buf_free(&b);
 }

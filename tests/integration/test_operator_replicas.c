@@ -26,10 +26,7 @@
 
 enum { PATIENCE_MS = 90000, PODS = 1, PATH_ROOM = TEST_PATH_BYTES + 32 };
 
-static const struct {
-    const char *path, *api_version, *kind;
-    bool sorted;
-} kinds[] = {
+static const struct fake_kind kinds[] = {
     {"/api/v1/nodes", "v1", "Node", false},
     {"/api/v1/pods", "v1", "Pod", false},
     {"/apis/concurrency.gokore.io/v1alpha1/lockpolicies", "concurrency.gokore.io/v1alpha1",
@@ -63,22 +60,19 @@ static int serve(void *ctx, const char *method, const char *target, struct str b
 static int start(void **state)
 {
     static const struct fake_api_options options = {.bookmark_ms = 200};
-    const char *const tmp = getenv("TMPDIR");
     char path[TEST_PATH_BYTES];
 
     fake_lease_clear();
     w.api = fake_api_new(&options);
+    fake_api_add_kinds(w.api, kinds, ARRAY_LEN(kinds));
     struct history *const h = fake_api_lock(w.api);
-    for (unsigned k = 0; k < ARRAY_LEN(kinds); k++)
-        (void)history_kind(h, kinds[k].path, kinds[k].api_version, kinds[k].kind, kinds[k].sorted);
     (void)history_put(h, PODS, "bank", "teller-0", "u-0",
                       "'spec':{'containers':[{'name':'m'}]},'status':{'phase':'Running'}");
     fake_api_unlock(w.api);
     (void)snprintf(path, sizeof(path), "%s/locks/teller.yaml", TEST_EXAMPLES);
     fake_store_put_file(w.api, path);
     fake_api_handle(w.api, serve, w.api);
-    (void)snprintf(w.kubeconfig, sizeof(w.kubeconfig), "%s/numawise-replicas-%d",
-                   tmp ? tmp : "/tmp", (int)getpid());
+    test_temporary(w.kubeconfig, "replicas");
     (void)snprintf(w.token, sizeof(w.token), "%s.token", w.kubeconfig);
     fake_api_write_kubeconfig(w.api, w.kubeconfig);
     test_write(w.token, STR("tok"));

@@ -12,26 +12,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "base/clock.h"
-#include "tests/support/data.h"
-#include "tests/support/fake_api.h"
 #include "tests/support/fake_lease.h"
 #include "tests/support/fake_store.h"
-#include "tests/support/server.h"
+#include "tests/support/live_operator.h"
 
-enum { PATIENCE_MS = 90000, PATH_ROOM = TEST_PATH_BYTES + 32 };
+enum { PATIENCE_MS = 90000 };
 enum { NODES, PODS, NAMESPACES, POLICIES, ADJUSTMENTS, DEADLOCKS };
 
 #define OURS "orchestration.gokore.io/v1beta1"
 #define POD  "/api/v1/namespaces/bank/pods/teller-0"
 
-static const struct {
-    const char *path, *api_version, *kind;
-    bool sorted;
-} kinds[] = {
+static const struct fake_kind kinds[] = {
     {"/api/v1/nodes", "v1", "Node", false},
     {"/api/v1/pods", "v1", "Pod", false},
     {"/api/v1/namespaces", "v1", "Namespace", false},
@@ -40,10 +33,9 @@ static const struct {
     {"/apis/" OURS "/deadlockreports", OURS, "DeadlockReport", true},
 };
 
+static struct live_operator o;
+
 static struct {
-    struct fake_api *api;
-    struct test_server server;
-    char kubeconfig[TEST_PATH_BYTES], config[PATH_ROOM];
     /* The pod, and what its kubelet does. */
     atomic_int cpu, granted, version;
     atomic_bool grants, infeasible;
@@ -65,7 +57,7 @@ static void put_teller(void)
                    "'nodeName':'n1','containers':[{'name':'main','resources':{'requests':{'cpu':"
                    "'%dm','memory':'64Mi'}}}]},'status':{'phase':'Running'}}",
                    atomic_load(&w.cpu));
-    fake_store_put_text(w.api, PODS, "bank", "teller-0", text);
+    fake_store_put_text(o.api, PODS, "bank", "teller-0", text);
 }
 
 static int get_pod(struct buf *out)
@@ -139,20 +131,6 @@ static int serve(void *ctx, const char *method, const char *target, struct str b
 
 /* --- the program --- */
 
-/* A file by rename: never half of one. */
-static void configure(const char *act)
-{
-    char text[256], temporary[PATH_ROOM + 4];
-
-    (void)snprintf(text, sizeof(text),
-                   "apiVersion: numawise.config.gokore.io/v1alpha1\nkind: NumawiseConfiguration\n"
-                   "operator: {lease: sys/numawise, advertise: 'http://127.0.0.1:1', act: %s}\n",
-                   act);
-    (void)snprintf(temporary, sizeof(temporary), "%s.t", w.config);
-    test_write(temporary, str_of(text));
-    assert_int_equal(rename(temporary, w.config), 0);
-}
-
 static void set_policy(const char *adjustment)
 {
     char text[512];
@@ -161,14 +139,11 @@ static void set_policy(const char *adjustment)
                    "{'apiVersion':'" OURS "','kind':'ConcurrencyPolicy','metadata':{'name':'p'},"
                    "'spec':{'adjustment':{%s}}}",
                    adjustment);
-    fake_store_put_text(w.api, POLICIES, "", "p", text);
+    fake_store_put_text(o.api, POLICIES, "", "p", text);
 }
 
 static int start(void **state)
 {
-    static const struct fake_api_options options = {.bookmark_ms = 200};
-    const char *const tmp = getenv("TMPDIR");
-
     (void)state;
     atomic_store(&w.cpu, 250);
     atomic_store(&w.granted, 250);
@@ -181,41 +156,19 @@ static int start(void **state)
     atomic_store(&w.wrong, 0);
     atomic_store(&w.reviews, 0);
     fake_lease_clear();
-    w.api = fake_api_new(&options);
-    struct history *const h = fake_api_lock(w.api);
-    for (unsigned k = 0; k < ARRAY_LEN(kinds); k++)
-        (void)history_kind(h, kinds[k].path, kinds[k].api_version, kinds[k].kind, kinds[k].sorted);
-    fake_api_unlock(w.api);
-    fake_api_handle(w.api, serve, w.api);
-    fake_store_put_text(w.api, NODES, "", "n1",
+    live_operator_begin(&o, "resize", kinds, ARRAY_LEN(kinds), serve);
+    fake_store_put_text(o.api, NODES, "", "n1",
                         "{'apiVersion':'v1','kind':'Node','metadata':{'name':'n1'},'status':{"
                         "'allocatable':{'cpu':'8','memory':'16Gi','pods':'110'}}}");
     put_teller();
     set_policy("'mode':'Enforce'");
-    (void)snprintf(w.kubeconfig, sizeof(w.kubeconfig), "%s/numawise-resize-%d", tmp ? tmp : "/tmp",
-                   (int)getpid());
-    (void)snprintf(w.config, sizeof(w.config), "%s.config", w.kubeconfig);
-    fake_api_write_kubeconfig(w.api, w.kubeconfig);
     return 0;
-}
-
-static void run(const char *act)
-{
-    const char *const source[] = {"--kubeconfig", w.kubeconfig, NULL};
-    const char *const extra[] = {"--config", w.config, NULL};
-
-    configure(act);
-    test_server_run(&w.server, source, extra);
-    test_server_wait(&w.server);
 }
 
 static int stop(void **state)
 {
     (void)state;
-    assert_int_equal(test_server_stop(&w.server, SIGTERM), 0);
-    fake_api_free(w.api);
-    (void)unlink(w.kubeconfig);
-    (void)unlink(w.config);
+    live_operator_end(&o);
     assert_int_equal(atomic_load(&w.wrong), 0);
     return 0;
 }
@@ -224,23 +177,7 @@ static int stop(void **state)
 
 static int call(const char *method, const char *target, const char *body)
 {
-    const int fd = test_connect(w.server.operator_port);
-    struct test_reply r = {0};
-    struct buf b = {0};
-
-    buf_printf(&b,
-               "%s %s HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer t\r\n"
-               "Content-Length: %zu\r\n\r\n",
-               method, target, strlen(body));
-    for (const char *p = body; *p; p++)
-        buf_add(&b, *p == '\'' ? "\"" : p, 1);
-    assert_true(send(fd, b.p, b.n, MSG_NOSIGNAL) == (ssize_t)b.n);
-    assert_true(test_receive(fd, &r));
-    const int status = r.status;
-    test_reply_done(&r);
-    buf_free(&b);
-    (void)close(fd);
-    return status;
+    return live_operator_call(&o, method, target, body, NULL);
 }
 
 #define CALL "/v1/resource-adjustments/bank"
@@ -269,14 +206,14 @@ static void await_all(const char *const *texts)
         struct buf all = {0}, log = {0};
         bool found = true;
 
-        const struct history *const h = fake_api_lock(w.api);
+        const struct history *const h = fake_api_lock(o.api);
         buf_str(&all, history_object(h, ADJUSTMENTS, "bank", "wanted", history_version(h)));
-        fake_api_unlock(w.api);
+        fake_api_unlock(o.api);
         buf_add(&all, "", 1);
         for (int i = 0; texts[i]; i++)
             found = found && strstr(all.p, texts[i]);
         if (!found && clock_monotonic_ns() > limit) {
-            test_server_log(&w.server, &log);
+            test_server_log(&o.server, &log);
             fail_msg("no %s in %s\n%s", texts[0], all.p, log.p ? log.p : "");
         }
         buf_free(&all);
@@ -288,7 +225,7 @@ static void await_all(const char *const *texts)
 
 #define UNTIL(...) await_all((const char *const[]){__VA_ARGS__, NULL})
 #define FIGURE(outcome, n)                                                                         \
-    test_await_figure(w.server.console, PATIENCE_MS,                                               \
+    test_await_figure(o.server.console, PATIENCE_MS,                                               \
                       "numawise_operator_actions_total{kind=\"ResizePod\",outcome=\"" outcome      \
                       "\"} " #n "\n")
 
@@ -299,11 +236,11 @@ static void it_resizes_once_and_only_when_it_is_told_to(void **state)
 {
     (void)state;
     set_policy("");
-    run("DryRun");
+    live_operator_run(&o, "DryRun");
     ask();
     UNTIL("\"ActionSuppressed\"", "\"reason\":\"DryRun\"", "would resize container main");
-    configure("Enforce");
-    test_await_figure(w.server.console, PATIENCE_MS, "numawise_operator_acting 1\n");
+    live_operator_configure(&o, "Enforce");
+    test_await_figure(o.server.console, PATIENCE_MS, "numawise_operator_acting 1\n");
     UNTIL("spec.adjustment.mode of the policy is DryRun");
     assert_int_equal(atomic_load(&w.reviews), 0);
     set_policy("'mode':'Enforce'");
@@ -316,7 +253,7 @@ static void it_resizes_once_and_only_when_it_is_told_to(void **state)
         ask(); /* whatever is asked now */
     UNTIL("\"outcome\":\"Applied\"", "\"attempts\":1,");
     assert_int_equal(atomic_load(&w.patches), 1);
-    assert_true(fake_api_asked(w.api, "POST /apis/events.k8s.io/v1/namespaces/bank/events") >= 1);
+    assert_true(fake_api_asked(o.api, "POST /apis/events.k8s.io/v1/namespaces/bank/events") >= 1);
 }
 
 /* An object that somebody applies, and a caller who may not resize the pod himself. */
@@ -324,8 +261,8 @@ static void nobody_gets_what_he_may_not_do_himself(void **state)
 {
     (void)state;
     atomic_store(&w.may, false);
-    run("Enforce");
-    fake_store_put_text(w.api, ADJUSTMENTS, "bank", "wanted",
+    live_operator_run(&o, "Enforce");
+    fake_store_put_text(o.api, ADJUSTMENTS, "bank", "wanted",
                         "{'apiVersion':'" OURS "','kind':'ResourceAdjustment','metadata':{'name':"
                         "'wanted','namespace':'bank','uid':'a-1','generation':1},'spec':{'target':{"
                         "'name':'teller-0'},'cpuShares':512}}");
@@ -345,7 +282,7 @@ static void what_the_kubelet_refuses_is_given_back(void **state)
     (void)state;
     atomic_store(&w.grants, false);
     atomic_store(&w.infeasible, true);
-    run("Enforce");
+    live_operator_run(&o, "Enforce");
     ask();
     UNTIL("\"outcome\":\"Reverted\"", "\"reason\":\"KubeletInfeasible\"",
           "\"outcome\":\"Infeasible\"");
@@ -358,7 +295,7 @@ static void what_nobody_answers_is_found_out(void **state)
 {
     (void)state;
     atomic_store(&w.broken, 1);
-    run("Enforce");
+    live_operator_run(&o, "Enforce");
     ask();
     UNTIL("\"outcome\":\"Applied\"");
     assert_int_equal(atomic_load(&w.patches), 1);
@@ -369,12 +306,12 @@ static void who_comes_after_a_crash_goes_on(void **state)
 {
     (void)state;
     atomic_store(&w.grants, false);
-    run("Enforce");
+    live_operator_run(&o, "Enforce");
     ask();
     UNTIL("\"outcome\":\"Requested\"");
-    assert_int_equal(test_server_stop(&w.server, SIGKILL), 128 + SIGKILL);
+    assert_int_equal(test_server_stop(&o.server, SIGKILL), 128 + SIGKILL);
     atomic_store(&w.granted, 500);
-    run("Enforce");
+    live_operator_run(&o, "Enforce");
     UNTIL("\"outcome\":\"Applied\"");
     assert_int_equal(atomic_load(&w.patches), 1);
 }

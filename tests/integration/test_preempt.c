@@ -180,7 +180,6 @@ static void make_cluster(uint64_t *seed)
 static void start_with(const char *settings)
 {
     static const struct fake_api_options options = {.bookmark_ms = 200};
-    const char *const tmp = getenv("TMPDIR");
     const char *const source[] = {"--kubeconfig", w.kubeconfig, NULL};
     const char *const extra[] = {"--config", w.config, NULL};
     uint64_t seed = test_seed(20261126);
@@ -196,10 +195,8 @@ static void start_with(const char *settings)
                        "PodDisruptionBudget", false);
     fake_api_unlock(w.api);
     make_cluster(&seed);
-    (void)snprintf(w.kubeconfig, sizeof(w.kubeconfig), "%s/numawise-preempt-%d", tmp ? tmp : "/tmp",
-                   (int)getpid());
-    (void)snprintf(w.config, sizeof(w.config), "%s/numawise-preempt-%d.yaml", tmp ? tmp : "/tmp",
-                   (int)getpid());
+    test_temporary(w.kubeconfig, "preempt");
+    test_temporary(w.config, "preempt.yaml");
     fake_api_write_kubeconfig(w.api, w.kubeconfig);
     buf_printf(&text, HEAD "%s\n", settings);
     test_write(w.config, buf_view(&text));

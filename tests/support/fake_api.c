@@ -803,6 +803,15 @@ void fake_api_unlock(struct fake_api *f)
     (void)pthread_mutex_unlock(&f->lock);
 }
 
+void fake_api_add_kinds(struct fake_api *f, const struct fake_kind *kinds, size_t n)
+{
+    struct history *const h = fake_api_lock(f);
+
+    for (size_t k = 0; k < n; k++)
+        (void)history_kind(h, kinds[k].path, kinds[k].api_version, kinds[k].kind, kinds[k].sorted);
+    fake_api_unlock(f);
+}
+
 void fake_api_set_token(struct fake_api *f, const char *token)
 {
     (void)fake_api_lock(f);

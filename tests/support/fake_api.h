@@ -8,6 +8,7 @@
 #define TESTS_SUPPORT_FAKE_API_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/buf.h"
@@ -32,6 +33,13 @@ void fake_api_free(struct fake_api *f); /* every connection is cut */
 uint16_t fake_api_port(const struct fake_api *f);
 /* "http://127.0.0.1:PORT", or https; valid as long as `f`. */
 const char *fake_api_url(const struct fake_api *f);
+
+/* The kinds of its history, numbered as they stand here; see history_kind. */
+struct fake_kind {
+    const char *path, *api_version, *kind;
+    bool sorted;
+};
+void fake_api_add_kinds(struct fake_api *f, const struct fake_kind *kinds, size_t n);
 
 /* A kubeconfig of it, without credentials. */
 void fake_api_write_kubeconfig(const struct fake_api *f, const char *path);

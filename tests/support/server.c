@@ -449,6 +449,15 @@ unsigned test_descriptors(pid_t pid)
     return n;
 }
 
+void test_temporary(char out[TEST_PATH_BYTES], const char *name)
+{
+    const char *const tmp = getenv("TMPDIR");
+    const int n = snprintf(out, TEST_PATH_BYTES, "%s/numawise-%s-%d", tmp ? tmp : "/tmp", name,
+                           (int)getpid());
+
+    assert_in_range(n, 1, TEST_PATH_BYTES - 1);
+}
+
 void test_write(const char *path, struct str text)
 {
     char temporary[TEST_PATH_BYTES];

@@ -92,6 +92,9 @@ void test_await_figure(uint16_t console, unsigned patience_ms, const char *line)
 /* Open descriptors of a process. */
 unsigned test_descriptors(pid_t pid);
 
+/* "DIR/numawise-NAME-PID" below TMPDIR or /tmp; nothing is made. */
+void test_temporary(char out[TEST_PATH_BYTES], const char *name);
+
 /* Write a file whole, by rename. */
 void test_write(const char *path, struct str text);
 
