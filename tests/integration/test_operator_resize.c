@@ -76,14 +76,19 @@ static int get_pod(struct buf *out)
     return 200;
 }
 
+static const char *find(struct str body, const char *text)
+{
+    return body.p ? memmem(body.p, body.n, text, strlen(text)) : NULL;
+}
+
 static int patch_pod(struct str body, struct buf *out)
 {
     char version[64];
-    const char *const cpu = body.n ? memmem(body.p, body.n, "\"requests\":{\"cpu\":\"", 19) : NULL;
-    const int n = snprintf(version, sizeof(version), "\"uid\":\"u-0\",\"resourceVersion\":\"%d\"",
-                           atomic_load(&w.version));
+    const char *const cpu = find(body, "\"requests\":{\"cpu\":\"");
 
-    if (!cpu || !memmem(body.p, body.n, version, (size_t)n)) {
+    (void)snprintf(version, sizeof(version), "\"uid\":\"u-0\",\"resourceVersion\":\"%d\"",
+                   atomic_load(&w.version));
+    if (!cpu || !find(body, version)) {
         atomic_fetch_add(&w.wrong, 1);
         buf_text(out, "{\"kind\":\"Status\",\"status\":\"Failure\",\"code\":409}");
         return 409;
@@ -105,14 +110,11 @@ static int patch_pod(struct str body, struct buf *out)
 static int serve(void *ctx, const char *method, const char *target, struct str body,
                  struct buf *out)
 {
-    static const char resize[] = "\"resource\":\"pods\",\"subresource\":\"resize\"";
-
-    if (body.n && strstr(target, "/subjectaccessreviews") &&
-        memmem(body.p, body.n, resize, sizeof(resize) - 1)) {
+    if (strstr(target, "/subjectaccessreviews") &&
+        find(body, "\"resource\":\"pods\",\"subresource\":\"resize\"")) {
         atomic_fetch_add(&w.reviews, 1);
-        if (!memmem(body.p, body.n, "\"name\":\"teller-0\"", 17) ||
-            !memmem(body.p, body.n, "\"verb\":\"patch\"", 14) ||
-            !memmem(body.p, body.n, "\"user\":\"root\"", 13))
+        if (!find(body, "\"name\":\"teller-0\"") || !find(body, "\"verb\":\"patch\"") ||
+            !find(body, "\"user\":\"root\""))
             atomic_fetch_add(&w.wrong, 1);
         buf_printf(out, "{\"kind\":\"SubjectAccessReview\",\"status\":{\"allowed\":%s}}",
                    atomic_load(&w.may) ? "true" : "false");

@@ -298,6 +298,26 @@ static const char *method_name(enum http_method m)
     return m == HTTP_GET ? "GET" : m == HTTP_PUT ? "PUT" : m == HTTP_POST ? "POST" : "DELETE";
 }
 
+void lose_lease(struct bench *b)
+{
+    b->follows = true;
+}
+
+void change_epoch(struct bench *b)
+{
+    b->epoch++;
+}
+
+void switch_off(struct bench *b)
+{
+    op_set_acting(b->op, false);
+}
+
+void age_pods(struct bench *b)
+{
+    b->age_ns = UINT64_C(121000000000);
+}
+
 struct answer call_as(struct bench *b, const struct op_caller *caller, enum http_method m,
                       const char *target, const char *body)
 {

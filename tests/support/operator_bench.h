@@ -70,6 +70,12 @@ void operator_bench_restart(struct bench *b, enum source_kind kind, struct str j
 /* Answer the i-th question: status 0 is none, with this code. `body` has ' for ". */
 void answer_ask(struct bench *b, unsigned i, int status, int code, const char *body);
 
+/* What may happen between an intention and what is done for it. */
+void lose_lease(struct bench *b);
+void change_epoch(struct bench *b);
+void switch_off(struct bench *b);
+void age_pods(struct bench *b); /* what is known of them is older than counts */
+
 /* One call; done() what it returns. */
 struct answer call_as(struct bench *b, const struct op_caller *caller, enum http_method m,
                       const char *target, const char *body);

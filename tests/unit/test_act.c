@@ -483,21 +483,6 @@ static void nothing_is_done_unless_both_say_so(void **state)
 }
 
 /* What may happen between the intention and the call. */
-static void lose_lease(struct bench *b)
-{
-    b->follows = true;
-}
-
-static void change_epoch(struct bench *b)
-{
-    b->epoch++;
-}
-
-static void switch_off(struct bench *b)
-{
-    op_set_acting(b->op, false);
-}
-
 static void change_mode(struct bench *b)
 {
     set_policy(b, "'strategy':'EvictPod'");
@@ -511,11 +496,6 @@ static void change_strategy(struct bench *b)
 static void raise_threshold(struct bench *b)
 {
     set_policy(b, ENFORCE ",'thresholdSeconds':3600");
-}
-
-static void age(struct bench *b)
-{
-    b->age_ns = UINT64_C(121000000000);
 }
 
 static void replace_pod(struct bench *b)
@@ -568,7 +548,7 @@ static void all_is_looked_at_again_right_before_the_call(void **state)
 {
     static void (*const meanwhile[])(struct bench *) = {
         lose_lease,      change_epoch, switch_off,    change_mode,     change_strategy,
-        raise_threshold, age,          replace_pod,   opt_out,         end_pod,
+        raise_threshold, age_pods,     replace_pod,   opt_out,         end_pod,
         lose_replicas,   fall_silent,  go_on_working, everything_fails};
 
     for (size_t i = 0; i < ARRAY_LEN(meanwhile); i++) {
