@@ -2,7 +2,6 @@
 /* `explain --bundle` and `--replay`: what is written gives the same bytes again. */
 #include "tests/support/test.h"
 
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -214,18 +213,6 @@ static void its_settings_are_those_that_count(void **state)
     buf_free(&usual);
 }
 
-static unsigned count_entries(const char *dir)
-{
-    DIR *const d = opendir(dir);
-    unsigned n = 0;
-
-    assert_non_null(d);
-    while (readdir(d))
-        n++;
-    (void)closedir(d);
-    return n;
-}
-
 static void a_place_that_is_taken_is_refused_and_nothing_is_left_behind(void **state)
 {
     char dir[TEST_PATH_BYTES], path[TEST_PATH_BYTES];
@@ -234,12 +221,12 @@ static void a_place_that_is_taken_is_refused_and_nothing_is_left_behind(void **s
     path_of(dir, "taken");
     assert_int_equal(mkdir(dir, 0777), 0);
     put("taken/mine", "mine");
-    const unsigned before = count_entries(work);
+    const unsigned before = test_entries(work);
     EXPECT(2, "taken is not empty", NULL, "ml/two", "--cluster", cluster, "--bundle", dir);
     path_of(path, "taken/mine");
     EXPECT(3, "taken/mine: Not a directory", NULL, "ml/two", "--cluster", cluster, "--bundle",
            path);
-    assert_int_equal(count_entries(dir), 3);
+    assert_int_equal(test_entries(dir), 3);
     assert_int_equal(test_file_read(path, &text), 0);
     assert_string_equal(text.p, "mine");
     path_of(path, "no/such/place");
@@ -247,7 +234,7 @@ static void a_place_that_is_taken_is_refused_and_nothing_is_left_behind(void **s
     path_of(path, "fresh");
     EXPECT(3, "no pod or workload", NULL, "ml/nope", "--cluster", cluster, "--bundle", path);
     EXPECT(3, "no node", NULL, "ml/two", "--cluster", cluster, "--node", "x", "--bundle", path);
-    assert_int_equal(count_entries(work), before);
+    assert_int_equal(test_entries(work), before);
     assert_int_equal(mkdir(path, 0700), 0);
     EXPECT(0, "", NULL, "ml/two", "--cluster", cluster, "--bundle", path);
     EXPECT(0, "", NULL, "--replay", path);

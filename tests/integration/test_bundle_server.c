@@ -5,7 +5,6 @@
  */
 #include "tests/support/test.h"
 
-#include <dirent.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -296,18 +295,6 @@ static void what_cannot_be_had_is_refused_and_said(void **state)
     assert_int_equal(access(dir, F_OK), -1);
 }
 
-static unsigned count_entries(const char *dir)
-{
-    DIR *const d = opendir(dir);
-    unsigned n = 0;
-
-    assert_non_null(d);
-    while (readdir(d))
-        n++;
-    (void)closedir(d);
-    return n;
-}
-
 static void a_place_that_is_taken_stays_as_it_is(void **state)
 {
     char id[ID_BYTES], dir[TEST_PATH_BYTES], path[TEST_PATH_BYTES];
@@ -317,10 +304,10 @@ static void a_place_that_is_taken_stays_as_it_is(void **state)
     assert_int_equal(mkdir(dir, 0777), 0);
     path_of(path, "taken/mine");
     test_write(path, STR("mine"));
-    const unsigned before = count_entries(work);
+    const unsigned before = test_entries(work);
     EXPECT(2, "taken is not empty", NULL, "ml/plain", "--server", console, "--bundle", dir);
-    assert_int_equal(count_entries(dir), 3);
-    assert_int_equal(count_entries(work), before);
+    assert_int_equal(test_entries(dir), 3);
+    assert_int_equal(test_entries(work), before);
 }
 
 /* A detector that never detects is none. */
@@ -372,11 +359,11 @@ static void expect_of(const char *head, struct str tar, const char *why)
     struct strange strange = {str_of(head), tar};
     char url[TEST_URL_BYTES], dir[TEST_PATH_BYTES];
     const pid_t pid = test_strange_start(answer, &strange, url);
-    const unsigned before = count_entries(work);
+    const unsigned before = test_entries(work);
 
     path_of(dir, "strange");
     EXPECT(3, why, NULL, "--decision", "01", "--server", url, "--bundle", dir);
-    assert_int_equal(count_entries(work), before);
+    assert_int_equal(test_entries(work), before);
     test_strange_stop(pid);
 }
 

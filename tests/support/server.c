@@ -435,18 +435,24 @@ void test_strange_stop(pid_t pid)
     assert_int_equal(waitpid(pid, NULL, 0), pid);
 }
 
-unsigned test_descriptors(pid_t pid)
+unsigned test_entries(const char *dir)
 {
-    char path[64];
+    DIR *const d = opendir(dir);
     unsigned n = 0;
 
-    (void)snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
-    DIR *const d = opendir(path);
     assert_non_null(d);
     while (readdir(d))
         n++;
     (void)closedir(d);
     return n;
+}
+
+unsigned test_descriptors(pid_t pid)
+{
+    char path[64];
+
+    (void)snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
+    return test_entries(path);
 }
 
 void test_temporary(char out[TEST_PATH_BYTES], const char *name)

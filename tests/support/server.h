@@ -89,6 +89,9 @@ bool test_send_bytes(int fd, struct str bytes);
 /* Until the console's /metrics has this line; fails the test after `patience_ms`. */
 void test_await_figure(uint16_t console, unsigned patience_ms, const char *line);
 
+/* What a directory has, with . and .. */
+unsigned test_entries(const char *dir);
+
 /* Open descriptors of a process. */
 unsigned test_descriptors(pid_t pid);
 
