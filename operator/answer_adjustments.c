@@ -109,6 +109,13 @@ static void is_made(struct pending *p)
     }
 }
 
+static void pending_free(struct pending *p)
+{
+    if (p)
+        free(p->caller);
+    free(p);
+}
+
 static struct op_object *find(const struct pending *p)
 {
     return op_objects_find(&p->op->objects, OP_ADJUSTMENT, str_of(p->ns), str_of(p->name));
@@ -146,8 +153,7 @@ static void on_stored(void *ctx, int rc, struct str json, const struct err *err)
         send_object(p->c, x, 202);
     if (rc == 0 && p->caller)
         op_resize_ask(p->op, p->caller, x);
-    free(p->caller);
-    free(p);
+    pending_free(p);
 }
 
 /* The object with its status in memory alone: its file is somebody's own. */
@@ -199,7 +205,7 @@ static void record(struct op *op, struct op_object *x, const struct adjust_answe
     if (status.failed || (own && !p)) {
         log_line(LOG_LEVEL_ERROR, "operator", "no memory for a ResourceAdjustment");
         x->retry_ns = op->ticked_ns + again_ns;
-        free(p);
+        pending_free(p);
     } else if (!own) {
         if (keep_status(op, x, buf_view(&status)))
             x->retry_ns = op->ticked_ns + again_ns;
@@ -617,7 +623,7 @@ static void on_removed(void *ctx, int rc, struct str json, const struct err *err
         op_objects_remove(&p->op->objects, OP_ADJUSTMENT, str_of(p->ns), str_of(p->name));
         op_succeed(p->c);
     }
-    free(p);
+    pending_free(p);
 }
 
 void op_adjust_delete(struct op *op, struct op_call *c, struct str ns, struct str name)
