@@ -3,7 +3,7 @@
  * The way from an API server to a decision, at scale: 5,000 nodes with their topologies and 150,000
  * pods over HTTP.
  *
- *   bench/watch [--nodes N] [--zones Z] [--pods P] [--rate R] [--seconds S]
+ *   bench/watch [--nodes N] [--zones Z] [--pods P: on each node] [--rate R] [--seconds S]
  *
  * First the real program: how long until it has read everything, its memory then, and after
  * everything was listed again. Then its source in this process, which sees more: R changes a second
