@@ -45,15 +45,12 @@ static void put_demand(struct emit *e, const struct score_demand *d)
 
 void premises_emit(struct buf *out, const struct premises *p)
 {
-    char when[32];
     struct emit e;
 
     emit_init(&e, out, true);
     emit_object(&e);
-    if (p->since_us) {
-        clock_format_rfc3339(when, p->since_us);
-        emit_key(&e, "since"), emit_words(&e, when);
-    }
+    if (p->since_us)
+        emit_key(&e, "since"), emit_time(&e, p->since_us);
     emit_key(&e, "terms"), emit_array(&e);
     for (int t = 0; t < SCORE_TERM_COUNT; t++)
         if (p->terms >> t & 1)

@@ -8,7 +8,6 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
-#include "base/clock.h"
 #include "cluster/block.h"
 #include "cluster/context.h"
 #include "cluster/pack.h"
@@ -628,7 +627,6 @@ static void put_contradiction(struct emit *e, const struct record *r)
 void record_summary_json(struct emit *e, const struct record *r, unsigned verbs,
                          const struct str *best)
 {
-    char when[32];
     struct score_rules rules;
     const struct report_head head = {
         .ns = record_ns(r),
@@ -644,9 +642,8 @@ void record_summary_json(struct emit *e, const struct record *r, unsigned verbs,
 
     rules_of(&rules, r);
     report_head_json(e, &head);
-    clock_format_rfc3339(when, r->time_us);
     emit_key(e, "uid"), emit_text(e, record_uid(r));
-    emit_key(e, "time"), emit_words(e, when);
+    emit_key(e, "time"), emit_time(e, r->time_us);
     emit_key(e, "verbs"), put_verbs(e, verbs);
     emit_key(e, "mode"), emit_words(e, r->mode == DECIDE_SHADOW ? "Shadow" : "Enforce");
     emit_key(e, "admitted"), emit_uint(e, r->counts[SCORE_ADMITTED]);

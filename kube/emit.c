@@ -5,6 +5,7 @@
 #include <inttypes.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "kube/scan_bytes.h"
 
 void emit_init(struct emit *e, struct buf *out, bool pretty)
@@ -147,6 +148,14 @@ void emit_text(struct emit *e, struct str text)
 void emit_words(struct emit *e, const char *text)
 {
     emit_text(e, str_of(text));
+}
+
+void emit_time(struct emit *e, int64_t us)
+{
+    char text[32];
+
+    clock_format_rfc3339(text, us);
+    emit_words(e, text);
 }
 
 void emit_int(struct emit *e, int64_t v)

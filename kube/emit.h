@@ -50,6 +50,7 @@ void emit_key_str(struct emit *e, struct str key);
  */
 void emit_text(struct emit *e, struct str text);
 void emit_words(struct emit *e, const char *text); /* terminated text; NULL gives "" */
+void emit_time(struct emit *e, int64_t us);        /* since 1970; as RFC 3339 */
 void emit_int(struct emit *e, int64_t v);
 void emit_uint(struct emit *e, uint64_t v);
 void emit_bool(struct emit *e, bool v);

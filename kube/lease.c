@@ -114,21 +114,13 @@ int lease_decode(struct lease_record *out, struct str json, struct err *err)
     return 0;
 }
 
-static void emit_time(struct emit *e, const char *key, int64_t us)
-{
-    char text[32];
-
-    clock_format_rfc3339(text, us);
-    emit_key(e, key), emit_words(e, text);
-}
-
 static void emit_spec(struct emit *e, const struct lease_record *r)
 {
     emit_key(e, "spec"), emit_object(e);
     emit_key(e, "holderIdentity"), emit_words(e, r->holder);
     emit_key(e, "leaseDurationSeconds"), emit_int(e, r->duration_s);
-    emit_time(e, "acquireTime", r->acquired_us);
-    emit_time(e, "renewTime", r->renewed_us);
+    emit_key(e, "acquireTime"), emit_time(e, r->acquired_us);
+    emit_key(e, "renewTime"), emit_time(e, r->renewed_us);
     emit_key(e, "leaseTransitions"), emit_int(e, r->transitions);
     emit_end(e);
 }

@@ -38,12 +38,8 @@ static void put_text(struct emit *e, const char *key, struct str text)
 
 static void put_time(struct emit *e, const char *key, int64_t us)
 {
-    char text[32];
-
-    if (us == 0)
-        return;
-    clock_format_rfc3339(text, us);
-    emit_key(e, key), emit_words(e, text);
+    if (us)
+        emit_key(e, key), emit_time(e, us);
 }
 
 /* "8500m" */

@@ -95,14 +95,6 @@ static void put_reference(struct emit *e, const char *kind, struct str ns, struc
     emit_end(e);
 }
 
-static void put_time(struct emit *e, int64_t us)
-{
-    char text[32];
-
-    clock_format_rfc3339(text, us);
-    emit_words(e, text);
-}
-
 /* Of a node the uid is its name, as in the kubelet's Events: `kubectl describe node` shows them. */
 void recorder_encode(struct buf *out, const struct recorder_event *event, struct str instance,
                      int64_t now_us)
@@ -124,7 +116,7 @@ void recorder_encode(struct buf *out, const struct recorder_event *event, struct
     emit_key(&e, "name"), emit_text(&e, buf_view(&name));
     emit_key(&e, "namespace"), emit_text(&e, namespace_of(event));
     emit_end(&e);
-    emit_key(&e, "eventTime"), put_time(&e, now_us);
+    emit_key(&e, "eventTime"), emit_time(&e, now_us);
     emit_key(&e, "reportingController"), emit_words(&e, RECORDER_CONTROLLER);
     emit_key(&e, "reportingInstance"), emit_text(&e, instance);
     emit_key(&e, "type"), emit_words(&e, "Warning");
@@ -238,7 +230,7 @@ static void patch_body(struct buf *out, uint32_t times)
     emit_object(&e);
     emit_key(&e, "series"), emit_object(&e);
     emit_key(&e, "count"), emit_uint(&e, times < 2 ? 2 : times);
-    emit_key(&e, "lastObservedTime"), put_time(&e, clock_realtime_us());
+    emit_key(&e, "lastObservedTime"), emit_time(&e, clock_realtime_us());
     emit_end(&e);
     emit_end(&e);
 }

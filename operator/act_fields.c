@@ -11,12 +11,8 @@
 
 void act_put_time(struct emit *e, const char *key, int64_t us)
 {
-    char text[32];
-
-    if (us == 0)
-        return;
-    clock_format_rfc3339(text, us);
-    emit_key(e, key), emit_words(e, text);
+    if (us)
+        emit_key(e, key), emit_time(e, us);
 }
 
 bool act_read_time(struct scan *s, const char *key, int64_t *out)

@@ -30,7 +30,7 @@ static void put_offer(struct emit *e, const struct adjust_answer *a, int64_t now
     put_if(e, "lockLimit", a->lock_limit);
     emit_key(e, "node"), emit_words(e, a->node);
     if (!a->taken)
-        op_put_time(e, "until", now_us + INT64_C(1000000) * ADJUST_OFFER_S);
+        emit_key(e, "until"), emit_time(e, now_us + INT64_C(1000000) * ADJUST_OFFER_S);
     emit_end(e);
 }
 

@@ -717,21 +717,13 @@ void op_compact(struct buf *out, struct str json)
     }
 }
 
-void op_put_time(struct emit *e, const char *key, int64_t us)
-{
-    char text[32];
-
-    clock_format_rfc3339(text, us);
-    emit_key(e, key), emit_words(e, text);
-}
-
 void op_put_condition(struct emit *e, const struct op_condition *c)
 {
     emit_object(e);
     emit_key(e, "type"), emit_words(e, c->type);
     emit_key(e, "status"), emit_words(e, c->status);
     emit_key(e, "observedGeneration"), emit_int(e, c->generation);
-    op_put_time(e, "lastTransitionTime", c->since_us);
+    emit_key(e, "lastTransitionTime"), emit_time(e, c->since_us);
     emit_key(e, "reason"), emit_words(e, c->reason);
     emit_key(e, "message"), emit_words(e, c->message);
     emit_end(e);

@@ -175,7 +175,4 @@ struct op_condition {
 struct emit;
 void op_put_condition(struct emit *e, const struct op_condition *c);
 
-/* "2026-11-24T03:02:01.000000Z" under a key. */
-void op_put_time(struct emit *e, const char *key, int64_t us);
-
 #endif

@@ -236,7 +236,7 @@ void case_spec(struct buf *out, const struct op_case *k)
     emit_key(&e, "source"),
         emit_words(&e, k->source == DEADLOCK_OBSERVED ? "Observed" : "Reported");
     emit_key(&e, "signature"), emit_words(&e, signature);
-    op_put_time(&e, "firstSeen", k->first_us);
+    emit_key(&e, "firstSeen"), emit_time(&e, k->first_us);
     emit_key(&e, "cycle");
     emit_array(&e);
     for (uint32_t i = 0; i < k->n; i++) {
@@ -363,7 +363,7 @@ static void put_plan(struct emit *e, const struct op *op, const struct op_case *
         emit_key(e, "why"), emit_words(e, k->why);
     }
     put_action(e, &rules, k);
-    op_put_time(e, "plannedAt", k->planned_us);
+    emit_key(e, "plannedAt"), emit_time(e, k->planned_us);
     put_spared(e, k);
     put_budgets(e, k);
     emit_end(e);
@@ -443,7 +443,7 @@ void case_status(struct buf *out, const struct op *op, const struct op_case *k)
     emit_init(&e, out, false);
     emit_object(&e);
     emit_key(&e, "observedGeneration"), emit_int(&e, 1);
-    op_put_time(&e, "lastSeen", k->last_us);
+    emit_key(&e, "lastSeen"), emit_time(&e, k->last_us);
     emit_key(&e, "sightings"), emit_uint(&e, k->sightings);
     emit_key(&e, "durationMs"), emit_uint(&e, k->duration_ns / 1000000);
     put_conditions(&e, k);

@@ -172,8 +172,6 @@ void resize_record_pass(struct resize_record *next, const struct resize_record *
 
 void resize_record_put(struct emit *e, const struct resize_record *r)
 {
-    char text[32];
-
     emit_object(e);
     emit_key(e, "kind"), emit_words(e, "ResizePod");
     emit_key(e, "outcome"), emit_words(e, resize_outcome_words[r->outcome]);
@@ -194,10 +192,8 @@ void resize_record_put(struct emit *e, const struct resize_record *r)
     act_put_time(e, "retryAt", r->retry_us);
     if (r->n_earlier) {
         emit_key(e, "earlierAt"), emit_array(e);
-        for (uint32_t i = 0; i < r->n_earlier; i++) {
-            clock_format_rfc3339(text, r->earlier_us[i]);
-            emit_words(e, text);
-        }
+        for (uint32_t i = 0; i < r->n_earlier; i++)
+            emit_time(e, r->earlier_us[i]);
         emit_end(e);
     }
     emit_end(e);
